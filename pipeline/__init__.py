@@ -1,0 +1,1 @@
+"""From pictures of faces to a run folder: sources, curation, map, collator, Trainer, evaluation."""

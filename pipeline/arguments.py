@@ -1,0 +1,62 @@
+"""A recipe as `TrainingArguments`: what Trainer does by itself, and what it may not do."""
+
+import os
+from typing import Any
+
+from transformers import TrainingArguments
+
+from pipeline.errors import InputError
+from pipeline.machine import device_type, resolve_batch, world_size
+from pipeline.recipe import Recipe
+
+# Trainer's fields that differ from its own defaults; a recipe may set each of them.
+DEFAULTS: dict[str, Any] = {
+    "save_strategy": "epoch",
+    "save_total_limit": 2,
+    "logging_steps": 50,
+    "metric_for_best_model": "accuracy",
+    "lr_scheduler_type": "cosine",
+    "max_grad_norm": 1.0,
+    "weight_decay": 0.05,
+    "per_device_eval_batch_size": 128,
+}
+
+
+def training_arguments(recipe: Recipe) -> TrainingArguments:
+    """The arguments of a resolved recipe; `warmup_steps` is set when the number of rows is known.
+
+    This starts the process group: nothing before it may ask how many processes there are.
+
+    Raises:
+        InputError: Trainer refuses a value, or the processes did not find each other.
+    """
+    if recipe.precision == "fp32":
+        os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
+    per_device, accumulation, _ = resolve_batch(recipe)
+    settings = DEFAULTS | recipe.trainer
+    settings |= {
+        "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": accumulation,
+        "fp16": recipe.precision == "fp16",
+        "bf16": recipe.precision == "bf16",
+        "use_cpu": device_type() == "cpu",
+        "eval_strategy": settings["save_strategy"],
+        "eval_steps": settings.get("save_steps"),
+        "load_best_model_at_end": True,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+    }
+    if settings["save_strategy"] not in ("epoch", "steps"):
+        raise InputError(f"save_strategy is {settings['save_strategy']!r}; it must be epoch or steps")
+    try:
+        arguments = TrainingArguments(**settings)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"TrainingArguments: {str(error).splitlines()[0]}") from None
+    if arguments.world_size != world_size():
+        raise InputError(
+            f"the launcher started {world_size()} processes and they do not find each other (each is rank 0 of "
+            f"{arguments.world_size}); on a CPU launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu"
+        )
+    return arguments

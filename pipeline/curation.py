@@ -1,0 +1,190 @@
+"""One source in, splits out: unreadable pictures dropped, missing splits made, exact copies found, all counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Value
+
+from pipeline.errors import InputError
+from pipeline.pixels import hash_pictures
+from pipeline.recipe import Recipe
+from pipeline.sources import Source
+from pipeline.splits import grouped_split, groups_of
+
+KEYS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Curated:
+    """Splits ready to be mapped, and what was found on the way."""
+
+    splits: DatasetDict  # train, validation and where there is one test; see `curate` for the column clean
+    report: dict[str, Any]  # plain values: curation.json
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split: its table, and beside it as arrays (N,) what the checks below read."""
+
+    table: Dataset
+    labels: np.ndarray  # int
+    pixels: np.ndarray  # str, hash of the decoded picture
+    persons: np.ndarray  # str or None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: np.ndarray) -> "Rows":
+        """The rows at the increasing positions `chosen`."""
+        if len(chosen) == len(self):
+            return self
+        return Rows(self.table.select(chosen), self.labels[chosen], self.pixels[chosen], self.persons[chosen])
+
+
+def curate(source: Source, recipe: Recipe) -> Curated:
+    """Train, validation and (where there is or shall be one) test of `source`.
+
+    Official splits are kept. A missing one is made of the train rows: seeded, stratified by label, with copies of a
+    picture and pictures of a person kept together. Validation and test get a column `clean`: no exact copy in train
+    (validation), or in train and validation (test). Copies are found before `max_train_samples` and `max_eval_samples`
+    cut rows off.
+
+    Raises:
+        InputError: too many pictures cannot be decoded, train lacks a class, or validation has no row to choose on.
+    """
+    rows, unreadable = _readable(source, recipe)
+    splits, how = _completed(rows, recipe)
+    _refuse_gaps(splits, recipe)
+    clean, copies = _exact_copies(splits)
+    chosen = {split: _limited(splits[split], split, recipe) for split in splits}
+    tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
+    for split in clean:
+        tables[split] = tables[split].add_column("clean", clean[split][chosen[split]], feature=Value("bool"))
+    report = {
+        "source": source.name,
+        "layout": source.layout,
+        "terms": source.terms,
+        "pixels_may_travel": source.pixels_may_travel,
+        "label_rule": source.label_rule,
+        "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
+        "rows_used": {split: _per_class(splits[split].labels[chosen[split]], recipe) for split in splits},
+        "dropped": source.dropped,
+        "unreadable": unreadable,
+        "copies": {"exact": copies},
+        "splits": how,
+        "persons_shared": _persons_shared(splits),
+    }
+    return Curated(tables, report)
+
+
+def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """The rows whose picture can be decoded, by split; count and first keys of the others."""
+    rows: dict[str, Rows] = {}
+    lost: list[str] = []
+    for split, table in source.tables.items():
+        pixels = hash_pictures(table, split)
+        readable = np.array([value is not None for value in pixels], dtype=bool)
+        lost += table.select(np.flatnonzero(~readable))["key"][:]
+        labels, persons = np.array(table["label"][:], dtype=int), np.array(table["person"][:], dtype=object)
+        rows[split] = Rows(table, labels, pixels, persons).take(np.flatnonzero(readable))
+    total = sum(len(table) for table in source.tables.values())
+    if len(lost) > recipe.max_bad_share * total:
+        raise InputError(
+            f"{source.name}: {len(lost)} of {total} pictures ({len(lost) / total:.1%}) cannot be decoded, the first "
+            f"{', '.join(lost[:3])}: above max_bad_share {recipe.max_bad_share:g}; repair them, or raise max_bad_share"
+        )
+    return rows, {"count": len(lost), "keys": lost[:KEYS_SHOWN]}
+
+
+def _completed(rows: dict[str, Rows], recipe: Recipe) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """`rows` with validation and test made where they are missing (and asked for), and how that was done."""
+    base = rows.get("all", rows.get("train"))
+    if base is None:
+        raise InputError(f"the source has the splits {', '.join(rows)} and none to train on; name one of them train")
+    total = sum(len(split) for split in rows.values())
+    wanted = {"validation": recipe.validation_share, "test": recipe.test_share}
+    made = {split: share for split, share in wanted.items() if split not in rows and share > 0}
+    splits = {"train": base} | {split: rows[split] for split in wanted if split in rows}
+    if made and len(base):
+        shares = [share * total / len(base) for share in made.values()]
+        if sum(shares) >= 1:
+            names = " and ".join(f"{split}_share" for split in made)
+            raise InputError(f"{names} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
+        groups = groups_of(base.pixels, base.persons)
+        part = grouped_split(base.labels, groups, [1 - sum(shares), *shares], recipe.split_seed)
+        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(["train", *made])}
+    how = {
+        "official": [split for split in ("train", *wanted) if split in rows],
+        "made": list(made) if "train" in rows else ["train", *made],
+        "seed": recipe.split_seed if made else None,
+        "shares": made,
+    }
+    return {split: splits[split] for split in ("train", *wanted) if split in splits}, how
+
+
+def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
+    counts = _per_class(splits["train"].labels, recipe)
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        present = ", ".join(name for name in recipe.classes if name not in missing)
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(
+            f"train has no row of {', '.join(missing)} ({listed}): add pictures, or set --classes '[{present}]'"
+        )
+    if not len(splits.get("validation", ())):
+        raise InputError("validation is empty: set validation_share above 0, or give more pictures")
+
+
+def _exact_copies(splits: Mapping[str, Rows]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """`clean` (N,) bool of validation and test, and how many rows have a copy further left."""
+    none = np.zeros(0, dtype=object)
+    train, validation, test = (splits[s].pixels if s in splits else none for s in ("train", "validation", "test"))
+    copied = {
+        "test_in_train": _among(test, train),
+        "validation_in_train": _among(validation, train),
+        "test_in_validation": _among(test, validation),
+    }
+    clean = {
+        "validation": ~copied["validation_in_train"],
+        "test": ~(copied["test_in_train"] | copied["test_in_validation"]),
+    }
+    if not clean["validation"].any():
+        raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
+    return {s: clean[s] for s in clean if s in splits}, {name: int(rows.sum()) for name, rows in copied.items()}
+
+
+def _among(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    known = set(others)
+    return np.array([value in known for value in pixels], dtype=bool)
+
+
+def _limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
+    """Increasing positions of a seeded subset, within the row limit of the split; train keeps a row of each class."""
+    setting = "max_train_samples" if name == "train" else "max_eval_samples"
+    limit = getattr(recipe, setting)
+    if limit is None or limit >= len(split):
+        return np.arange(len(split))
+    least = len(recipe.classes) if name == "train" else 1
+    if limit < least:
+        raise InputError(f"{setting} is {limit}; {name} needs {least} rows at least")
+    order = np.random.default_rng(recipe.split_seed).permutation(len(split))
+    if name == "train":
+        first = np.sort(np.unique(split.labels[order], return_index=True)[1])
+        order = np.concatenate([order[first], np.delete(order, first)])
+    return np.sort(order[:limit])
+
+
+def _per_class(labels: np.ndarray, recipe: Recipe) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(recipe.classes)).tolist()
+    return dict(zip(recipe.classes, counts, strict=True))
+
+
+def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
+    """Persons of one split that are in another too, or None where no person is known."""
+    known = {name: {p for p in split.persons if p is not None} for name, split in splits.items()}
+    if not any(known.values()):
+        return None
+    pairs: Sequence[tuple[str, str]] = (("validation", "train"), ("test", "train"), ("test", "validation"))
+    return {f"{a}_in_{b}": len(known[a] & known[b]) for a, b in pairs if a in known and b in known}

@@ -1,0 +1,311 @@
+"""A checkpoint, or random weights, as a transformers image classifier with named classes.
+
+timm's plain vision transformers become native `ViTForImageClassification`, exactly: the published folder then needs no
+timm, and loads in every client. Any other timm or transformers image classifier is taken as it is.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from timm.layers import resample_abs_pos_embed
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    PreTrainedModel,
+    TimmWrapperConfig,
+    TimmWrapperForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+from transformers.utils import logging as transformers_logging
+
+from pipeline.emotions import id2label, label2id
+from pipeline.errors import InputError
+from pipeline.recipe import Recipe
+
+VIT_TINY = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768}
+POSITIONS = "vit.embeddings.position_embeddings"
+WEIGHTS = "model.safetensors"
+
+# timm's names of a plain ViT to those of transformers on disk (4.x and 5.x read them).
+TIMM_TO_VIT = {
+    "cls_token": "vit.embeddings.cls_token",
+    "pos_embed": POSITIONS,
+    "patch_embed.proj": "vit.embeddings.patch_embeddings.projection",
+    "norm": "vit.layernorm",
+    "head": "classifier",
+}
+TIMM_BLOCK_TO_VIT = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+QKV = ("query", "key", "value")
+
+
+def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
+    """The classifier of the recipe, with `recipe.classes` as its labels, and its image processor.
+
+    Raises:
+        InputError: the checkpoint is missing, unreachable, a pickle, of an unknown kind or of other shapes.
+    """
+    labels = {"id2label": id2label(recipe.classes), "label2id": label2id(recipe.classes)}
+    mean, std = [0.5] * 3, [0.5] * 3
+    torch.manual_seed(recipe.seed)
+    if recipe.checkpoint is None:
+        model = _from_scratch(recipe, labels)
+    else:
+        folder = find_checkpoint(recipe.checkpoint)
+        model = _from_folder(folder, recipe, labels)
+        mean, std = _mean_std(folder)
+    model.config.problem_type = "single_label_classification"
+    _freeze(model, recipe.freeze)
+    side = {"height": recipe.image_size, "width": recipe.image_size}
+    return model, ViTImageProcessor(
+        do_resize=True, size=side, resample=3, do_convert_rgb=True, image_mean=mean, image_std=std
+    )
+
+
+def find_checkpoint(checkpoint: str) -> Path:
+    """The local folder of a checkpoint: itself, or the Hub's files in the cache. Only safetensors weights are read."""
+    path = Path(checkpoint)
+    if path.is_file() or path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors"):
+        raise InputError(f"checkpoint {checkpoint} is a file; give the folder with config.json and {WEIGHTS}")
+    if not path.is_dir():
+        if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
+            raise InputError(f"checkpoint {checkpoint} does not exist: give a folder, or a Hub id such as user/name")
+        try:
+            path = Path(
+                snapshot_download(checkpoint, allow_patterns=["config.json", "preprocessor_config.json", WEIGHTS])
+            )
+        except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"checkpoint {checkpoint} is no folder here and could not be had from the Hub ({type(error).__name__}: "
+                f"{reason}); check the name and the network, or give a local folder"
+            ) from None
+    if not (path / "config.json").is_file():
+        raise InputError(f"checkpoint {checkpoint} has no config.json")
+    if not (path / WEIGHTS).is_file():
+        pickles = sorted(p.name for p in path.iterdir() if p.suffix in (".bin", ".pth", ".pt", ".ckpt"))
+        found = f"; {pickles[0]} is a pickle, which is never loaded: convert it to safetensors" if pickles else ""
+        raise InputError(f"checkpoint {checkpoint} has no {WEIGHTS}{found}")
+    return path
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a checkpoint."""
+    try:
+        return json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from None
+
+
+def timm_to_vit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of timm's plain ViT under the names of `ViTForImageClassification`; values are unchanged."""
+    converted = {}
+    for name, tensor in state.items():
+        stem, _, kind = name.rpartition(".")
+        if name.startswith("blocks."):
+            _, layer, part = stem.split(".", 2)
+            block = f"vit.encoder.layer.{layer}"
+            if part == "attn.qkv":
+                for projection, chunk in zip(QKV, tensor.chunk(3), strict=True):
+                    converted[f"{block}.attention.attention.{projection}.{kind}"] = chunk.contiguous()
+            else:
+                converted[f"{block}.{TIMM_BLOCK_TO_VIT[part]}.{kind}"] = tensor
+        elif name in TIMM_TO_VIT:
+            converted[TIMM_TO_VIT[name]] = tensor
+        else:
+            converted[f"{TIMM_TO_VIT[stem]}.{kind}"] = tensor
+    return converted
+
+
+def vit_to_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inverse of `timm_to_vit`."""
+    block_names = {v: k for k, v in TIMM_BLOCK_TO_VIT.items()}
+    outer_names = {v: k for k, v in TIMM_TO_VIT.items()}
+    converted = {}
+    for name, tensor in state.items():
+        stem, _, kind = name.rpartition(".")
+        if name.startswith("vit.encoder.layer."):
+            layer, part = stem.removeprefix("vit.encoder.layer.").split(".", 1)
+            if part == "attention.attention.query":
+                parts = [state[f"vit.encoder.layer.{layer}.attention.attention.{p}.{kind}"] for p in QKV]
+                converted[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat(parts)
+            elif not part.startswith("attention.attention."):
+                converted[f"blocks.{layer}.{block_names[part]}.{kind}"] = tensor
+        else:
+            converted[outer_names[name] if name in outer_names else f"{outer_names[stem]}.{kind}"] = tensor
+    return converted
+
+
+def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
+    size = recipe.image_size
+    if recipe.architecture == "vit":
+        try:
+            config = ViTConfig(**VIT_TINY | {"layer_norm_eps": 1e-6} | recipe.vit_config, image_size=size, **labels)
+            return ViTForImageClassification(config)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"vit_config {recipe.vit_config} makes no ViT: {error}") from None
+    config = TimmWrapperConfig(architecture=recipe.architecture, num_labels=len(recipe.classes), **labels)
+    try:
+        return TimmWrapperForImageClassification(config)
+    except Exception as error:  # timm and transformers raise several kinds for an unknown name
+        raise InputError(f"architecture {recipe.architecture!r} is not a model that timm knows: {error}") from None
+
+
+def _from_folder(folder: Path, recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
+    config = read_config(folder)
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as weights:
+            names = set(weights.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from None
+    if config.get("architecture", "").startswith("vit_") and {"cls_token", "pos_embed", "norm.weight"} <= names:
+        return _native_vit(
+            _vit_config_of_timm(folder, config), timm_to_vit(load_file(folder / WEIGHTS)), recipe, labels
+        )
+    if config.get("model_type") == "vit":
+        return _native_vit(ViTConfig(**config), load_file(folder / WEIGHTS), recipe, labels)
+    if "architecture" not in config and "model_type" not in config:
+        raise InputError(f"{folder / 'config.json'} names neither a timm architecture nor a transformers model_type")
+    return _load(folder, labels)
+
+
+def _vit_config_of_timm(folder: Path, config: dict[str, Any]) -> ViTConfig:
+    """The ViTConfig whose model computes what timm's does; shapes come from the weights, epsilon 1e-6 from timm."""
+    if config.get("global_pool", "token") != "token":
+        raise InputError(f"{folder}: global_pool is {config['global_pool']!r}; only CLS-token ViTs convert exactly")
+    with safe_open(folder / WEIGHTS, framework="pt") as weights:
+        shape = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
+    hidden, _, patch, _ = shape["patch_embed.proj.weight"]
+    known = VIT_TINY if hidden == VIT_TINY["hidden_size"] else {}
+    return ViTConfig(
+        hidden_size=hidden,
+        num_hidden_layers=sum(name.endswith("attn.qkv.weight") for name in shape),
+        num_attention_heads=known.get("num_attention_heads", hidden // 64),
+        intermediate_size=shape["blocks.0.mlp.fc1.weight"][0],
+        patch_size=patch,
+        image_size=config.get("pretrained_cfg", config)["input_size"][-1],
+        layer_norm_eps=1e-6,
+        qkv_bias="blocks.0.attn.qkv.bias" in shape,
+    )
+
+
+def _native_vit(
+    config: ViTConfig, state: dict[str, torch.Tensor], recipe: Recipe, labels: dict[str, Any]
+) -> PreTrainedModel:
+    """A ViT at the recipe's input size: position embeddings are resampled once, here, and never at run time."""
+    patch = config.patch_size
+    if recipe.image_size % patch:
+        raise InputError(f"image_size {recipe.image_size} is no multiple of the checkpoint's patch of {patch} px")
+    if POSITIONS not in state:
+        raise InputError(f"the checkpoint's weights lack {POSITIONS}: it is not the ViT that its config.json describes")
+    grid = recipe.image_size // patch
+    state[POSITIONS] = resample_abs_pos_embed(state[POSITIONS], [grid, grid], num_prefix_tokens=1).contiguous()
+    config.image_size = recipe.image_size
+    config.architectures = ["ViTForImageClassification"]
+    with tempfile.TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        save_file(state, Path(folder) / WEIGHTS, metadata={"format": "pt"})
+        return _load(Path(folder), labels)
+
+
+def _load(folder: Path, labels: dict[str, Any]) -> PreTrainedModel:
+    """`from_pretrained`, with a new head where the classes differ; nothing else may be new, missing or misshapen."""
+    config = AutoConfig.from_pretrained(folder)
+    same_classes = {str(k): v for k, v in config.id2label.items()} == {str(k): v for k, v in labels["id2label"].items()}
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # the load report; its content is checked below
+    try:
+        model, report = AutoModelForImageClassification.from_pretrained(
+            folder, **labels, ignore_mismatched_sizes=True, output_loading_info=True, dtype=torch.float32
+        )
+    except (ValueError, OSError, TypeError, KeyError, RuntimeError) as error:
+        raise InputError(f"the checkpoint does not load as an image classifier: {str(error).splitlines()[0]}") from None
+    finally:
+        transformers_logging.set_verbosity(level)
+    differing = [name for name, *_ in report["mismatched_keys"]] + sorted(
+        [*report["missing_keys"], *report["unexpected_keys"]]
+    )
+    wrong = [name for name in differing if not _is_head(name)]
+    if wrong:
+        raise InputError(f"the checkpoint's weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}")
+    if not same_classes:
+        for module in (
+            m for name, m in model.named_modules() if _is_head(f"{name}.weight") and isinstance(m, nn.Linear)
+        ):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+    return model
+
+
+def _is_head(name: str) -> bool:
+    """Whether a parameter belongs to the classification layer (native, timm's ViT and CNN names)."""
+    return any(part in name.split(".") for part in ("classifier", "head", "fc", "pooler")) and ".layers." not in name
+
+
+def _mean_std(folder: Path) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation that the checkpoint was trained with."""
+    processor = folder / "preprocessor_config.json"
+    config = json.loads(processor.read_text()) if processor.is_file() else read_config(folder)
+    config = config.get("pretrained_cfg") or config
+    mean, std = config.get("image_mean") or config.get("mean"), config.get("image_std") or config.get("std")
+    if not mean or not std:
+        raise InputError(f"{folder} says no mean and std of its pictures: add preprocessor_config.json")
+    return list(mean), list(std)
+
+
+def _freeze(model: PreTrainedModel, freeze: str) -> None:
+    if freeze == "backbone":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = _is_head(name)
+
+
+def set_attention(model: PreTrainedModel, attention: str, device_type: str) -> None:
+    """Choose the attention kernel of a native ViT; on a CPU the backward pass of sdpa takes longer than eager's."""
+    if isinstance(model, ViTForImageClassification):
+        chosen = {"auto": "eager" if device_type == "cpu" else "sdpa"}.get(attention, attention)
+        model.set_attn_implementation(chosen)
+
+
+def add_drop_path(model: PreTrainedModel, rate: float) -> None:
+    """Stochastic depth (Huang et al. 2016, arXiv:1603.09382), rising linearly to `rate` in the last block.
+
+    transformers' ViT has none: a forward hook drops the whole residual of a block for single rows, in training only.
+    Nothing of it is saved with the model.
+    """
+    if rate == 0:
+        return
+    if not isinstance(model, ViTForImageClassification):
+        raise InputError(f"drop_path works with a native ViT, not with {type(model).__name__}; set it to 0")
+    layers = vit_layers(model)
+    for depth, layer in enumerate(layers):
+        layer.register_forward_hook(_drop_path_hook(rate * depth / max(len(layers) - 1, 1)))
+
+
+def vit_layers(model: ViTForImageClassification) -> nn.ModuleList:
+    """The blocks of a native ViT, first to last."""
+    return model.vit.layers
+
+
+def _drop_path_hook(rate: float) -> Any:
+    def hook(layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if not layer.training or rate == 0:
+            return output
+        entered = args[0]
+        kept = torch.rand(len(entered), 1, 1, device=entered.device).ge(rate).to(output.dtype) / (1 - rate)
+        return entered + (output - entered) * kept
+
+    return hook

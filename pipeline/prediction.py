@@ -1,0 +1,56 @@
+"""Logits of the saved folder, in float32, for every evaluated picture: the only input of every figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from pipeline.collator import EvalCollator
+from pipeline.sampler import PictureRows
+
+
+def predict(folder: Path, table: datasets.Dataset, batch_size: int, device: str, description: str) -> np.ndarray:
+    """`(N, K) float32` logits of the model in `folder` for a mapped table: those of any client that loads it."""
+    model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    processor = AutoImageProcessor.from_pretrained(folder)
+    loader = torch.utils.data.DataLoader(
+        PictureRows(table), batch_size, collate_fn=EvalCollator(processor.image_mean, processor.image_std)
+    )
+    with torch.inference_mode():
+        batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in tqdm(loader, description)]
+    return torch.cat(batches).numpy()
+
+
+def write_predictions(
+    path: Path, tables: dict[str, datasets.Dataset], logits: dict[str, np.ndarray], about: dict[str, Any]
+) -> None:
+    """`predictions.parquet`: a row a picture with split, source, key, label, target, logits, clean, clean_near.
+
+    `about` (classes, label rule, seed, resamples, recipe) is kept in the file's own metadata under `fer`.
+    """
+    parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
+    table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
+    pq.write_table(table, path)
+
+
+def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
+    rows = len(table)
+    return pa.table(
+        {
+            "split": pa.array([split] * rows),
+            "source": pa.array(table["source"][:], pa.string()),
+            "key": pa.array(table["key"][:], pa.string()),
+            "label": pa.array(table["label"][:], pa.int32()),
+            "target": pa.array(table["target"][:], pa.list_(pa.float32())),
+            "logits": pa.array(list(logits), pa.list_(pa.float32())),
+            "clean": pa.array(table["clean"][:], pa.bool_()),
+            "clean_near": pa.nulls(rows, pa.bool_()),
+        }
+    )

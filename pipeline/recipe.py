@@ -1,0 +1,389 @@
+"""Every setting of a run: a flat YAML recipe, overridden on the command line, checked, and saved with the run.
+
+A recipe mixes our fields (`Recipe`, below) and Trainer's own (`transformers.TrainingArguments`); each name belongs to
+exactly one of the two. No setting is read anywhere but from here.
+"""
+
+import argparse
+import dataclasses
+import textwrap
+import types
+import typing
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.emotions import CLASSES
+from pipeline.errors import InputError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+# What people type from habit, and our name for it.
+NAMES_FROM_ELSEWHERE = {
+    "model_name_or_path": "checkpoint",
+    "model": "checkpoint",
+    "pretrained": "checkpoint",
+    "dataset_name": "data_path",
+    "dataset": "data_path",
+    "data_dir": "data_path",
+    "train_dir": "data_path",
+    "lr": "learning_rate",
+    "epochs": "num_train_epochs",
+    "batch_size": "total_batch_size",
+    "train_batch_size": "total_batch_size",
+    "eval_batch_size": "per_device_eval_batch_size",
+    "img_size": "image_size",
+    "input_size": "image_size",
+    "smoothing": "label_smoothing",
+    "warmup_ratio": "warmup_epochs",
+    "workers": "dataloader_num_workers",
+    "num_workers": "dataloader_num_workers",
+    "output": "output_dir",
+    "amp": "precision",
+    "mixed_precision": "precision",
+    "model_ema_decay": "ema_decay",
+    "reprob": "erasing",
+    "clip_grad": "max_grad_norm",
+    "overwrite_output_dir": "output_dir",
+    "resume_from_checkpoint": "resume",
+}
+
+# Trainer's fields that would break a promise of ours, and the setting that does what was meant.
+REFUSED = {
+    "push_to_hub": "publish a finished run with push_to_hub.py",
+    "fp16": "use --precision fp16",
+    "bf16": "use --precision bf16",
+    "fp16_full_eval": "final predictions are always made in float32",
+    "bf16_full_eval": "final predictions are always made in float32",
+    "use_cpu": "use --precision, and ACCELERATE_USE_CPU=1 to stay off an accelerator",
+    "label_smoothing_factor": "use --label_smoothing, which smooths in training only",
+    "dataloader_drop_last": "it drops evaluation rows too; every row counts here",
+    "remove_unused_columns": "the collators choose their columns",
+    "warmup_steps": "use --warmup_epochs",
+    "eval_strategy": "evaluation follows --save_strategy",
+    "eval_steps": "evaluation follows --save_steps",
+    "load_best_model_at_end": "the best checkpoint is always the one published",
+    "report_to": "TensorBoard files are always written to output_dir/logs",
+    "logging_nan_inf_filter": "a loss that is not finite stops the run",
+    "do_train": "training is what train_hf.py does",
+    "do_eval": "evaluation is always done",
+    "do_predict": "use --evaluate_test true",
+    "data_seed": "use --split_seed for splits and drawn faces, --seed for training",
+    "include_for_metrics": "figures come from predictions.parquet",
+    "prediction_loss_only": "figures come from predictions.parquet",
+    "batch_eval_metrics": "figures come from predictions.parquet",
+    "eval_do_concat_batches": "figures come from predictions.parquet",
+    "train_sampling_strategy": "use --class_balance",
+    "auto_find_batch_size": "use --per_device_train_batch_size",
+    "save_only_model": "a run that cannot be resumed is not saved",
+    "ignore_data_skip": "a resumed run is the same run",
+}
+
+
+def setting(default: Any, group: str, help: str, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field of `Recipe` with what `--help` prints of it."""
+    metadata = {"group": group, "help": help, "unit": unit, "choices": choices}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Recipe:
+    """Our settings. `trainer` holds the fields of TrainingArguments that the recipe or the command line names."""
+
+    # fmt: off
+    source: str = setting("auto", "data", "what data_path holds; auto recognises the layout and prints it", choices=("auto", "drawn", "folder", "csv", "parquet", "hub", "ferplus", "fer2013"))
+    data_path: str | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
+    classes: list[str] = setting(list(CLASSES), "data", "class names in their order")
+    class_map: dict[str, str | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
+    image_column: str | None = setting(None, "data", "column that holds the picture; null finds it")
+    label_column: str | None = setting(None, "data", "column that holds the class; null finds it")
+    label_rule: str = setting("majority", "data", "how raw votes become a label", choices=("majority", "plurality"))
+    targets: str = setting("votes", "data", "train on vote shares where there are votes, or on the label alone", choices=("votes", "onehot"))
+    validation_share: float = setting(0.1, "data", "share of all rows for validation where the source has none", "share")
+    test_share: float = setting(0.1, "data", "share of all rows for test where the source has none", "share")
+    split_seed: int = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed")
+    drawn_faces: int = setting(6000, "data", "faces drawn by source drawn, all splits together", "pictures")
+    max_bad_share: float = setting(0.01, "data", "share of pictures that may fail to decode before the run stops", "share")
+    max_train_samples: int | None = setting(None, "data", "train on this many rows at most", "rows")
+    max_eval_samples: int | None = setting(None, "data", "evaluate on this many rows of each split at most", "rows")
+
+    image_size: int = setting(224, "pictures", "side of the model's input", "px")
+    store_size: int | None = setting(None, "pictures", "side of the cached train pictures, resized in the batch; null is image_size", "px")
+
+    flip: float = setting(0.5, "augmentation", "horizontal flip", "probability")
+    rotation: float = setting(10.0, "augmentation", "rotation to either side, at most", "degrees")
+    crop_area: float = setting(0.7, "augmentation", "random resized crop keeps at least this share of the area; 1 is off", "share")
+    crop_ratio: float = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x", "ratio")
+    brightness: float = setting(0.3, "augmentation", "brightness factor within 1 - x and 1 + x", "factor")
+    contrast: float = setting(0.3, "augmentation", "contrast factor within 1 - x and 1 + x", "factor")
+    saturation: float = setting(0.0, "augmentation", "saturation factor within 1 - x and 1 + x", "factor")
+    erasing: float = setting(0.25, "augmentation", "random erasing of 2 to 25 % of the area", "probability")
+
+    cutmix: float = setting(0.0, "mixing", "CutMix, per batch", "probability")
+    cutmix_alpha: float = setting(1.0, "mixing", "CutMix: lambda ~ Beta(alpha, alpha)")
+    mixup: float = setting(0.0, "mixing", "mixup, per batch", "probability")
+    mixup_alpha: float = setting(0.2, "mixing", "mixup: lambda ~ Beta(alpha, alpha)")
+    mix_off_epoch: float | None = setting(None, "mixing", "CutMix and mixup end here; null keeps them on", "epochs")
+
+    checkpoint: str | None = setting(None, "model", "timm or transformers image classifier: local folder or Hub id; null starts from random weights")
+    architecture: str = setting("vit", "model", "without a checkpoint: vit (see vit_config) or the name of a timm model")
+    vit_config: dict[str, int] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
+    drop_path: float = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability")
+    freeze: str = setting("none", "model", "backbone trains the classifier alone (linear probe)", choices=("none", "backbone"))
+    attention: str = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, else sdpa", choices=("auto", "eager", "sdpa"))
+
+    label_smoothing: float = setting(0.0, "loss", "label smoothing, in training only", "share")
+    class_balance: str = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment", choices=("none", "sampler", "weights", "logit_adjustment"))
+
+    total_batch_size: int = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows")
+    warmup_epochs: float = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs")
+    layer_decay: float = setting(0.75, "optimisation", "learning rate factor from one block to the block below", "factor")
+    ema_decay: float = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor")
+    early_stopping: int = setting(0, "optimisation", "stop after this many evaluations without a better figure; 0 is off", "evaluations")
+    precision: str = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, else fp32", choices=("auto", "fp16", "bf16", "fp32"))
+
+    evaluate_test: bool = setting(False, "evaluation", "open the test split: only for final recipes")
+    bootstrap_resamples: int = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples")
+    # fmt: on
+
+    trainer: dict[str, Any] = field(default_factory=dict)
+    name: str = "recipe"  # the recipe file's, for the record
+
+    def __post_init__(self) -> None:
+        """Check every value against its type, its choices and its range."""
+        hints = typing.get_type_hints(Recipe)
+        for f in OUR_FIELDS:
+            value = coerce(f.name, getattr(self, f.name), hints[f.name])
+            setattr(self, f.name, value)
+            choices = f.metadata["choices"]
+            if choices and value not in choices:
+                raise InputError(f"{f.name} is {value!r}; it must be one of {', '.join(choices)}")
+            if f.metadata["unit"] in ("probability", "share") and not 0 <= value <= 1:
+                raise InputError(f"{f.name} is {value}; a {f.metadata['unit']} lies between 0 and 1")
+            if isinstance(value, int | float) and value < 0:
+                raise InputError(f"{f.name} is {value}; it cannot be negative")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise InputError(f"classes is {self.classes}; give at least two different names")
+        if self.validation_share + self.test_share >= 1:
+            raise InputError("validation_share and test_share leave no rows for train; lower one of them")
+        if self.store_size is not None and self.store_size > self.image_size:
+            raise InputError(
+                f"store_size {self.store_size} is above image_size {self.image_size}; lower it or unset it"
+            )
+        if self.cutmix + self.mixup > 1:
+            raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
+        for name in ("image_size", "total_batch_size", "crop_ratio", "cutmix_alpha", "mixup_alpha", "layer_decay"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("ema_decay", "drop_path", "label_smoothing"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be below 1")
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the run folder is made."""
+        return Path(self.trainer["output_dir"])
+
+    @property
+    def seed(self) -> int:
+        """Trainer's seed: initial weights, order of rows, augmentation and mixing."""
+        return int(self.trainer.get("seed", 42))
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting, ours then Trainer's, as plain values: what `recipe.yaml` holds and a later run is compared to."""
+        ours = {f.name: getattr(self, f.name) for f in OUR_FIELDS}
+        return ours | dict(sorted(self.trainer.items()))
+
+    def describe(self) -> str:
+        """The settings as people read them at the start of a run: a paragraph a group."""
+        groups: dict[str, list[str]] = {}
+        for f in OUR_FIELDS:
+            groups.setdefault(f.metadata["group"], []).append(f"{f.name}={getattr(self, f.name)}")
+        groups["trainer"] = [f"{name}={value}" for name, value in sorted(self.trainer.items())]
+        return "\n".join(
+            textwrap.fill(
+                "  ".join(words), 110, initial_indent=f"{title}: ", subsequent_indent="    ", break_long_words=False
+            )
+            for title, words in groups.items()
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the settings as a flat YAML file that is itself a recipe."""
+        path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True))
+
+
+OUR_FIELDS = [f for f in dataclasses.fields(Recipe) if f.metadata]
+
+
+def coerce(name: str, value: Any, annotation: Any) -> Any:
+    """`value` as its annotated type, or an InputError that names the setting.
+
+    YAML reads `1e-4` as a string and `1` as an integer: both are floats where a float is asked for.
+    """
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if value is None and type(None) in options:
+        return None
+    kind = next(o for o in options if o is not type(None))
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is list and isinstance(value, list):
+        return [coerce(name, v, arguments[0]) for v in value]
+    if origin is dict and isinstance(value, dict):
+        return {str(k): coerce(name, v, arguments[1]) for k, v in value.items()}
+    if origin is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    if origin is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if type(value) is origin:
+        return value
+    wanted = {"str": "text", "bool": "true or false"}.get(origin.__name__, origin.__name__)
+    raise InputError(f"{name} is {value!r}; it must be {wanted}" + (" or null" if len(options) > 1 else ""))
+
+
+def trainer_fields() -> dict[str, Any]:
+    """Name to default of every field of transformers.TrainingArguments."""
+    from transformers import TrainingArguments  # here: --help and errors should not wait for torch
+
+    return {
+        f.name: f.default if f.default is not dataclasses.MISSING else None
+        for f in dataclasses.fields(TrainingArguments)
+        if f.init
+    }
+
+
+def recipe_from(settings: dict[str, Any], origin: str) -> Recipe:
+    """A `Recipe` from flat settings; `origin` says in an error where they stood.
+
+    Raises:
+        InputError: an unknown or refused name, or a value of the wrong type.
+    """
+    ours = {f.name for f in OUR_FIELDS}
+    theirs = {name: value for name, value in settings.items() if name not in ours}
+    known = trainer_fields() if theirs else {}
+    for name in theirs:
+        if name in REFUSED or name.startswith("hub_"):
+            raise InputError(f"{origin}: {name} is not a setting here: {REFUSED.get(name, REFUSED['push_to_hub'])}")
+        if name in NAMES_FROM_ELSEWHERE and name not in known:
+            raise InputError(f"{origin}: unknown setting {name}: here it is --{NAMES_FROM_ELSEWHERE[name]}")
+        if name not in known:
+            near = get_close_matches(name, [*ours, *known, "resume"], n=1, cutoff=0.4)
+            raise InputError(f"{origin}: unknown setting {name}" + (f"; the nearest is {near[0]}" if near else ""))
+    trainer = {name: _trainer_value(name, value, known[name]) for name, value in theirs.items()}
+    try:
+        return Recipe(**{k: v for k, v in settings.items() if k in ours}, trainer=trainer)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
+
+
+def _trainer_value(name: str, value: Any, default: Any) -> Any:
+    """Numbers that YAML left as text (`1e-4`); everything else is checked by TrainingArguments itself."""
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; it must be true or false")
+    if isinstance(default, int | float) and not isinstance(default, bool) and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise InputError(f"{name} is {value!r}; it must be a number") from None
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, int) and not isinstance(default, bool) and not isinstance(value, int):
+        raise InputError(f"{name} is {value!r}; it must be a whole number")
+    return value
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The flat settings of a recipe file."""
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"recipe {path} is not a list of `name: value` lines")
+    return settings
+
+
+def recipe_path(name: str) -> Path:
+    """A recipe by its path, or by its bare name in `pipeline/recipes/`."""
+    for path in (Path(name), RECIPES / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    names = sorted(p.stem for p in RECIPES.glob("*.yaml"))
+    near = get_close_matches(name, names, n=1)
+    raise InputError(
+        f"no recipe {name!r}" + (f"; the nearest is {near[0]}" if near else "") + f" (there are {', '.join(names)})"
+    )
+
+
+def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:
+    """`[RECIPE] [--field value ...] [--resume]` as a recipe, and whether to resume.
+
+    Without RECIPE it is `quickstart`, or `own_faces` where `--data_path` is given.
+    """
+    parser = _parser()
+    known, rest = parser.parse_known_args(argv)
+    overrides = {f.name: getattr(known, f.name) for f in OUR_FIELDS if hasattr(known, f.name)} | _pairs(rest)
+    overrides = {name: _yaml_value(name, text) for name, text in overrides.items()}
+    name = known.recipe or ("own_faces" if "data_path" in overrides else "quickstart")
+    path = recipe_path(name)
+    settings = load_yaml(path)
+    recipe_from(settings, f"recipe {path.name}")
+    recipe = recipe_from(settings | overrides, "command line" if overrides else f"recipe {path.name}")
+    recipe.name = path.stem
+    recipe.trainer.setdefault("output_dir", f"runs/{path.stem}")
+    recipe.trainer.setdefault("seed", 42)
+    return recipe, known.resume
+
+
+def _yaml_value(name: str, text: Any) -> Any:
+    try:
+        return yaml.safe_load(text) if isinstance(text, str) else text
+    except yaml.YAMLError:
+        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
+
+
+def _pairs(rest: list[str]) -> dict[str, str]:
+    """`--name value` and `--name=value` words that are not ours, hence Trainer's."""
+    pairs: dict[str, str] = {}
+    words = list(rest)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise InputError(f"command line: {word!r} belongs to no setting; write --field value")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            value = words.pop(0) if words and not words[0].startswith("--") else "true"
+        pairs[name.replace("-", "_")] = value
+    return pairs
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train_hf.py",
+        description="Fine-tune an image classifier on facial expressions. Every field of a recipe, and every field of "
+        "transformers.TrainingArguments, can be set as --field value.",
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
+    )
+    names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one of: {names}")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
+        group = parser.add_argument_group(title)
+        for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):
+            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+            shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
+            unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
+            options = f" {{{', '.join(f.metadata['choices'])}}}" if f.metadata["choices"] else ""
+            text = f"{f.metadata['help']}{options}{unit} (default: {shown})".replace("%", "%%")
+            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="X", help=text)
+    return parser

@@ -1,0 +1,178 @@
+"""The run folder: made aside, sealed at the end, and refused where it would overwrite something.
+
+`output_dir` has `logs/` and `checkpoint-*/` from the first step; everything else is written into `.unfinished/` and
+moved in at the end, `evaluation.json` last: it is the seal.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, ViTImageProcessor
+
+from pipeline.emotions import CLASSES
+from pipeline.errors import InputError
+from pipeline.evaluation import format_table
+from pipeline.recipe import Recipe, load_yaml
+from pipeline.sources.drawn import draw_face
+
+SEAL = "evaluation.json"
+UNFINISHED = ".unfinished"
+RESUMED = "resumed.json"
+PUBLISHABLE = (
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "recipe.yaml",
+    "predictions.parquet",
+    "evaluation.json",
+    "curation.json",
+    "figures/*.png",
+    "examples/*.png",
+    "logs/*",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run is made. `checkpoint` is the one to go on from, or None."""
+
+    path: Path
+    finished: bool
+    checkpoint: Path | None
+
+    @property
+    def aside(self) -> Path:
+        """Where files wait until the run is whole."""
+        return self.path / UNFINISHED
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard event files."""
+        return self.path / "logs"
+
+
+def find_run(recipe: Recipe, resume: bool) -> RunFolder:
+    """Look at `output_dir` without changing it.
+
+    Raises:
+        InputError: it holds a run with other settings, an interrupted run without `--resume`, or something else.
+    """
+    path = recipe.output_dir
+    if path.exists() and not path.is_dir():
+        raise InputError(f"output_dir {path} is a file; choose another")
+    if (path / SEAL).is_file():
+        _refuse_other_settings(recipe, path / "recipe.yaml", "a finished run")
+        return RunFolder(path, finished=True, checkpoint=None)
+    checkpoints = sorted(path.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.split("-")[1]))
+    if (path / UNFINISHED / "recipe.yaml").is_file():
+        _refuse_other_settings(recipe, path / UNFINISHED / "recipe.yaml", "an interrupted run")
+        if not resume:
+            raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
+        return RunFolder(path, finished=False, checkpoint=checkpoints[-1].parent if checkpoints else None)
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
+    return RunFolder(path, finished=False, checkpoint=None)
+
+
+def _refuse_other_settings(recipe: Recipe, saved: Path, what: str) -> None:
+    if not saved.is_file():
+        raise InputError(f"{saved.parent} holds {what} without its recipe.yaml; choose another --output_dir")
+    now, then = recipe.settings(), load_yaml(saved)
+    differing = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    if differing:
+        shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise InputError(
+            f"{recipe.output_dir} holds {what} with other settings ({shown}{more}): choose another --output_dir, or "
+            f"start from its weights with --checkpoint {recipe.output_dir}"
+        )
+
+
+def begin(run: RunFolder, recipe: Recipe) -> None:
+    """Make the folder and note the settings, so that an interrupted run is known for what it is."""
+    try:
+        run.aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
+    recipe.save(run.aside / "recipe.yaml")
+
+
+def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
+    """The three files that every client loads, and a few drawn faces to try them on."""
+    model.save_pretrained(run.aside)
+    processor.save_pretrained(run.aside)
+    examples = run.aside / "examples"
+    examples.mkdir(exist_ok=True)
+    for index, name in enumerate(c for c in model.config.id2label.values() if c in CLASSES):
+        draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
+
+
+def note_resume(run: RunFolder) -> None:
+    """Remember, over further interruptions too, the step that this run goes on from."""
+    step = int(run.checkpoint.name.split("-")[1]) if run.checkpoint else 0
+    write_json(run.aside / RESUMED, {"resumed_from": [*resumed_from(run), step]})
+
+
+def resumed_from(run: RunFolder) -> list[int]:
+    """Global steps that the run was resumed from, first to last."""
+    noted = run.aside / RESUMED
+    return json.loads(noted.read_text())["resumed_from"] if noted.is_file() else []
+
+
+def closing_words(path: Path) -> str:
+    """What a finished run says: its table, its path, and the next line to type."""
+    table = format_table(json.loads((path / SEAL).read_text()))
+    example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
+    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k=7)"
+    try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
+    return f"{table}\n\n{path}\nnext: {try_it}"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Indented JSON, whole or not at all."""
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    aside.replace(path)
+
+
+def seal(run: RunFolder, environment: dict[str, Any]) -> None:
+    """Hash every publishable file, then move all into place; from the seal on, the folder is a run."""
+    hashes = {}
+    for pattern in PUBLISHABLE:
+        base = run.path if pattern.startswith("logs/") else run.aside
+        hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
+    write_json(run.aside / "environment.json", environment | {"sha256": hashes})
+    (run.aside / RESUMED).unlink(missing_ok=True)
+    for item in sorted(run.aside.iterdir(), key=lambda p: p.name == SEAL):
+        target = run.path / item.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        item.replace(target)
+    run.aside.rmdir()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_revision() -> str | None:
+    """The commit that this code is at, with `-dirty` where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() or None

@@ -1,0 +1,74 @@
+"""Which rows an epoch sees, and in which order: a function of (seed, epoch), so that a resumed run is the same run."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import datasets
+import numpy as np
+import torch
+
+
+class Draw(NamedTuple):
+    """One row drawn in an epoch. It travels with the row, so that workers need no shared state."""
+
+    index: int
+    repeat: int  # how often the row was drawn before in this epoch
+    progress: float  # epochs done when it is drawn; the whole part is the epoch
+
+
+class EpochSampler(torch.utils.data.Sampler[Draw]):
+    """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them."""
+
+    def __init__(self, rows: int, seed: int, weights: np.ndarray | None = None) -> None:
+        self.rows, self.seed, self.epoch = rows, seed, 0
+        self.share = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of `epoch` (from 0)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.share is None:
+            order = rng.permutation(self.rows)
+            repeats = np.zeros(self.rows, dtype=int)
+        else:
+            order = rng.choice(self.rows, size=self.rows, p=self.share)
+            repeats = _repeats(order)
+        for position, (index, repeat) in enumerate(zip(order.tolist(), repeats.tolist(), strict=True)):
+            yield Draw(index, repeat, self.epoch + position / self.rows)
+
+
+def _repeats(order: np.ndarray) -> np.ndarray:
+    """How often each entry of `order` `(N,)` stood before it."""
+    by_value = np.argsort(order, kind="stable")
+    ordered = order[by_value]
+    first = np.searchsorted(ordered, ordered)
+    repeats = np.empty_like(order)
+    repeats[by_value] = np.arange(len(order)) - first
+    return repeats
+
+
+class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else."""
+
+    def __init__(self, table: datasets.Dataset) -> None:
+        self.pixels = table.select_columns("pixels").with_format("numpy", dtype=np.uint8)
+        self.targets = np.asarray(table["target"][:], dtype=np.float32)
+        self.keys: Sequence[str] = table["key"][:]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> list[dict[str, Any]]:
+        indices = [d.index if isinstance(d, Draw) else d for d in draws]
+        pixels = self.pixels[indices]["pixels"]
+        return [
+            {"pixels": p, "target": self.targets[i], "draw": d} for p, i, d in zip(pixels, indices, draws, strict=True)
+        ]

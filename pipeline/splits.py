@@ -1,0 +1,41 @@
+"""Splits that leak nothing: rows that show the same picture or the same person stay together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+
+def groups_of(pixels: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """Group of every row, (N,) int: rows with one `pixels` value, or one `persons` value but None, share a group."""
+    rows = np.arange(len(pixels))
+    known = np.array([person is not None for person in persons], dtype=bool)
+    pixel_ids = np.unique(pixels.astype(str), return_inverse=True)[1]
+    person_ids = np.unique(persons[known].astype(str), return_inverse=True)[1] + len(rows)
+    ends = np.concatenate([pixel_ids, person_ids]) + len(rows)
+    starts = np.concatenate([rows, rows[known]])
+    nodes = 3 * len(rows)
+    links = coo_matrix((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(nodes, nodes))
+    return connected_components(links, directed=False)[1][: len(rows)]
+
+
+def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Part of every row, (N,) int in 0..P-1: whole groups, each class shared out by `shares` (P, sum 1).
+
+    Greedy: the largest groups first, each to the part that still lacks most rows of the group's rarest class, ties to
+    the first part (iterative stratification, Sechidis et al., 2011). `seed` orders groups of one size.
+    """
+    members, index = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(members), int(labels.max(initial=0)) + 1))
+    np.add.at(counts, (index, labels), 1)
+    rows_of_class = counts.sum(0)
+    rarest = np.where(counts > 0, rows_of_class, np.inf).argmin(1)
+    lacking = np.outer(shares, rows_of_class)
+    shuffled = np.random.default_rng(seed).permutation(len(members))
+    order = shuffled[np.argsort(-counts.sum(1)[shuffled], kind="stable")]
+    part = np.zeros(len(members), dtype=np.int64)
+    for group in order:
+        part[group] = lacking[:, rarest[group]].argmax()
+        lacking[part[group]] -= counts[group]
+    return part[index]

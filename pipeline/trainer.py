@@ -1,0 +1,175 @@
+"""`Trainer` with what facial expressions need: soft targets, a collator for training alone, EMA, exact reload."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
+
+from pipeline.collator import EvalCollator, TrainCollator
+from pipeline.ema import EMA
+from pipeline.errors import InputError
+from pipeline.optimizer import parameter_groups
+from pipeline.recipe import Recipe
+from pipeline.sampler import EpochSampler, PictureRows
+
+
+class ExpressionTrainer(Trainer):
+    """Fine-tunes on `PictureRows` with the settings of a recipe.
+
+    The loss is the soft-target cross-entropy summed over rows and divided by the row count of the whole optimizer step,
+    over all micro-batches and processes. The averaged weights are the ones evaluated, and reloaded as the best.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        recipe: Recipe,
+        train_rows: PictureRows,
+        eval_rows: PictureRows,
+        train_collator: TrainCollator,
+        eval_collator: EvalCollator,
+        **trainer_arguments: Any,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train_rows,
+            eval_dataset=eval_rows,
+            data_collator=eval_collator,
+            **trainer_arguments,
+        )
+        self.recipe, self.train_collator = recipe, train_collator
+        shares = torch.from_numpy(train_rows.targets).double().mean(dim=0)
+        weights = balanced_row_weights(train_rows) if recipe.class_balance == "sampler" else None
+        self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights)
+        self.class_weights = (1 / shares.clamp_min(1e-12)).float() if recipe.class_balance == "weights" else None
+        if self.class_weights is not None:
+            self.class_weights /= (self.class_weights * shares).sum().float()  # an average row weighs 1
+        self.log_prior = shares.log().float() if recipe.class_balance == "logit_adjustment" else None
+        self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
+        self.add_callback(_EachStep(self))
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+        """The train batches: the collator with augmentation and mixing is seen here and nowhere else."""
+        kept, self.data_collator = self.data_collator, self.train_collator
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = kept
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return self.train_sampler
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW (or the `optim` that was set) over layer-decayed groups."""
+        if self.optimizer is None:
+            args = self.args
+            groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, self.recipe.layer_decay)
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(args, self.model)
+            self.optimizer = optimizer_class(groups, **settings)
+        return self.optimizer
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        """Rows of the optimizer step over all its micro-batches and processes."""
+        rows = torch.tensor(sum(len(batch["labels"]) for batch in batch_samples), device=device)
+        return self.accelerator.gather(rows).sum() if self.args.world_size > 1 else rows
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
+        """Soft-target cross-entropy; class balance and label smoothing act in training only.
+
+        The labels never reach the model's forward: it would take them for multi-label targets and say so in the
+        published config. Logit adjustment follows Menon et al. 2021 (arXiv:2007.07314).
+        """
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        logits = outputs.logits.float()
+        if not model.training:
+            loss = F.cross_entropy(logits, labels)
+            return (loss, outputs) if return_outputs else loss
+        if self.log_prior is not None:
+            logits = logits + self.log_prior.to(logits.device)
+        weight = None if self.class_weights is None else self.class_weights.to(logits.device)
+        loss = F.cross_entropy(
+            logits, labels, weight=weight, label_smoothing=self.recipe.label_smoothing, reduction="sum"
+        )
+        rows = len(labels) if num_items_in_batch is None else num_items_in_batch
+        loss = loss / rows * self.args.world_size  # gradients are averaged over processes
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}, learning rate "
+                f"{self._get_learning_rate():.3g}; lower --learning_rate, or try --precision fp32"
+            )
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate the averaged weights."""
+        with self.ema.applied_to(self.model) if self.ema and self.is_in_train else contextlib.nullcontext():
+            return super().evaluation_loop(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """Weights, averages, config and processor; not `training_args.bin`, a pickle that nothing here reads."""
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir or self.args.output_dir)
+        self.model.save_pretrained(folder, state_dict=state_dict)
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(folder)
+        if self.ema:
+            self.ema.save(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Every tensor of the checkpoint, strictly.
+
+        Stock Trainer loads the file's names into the module, and ViT's differ: it would leave all encoder layers behind
+        (transformers issue 43701).
+        """
+        self._reload(Path(resume_from_checkpoint))
+        if self.ema:
+            self.ema.load(Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        """The averaged weights of the best checkpoint (its own weights where EMA is off)."""
+        best = Path(str(self.state.best_model_checkpoint))
+        self._reload(best)
+        if self.ema:
+            self.ema.load(best)
+            self.ema.copy_to(self.model)
+
+    def _reload(self, folder: Path) -> None:
+        saved = type(self.model).from_pretrained(folder, config=self.model.config, dtype=self.model.dtype)
+        self.model.load_state_dict(saved.state_dict(), strict=True)
+
+
+class _EachStep(TrainerCallback):
+    """Tells the sampler its epoch, also in mid-epoch resume, and moves the average after each real optimizer step."""
+
+    def __init__(self, trainer: ExpressionTrainer) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.train_sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.ema and not self.trainer.accelerator.optimizer_step_was_skipped:
+            self.trainer.ema.update(self.trainer.model, state.global_step)
+
+
+def balanced_row_weights(rows: PictureRows) -> Any:
+    """`(N,)`: each row by one over the size of its class, so that all classes are drawn alike."""
+    labels = rows.targets.argmax(axis=1)
+    counts = torch.bincount(torch.from_numpy(labels), minlength=rows.targets.shape[1]).numpy()
+    return 1.0 / counts[labels]

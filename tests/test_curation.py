@@ -1,0 +1,270 @@
+"""Unreadable pictures, made splits, exact copies, limits, and the counts of FER+ itself."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from pipeline.curation import curate
+from pipeline.errors import InputError
+from pipeline.pixels import hash_pictures, pixel_hash
+from pipeline.recipe import Recipe
+from pipeline.sources import read_source
+from pipeline.splits import grouped_split, groups_of
+
+TWO = {"classes": ["happiness", "sadness"]}
+
+
+def pixels(seed):
+    return np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def save(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PILImage.fromarray(pixels(seed)).save(path)
+
+
+def fill(folder, happy, sad, start=0):
+    """`happy` and `sad` different pictures in class folders."""
+    for i in range(happy):
+        save(folder / "happy" / f"{i:03d}.png", start + i)
+    for i in range(sad):
+        save(folder / "sad" / f"{i:03d}.png", start + 1000 + i)
+
+
+def curated(path, **settings):
+    recipe = Recipe(data_path=str(path), **(TWO | settings))
+    return curate(read_source(recipe), recipe)
+
+
+def keys(result):
+    return {split: table["key"][:] for split, table in result.splits.items()}
+
+
+# made splits
+
+
+def test_missing_splits_are_made_stratified_and_the_same_every_time(tmp_path):
+    fill(tmp_path, 40, 20)
+    result = curated(tmp_path)
+    assert result.report["rows"] == {
+        "train": {"happiness": 32, "sadness": 16},
+        "validation": {"happiness": 4, "sadness": 2},
+        "test": {"happiness": 4, "sadness": 2},
+    }
+    assert sorted(sum(keys(result).values(), [])) == sorted(
+        read_source(Recipe(data_path=str(tmp_path))).tables["all"]["key"]
+    )
+    assert keys(curated(tmp_path)) == keys(result)
+    assert keys(curated(tmp_path, split_seed=1)) != keys(result)
+    assert result.report["splits"] == {
+        "official": [],
+        "made": ["train", "validation", "test"],
+        "seed": 0,
+        "shares": {"validation": 0.1, "test": 0.1},
+    }
+
+
+def test_without_a_test_share_no_test_is_made(tmp_path):
+    fill(tmp_path, 10, 10)
+    assert list(curated(tmp_path, test_share=0.0).splits) == ["train", "validation"]
+
+
+def test_an_official_test_is_kept_and_validation_is_taken_from_train(tmp_path):
+    fill(tmp_path / "train", 20, 20)
+    fill(tmp_path / "test", 5, 5, start=5000)
+    result = curated(tmp_path)
+    assert all(key.startswith("test/") for key in result.splits["test"]["key"]) and len(result.splits["test"]) == 10
+    assert all(key.startswith("train/") for key in result.splits["validation"]["key"])
+    assert len(result.splits["validation"]) in (5, 6), "a tenth of all 50 rows"
+    assert (result.report["splits"]["official"], result.report["splits"]["made"]) == (["train", "test"], ["validation"])
+
+
+def test_copies_of_a_picture_never_fall_into_two_made_splits(tmp_path):
+    fill(tmp_path, 10, 10)
+    for i in range(10):
+        for copy in range(3):
+            save(tmp_path / "happy" / f"copy-{i}-{copy}.bmp", i)
+    result = curated(tmp_path)
+    assert result.report["copies"]["exact"] == {"test_in_train": 0, "validation_in_train": 0, "test_in_validation": 0}
+    assert all(result.splits["validation"]["clean"]) and all(result.splits["test"]["clean"])
+
+
+def test_a_person_is_never_in_two_made_splits(tmp_path):
+    fill(tmp_path, 30, 30)
+    rows = [f"{p.relative_to(tmp_path)},{p.parent.name},{int(p.stem) // 5}" for p in sorted(tmp_path.rglob("*.png"))]
+    (tmp_path / "faces.csv").write_text("\n".join(["path,label,person", *rows]))
+    result = curated(tmp_path)
+    persons = [set(table["person"]) for table in result.splits.values()]
+    assert sum(map(len, persons)) == 6
+    assert result.report["persons_shared"] == {"validation_in_train": 0, "test_in_train": 0, "test_in_validation": 0}
+
+
+def test_persons_in_two_official_splits_are_counted(tmp_path):
+    fill(tmp_path, 4, 4)
+    rows = [
+        f"{p.relative_to(tmp_path)},{p.parent.name},{'train' if p.stem != '003' else 'val'},ann"
+        for p in sorted(tmp_path.rglob("*.png"))
+    ]
+    (tmp_path / "faces.csv").write_text("\n".join(["path,label,split,person", *rows]))
+    assert curated(tmp_path, test_share=0.0).report["persons_shared"] == {"validation_in_train": 1}
+
+
+def test_groups_join_over_pictures_and_persons():
+    groups = groups_of(np.array(["a", "a", "b", "c", "d"], object), np.array([None, "x", "x", None, "y"], object))
+    assert len(set(groups[:3])) == 1
+    assert len(set(groups)) == 3
+
+
+def test_rare_classes_go_to_train_first():
+    labels = np.array([0] * 40 + [1] * 2)
+    part = grouped_split(labels, np.arange(42), [0.8, 0.1, 0.1], seed=3)
+    assert Counter(part[:40].tolist()) == {0: 32, 1: 4, 2: 4}
+    assert part[40:].tolist() == [0, 0]
+
+
+# copies in official splits
+
+
+def test_copies_across_official_splits_are_counted_and_marked(tmp_path):
+    fill(tmp_path / "train", 3, 3)
+    fill(tmp_path / "val", 2, 2, start=5000)
+    fill(tmp_path / "test", 2, 2, start=7000)
+    save(tmp_path / "val" / "sad" / "of-train.bmp", 0)
+    save(tmp_path / "test" / "sad" / "of-train.bmp", 0)
+    save(tmp_path / "test" / "sad" / "of-validation.bmp", 5000)
+    result = curated(tmp_path)
+    assert result.report["copies"]["exact"] == {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 2}
+    marked = {
+        s: [k for k, c in zip(t["key"], t["clean"], strict=True) if not c] for s, t in list(result.splits.items())[1:]
+    }
+    assert marked["validation"] == ["val/sad/of-train.bmp"]
+    assert marked["test"] == ["test/sad/of-train.bmp", "test/sad/of-validation.bmp"]
+    assert "clean" not in result.splits["train"].column_names
+    json.dumps(result.report)
+
+
+def test_a_validation_of_nothing_but_copies_is_refused(tmp_path):
+    fill(tmp_path / "train", 3, 3)
+    fill(tmp_path / "val", 3, 3)
+    with pytest.raises(InputError, match="every picture of validation has a copy in train"):
+        curated(tmp_path)
+
+
+def test_the_hash_is_of_the_upright_pixels_and_not_of_the_file(tmp_path):
+    upright = pixels(0)[:, :5]
+    PILImage.fromarray(upright).save(tmp_path / "a.png")
+    turned = PILImage.fromarray(np.rot90(upright).copy())
+    exif = PILImage.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "b.png", exif=exif)
+    PILImage.fromarray(upright.reshape(5, 8, 3)).save(tmp_path / "c.png")
+    a, b, c = (pixel_hash({"bytes": None, "path": str(tmp_path / f"{name}.png")}) for name in "abc")
+    assert a == b
+    assert a != c, "the same bytes in another shape are another picture"
+    assert pixel_hash({"bytes": (tmp_path / "a.png").read_bytes(), "path": "gone.png"}) == a
+
+
+# unreadable pictures
+
+
+def test_unreadable_pictures_are_dropped_counted_and_named(tmp_path):
+    fill(tmp_path, 30, 30)
+    whole = (tmp_path / "sad" / "000.png").read_bytes()
+    (tmp_path / "sad" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "sad" / "empty.png").write_bytes(b"")
+    result = curated(tmp_path, max_bad_share=0.1)
+    assert result.report["unreadable"] == {"count": 2, "keys": ["sad/cut.png", "sad/empty.png"]}
+    assert sum(map(len, result.splits.values())) == 60
+    with pytest.raises(InputError, match=r"2 of 62 pictures \(3.2%\) cannot be decoded.*sad/cut.png.*max_bad_share"):
+        curated(tmp_path)
+
+
+def test_pictures_are_decoded_once(tmp_path):
+    fill(tmp_path, 5, 5)
+    table = read_source(Recipe(data_path=str(tmp_path))).tables["all"]
+    first = hash_pictures(table, "all")
+    for path in tmp_path.rglob("*.png"):
+        path.unlink()
+    assert hash_pictures(table, "all").tolist() == first.tolist()
+
+
+def test_a_changed_picture_is_decoded_anew(tmp_path):
+    fill(tmp_path, 5, 5)
+    before = hash_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all")
+    save(tmp_path / "sad" / "004.png", 9)
+    os.utime(tmp_path / "sad" / "004.png", (1, 1))
+    after = hash_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all")
+    assert (before != after).tolist() == [False] * 9 + [True]
+
+
+# gaps and limits
+
+
+def test_a_class_without_a_train_row_is_named_with_counts_and_setting(tmp_path):
+    fill(tmp_path, 10, 10)
+    with pytest.raises(
+        InputError, match=r"no row of fear \(happiness 8, fear 0, sadness 8\).*'\[happiness, sadness\]'"
+    ):
+        curated(tmp_path, classes=["happiness", "fear", "sadness"])
+
+
+def test_an_empty_validation_is_refused(tmp_path):
+    fill(tmp_path, 2, 2)
+    with pytest.raises(InputError, match="validation is empty"):
+        curated(tmp_path)
+    with pytest.raises(InputError, match="validation is empty"):
+        curated(tmp_path, validation_share=0.0)
+
+
+def test_a_source_without_train_is_refused(tmp_path):
+    fill(tmp_path / "test", 3, 3)
+    with pytest.raises(InputError, match="none to train on"):
+        curated(tmp_path)
+
+
+def test_limits_take_a_seeded_subset_that_keeps_every_class_of_train(tmp_path):
+    fill(tmp_path, 60, 2)
+    result = curated(tmp_path, max_train_samples=3, max_eval_samples=2, test_share=0.0)
+    assert {split: len(table) for split, table in result.splits.items()} == {"train": 3, "validation": 2}
+    assert result.report["rows_used"]["train"]["sadness"] >= 1
+    assert sum(result.report["rows"]["train"].values()) > 50, "counted before the limit"
+    assert keys(curated(tmp_path, max_train_samples=3, max_eval_samples=2, test_share=0.0)) == keys(result)
+    with pytest.raises(InputError, match="max_train_samples is 1; train needs 2"):
+        curated(tmp_path, max_train_samples=1)
+
+
+# FER+ itself
+
+FERPLUS = {
+    "majority": {
+        "train": [2099, 119, 532, 7287, 8739, 3013, 3149],
+        "validation": [287, 24, 62, 865, 1182, 351, 415],
+        "test": [273, 18, 83, 893, 1089, 384, 396],
+    },
+    "plurality": {"train": 27194, "validation": 3440, "test": [322, 28, 95, 912, 1190, 434, 428]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["majority", "plurality"])
+def test_ferplus_gives_its_known_counts(rule):
+    folder = os.environ.get("FER_DATA")
+    if folder is None or not Path(folder).is_dir():
+        pytest.skip("FER_DATA does not name the folder of the FER+ parquet files")
+    result = curated(folder, classes=Recipe().classes, label_rule=rule)
+    for split, expected in FERPLUS[rule].items():
+        counts = list(result.report["rows"][split].values())
+        assert (counts if isinstance(expected, list) else sum(counts)) == expected
+    if rule == "majority":
+        assert result.report["copies"]["exact"] == {
+            "test_in_train": 257,
+            "validation_in_train": 248,
+            "test_in_validation": 41,
+        }
+        assert sum(result.splits["test"]["clean"]) == 2854
+        assert sum(result.splits["validation"]["clean"]) == 2938

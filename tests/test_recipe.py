@@ -1,0 +1,104 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.recipe import OUR_FIELDS, RECIPES, load_yaml, parse_command_line, recipe_from
+from tests.conftest import ROOT
+
+SHIPPED = sorted(RECIPES.glob("*.yaml"))
+
+
+def test_without_words_the_recipe_is_the_quickstart() -> None:
+    recipe, resume = parse_command_line([])
+    assert (recipe.name, str(recipe.output_dir), resume) == ("quickstart", "runs/quickstart", False)
+
+
+def test_data_path_alone_means_own_faces() -> None:
+    recipe, _ = parse_command_line(["--data_path", "my_faces"])
+    assert (recipe.name, recipe.data_path) == ("own_faces", "my_faces")
+
+
+def test_a_recipe_is_found_by_bare_name_and_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("image_size: 64\n")
+    assert parse_command_line([str(path)])[0].image_size == 64
+    assert parse_command_line(["ferplus_vit_tiny"])[0].name == "ferplus_vit_tiny"
+
+
+def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
+    words = "--image_size 96 --max_steps 7 --learning_rate 1e-4 --evaluate_test=false --seed 3 --resume".split()
+    recipe, resume = parse_command_line(words)
+    assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume) == (96, False, 3, True)
+    assert recipe.trainer["max_steps"] == 7
+    assert recipe.trainer["learning_rate"] == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--image_sizes 96", "nearest is image_size"),
+        ("--learnin_rate 1", "nearest is learning_rate"),
+        ("--model_name_or_path x", "--checkpoint"),
+        ("--dataset_name x", "--data_path"),
+        ("--lr 1", "--learning_rate"),
+        ("--epochs 1", "--num_train_epochs"),
+        ("--batch_size 1", "--total_batch_size"),
+        ("--push_to_hub true", "push_to_hub.py"),
+        ("--hub_token x", "push_to_hub.py"),
+        ("--fp16 true", "--precision fp16"),
+        ("--bf16 true", "--precision bf16"),
+        ("--label_smoothing_factor 0.1", "--label_smoothing"),
+        ("--dataloader_drop_last true", "every row counts"),
+        ("--remove_unused_columns true", "collators"),
+        ("quickstrat", "nearest is quickstart"),
+        ("--image_size big", "image_size is 'big'; it must be int"),
+        ("--flip 1.5", "flip is 1.5"),
+        ("--class_balance samplers", "none, sampler, weights, logit_adjustment"),
+        ("--num_train_epochs many", "num_train_epochs"),
+        ("stray.yaml words", "no recipe"),
+        ("quickstart words", "belongs to no setting"),
+        ("--cutmix 0.7 --mixup 0.7", "together at most 1"),
+        ("--store_size 500", "store_size"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_one(words: str, told: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_command_line(words.split())
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_saved_settings_are_a_recipe_that_gives_the_same_settings(tmp_path: Path) -> None:
+    recipe, _ = parse_command_line(["--cutmix", "0.5", "--mix_off_epoch", "2", "--max_steps", "9"])
+    recipe.save(tmp_path / "recipe.yaml")
+    assert parse_command_line([str(tmp_path / "recipe.yaml")])[0].settings() == recipe.settings()
+
+
+def test_help_names_every_setting_of_ours_with_its_default_and_needs_no_torch() -> None:
+    code = "import sys; sys.argv = ['train_hf.py', '--help']; import runpy\n"
+    code += (
+        "try: runpy.run_path('train_hf.py', run_name='__main__')\nexcept SystemExit: assert 'torch' not in sys.modules"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for setting in OUR_FIELDS:
+        assert f"--{setting.name} X" in told.stdout
+    assert told.stdout.count("(default: ") == len(OUR_FIELDS)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_a_shipped_recipe_loads_and_its_header_says_what_it_promises(path: Path) -> None:
+    recipe_from(load_yaml(path), path.name)
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    for word in ("# command: accelerate launch train_hf.py", "# expected: ", "# seeds: ", "# machine: ", "# time: "):
+        assert any(line.startswith(word) for line in header), f"{path.name} has no {word!r} line"
+
+
+def test_a_recipe_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(["image_size"]))
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        parse_command_line([str(tmp_path / "bad.yaml")])
