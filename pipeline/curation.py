@@ -121,7 +121,8 @@ def _completed(rows: dict[str, Rows], recipe: Recipe) -> tuple[dict[str, Rows], 
         "seed": recipe.split_seed if made else None,
         "shares": made,
     }
-    return {split: splits[split] for split in ("train", *wanted) if split in splits}, how
+    kept = [split for split in ("train", *wanted) if len(splits.get(split, ())) or split == "train"]
+    return {split: splits[split] for split in kept}, how
 
 
 def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
@@ -133,7 +134,7 @@ def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
         raise InputError(
             f"train has no row of {', '.join(missing)} ({listed}): add pictures, or set --classes '[{present}]'"
         )
-    if not len(splits.get("validation", ())):
+    if "validation" not in splits:
         raise InputError("validation is empty: set validation_share above 0, or give more pictures")
 
 

@@ -73,9 +73,11 @@ def canonical(
             raise InputError(f"class_map sends {name!r} to {target!r}, which is not one of classes {list(classes)}")
         return target
     lower = {c.lower(): c for c in classes}
-    for candidate in (plain, SYNONYMS.get(plain, plain)):
-        if candidate in lower:
-            return lower[candidate]
+    by_meaning = {SYNONYMS.get(c, c): name for c, name in lower.items()}
+    if plain in lower:
+        return lower[plain]
+    if SYNONYMS.get(plain, plain) in by_meaning:
+        return by_meaning[SYNONYMS.get(plain, plain)]
     if SYNONYMS.get(plain, plain) in OUTSIDE or SYNONYMS.get(plain, plain) in CLASSES:
         return None
     near = get_close_matches(plain, [*lower, *SYNONYMS], n=1)

@@ -180,7 +180,16 @@ class Recipe:
             )
         if self.cutmix + self.mixup > 1:
             raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
-        for name in ("image_size", "total_batch_size", "crop_ratio", "cutmix_alpha", "mixup_alpha", "layer_decay"):
+        for name in (
+            "image_size",
+            "total_batch_size",
+            "bootstrap_resamples",
+            "crop_area",
+            "crop_ratio",
+            "cutmix_alpha",
+            "mixup_alpha",
+            "layer_decay",
+        ):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be above 0")
         for name in ("ema_decay", "drop_path", "label_smoothing"):
@@ -380,7 +389,7 @@ def _parser() -> argparse.ArgumentParser:
     for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
         group = parser.add_argument_group(title)
         for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):
-            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc, operator]
             shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
             unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
             options = f" {{{', '.join(f.metadata['choices'])}}}" if f.metadata["choices"] else ""

@@ -24,7 +24,8 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
     """Part of every row, (N,) int in 0..P-1: whole groups, each class shared out by `shares` (P, sum 1).
 
     Greedy: the largest groups first, each to the part that still lacks most rows of the group's rarest class, ties to
-    the first part (iterative stratification, Sechidis et al., 2011). `seed` orders groups of one size.
+    the first part (iterative stratification, Sechidis et al., 2011). The last groups go to parts that are still empty.
+    `seed` orders groups of one size.
     """
     members, index = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(members), int(labels.max(initial=0)) + 1))
@@ -35,7 +36,10 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
     shuffled = np.random.default_rng(seed).permutation(len(members))
     order = shuffled[np.argsort(-counts.sum(1)[shuffled], kind="stable")]
     part = np.zeros(len(members), dtype=np.int64)
-    for group in order:
-        part[group] = lacking[:, rarest[group]].argmax()
+    empty = np.ones(len(shares), dtype=bool)
+    for position, group in enumerate(order):
+        open_parts = empty if len(order) - position <= empty.sum() else np.ones_like(empty)
+        part[group] = np.where(open_parts, lacking[:, rarest[group]], -np.inf).argmax()
         lacking[part[group]] -= counts[group]
+        empty[part[group]] = False
     return part[index]

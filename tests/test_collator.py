@@ -95,8 +95,8 @@ def test_mixing_has_the_probability_that_was_set_and_ends_at_its_epoch(rows, tin
 
     before = [mixed(epoch, first) for epoch in range(100) for first in (0, 20, 40)]
     assert 0.42 < np.mean(before) < 0.58
-    assert any(mixed(100, first) for first in range(0, 34))
-    assert not any(mixed(100, first) for first in range(35, 66)) and not any(mixed(101, f) for f in range(0, 60))
+    assert any(mixed(100, first) for first in range(34))
+    assert not any(mixed(100, first) for first in range(35, 66)) and not any(mixed(101, f) for f in range(60))
 
 
 def test_every_row_comes_once_an_epoch_and_in_another_order_the_next() -> None:

@@ -140,11 +140,12 @@ def test_intervals_run_from_the_2_5th_to_the_97_5th_percentile_of_the_resamples(
 
 def test_the_interval_of_a_well_calibrated_model_is_widened_to_hold_its_calibration_error(tmp_path):
     rows = drawn_rows("test", 100)
-    # Always 75 % sure and right in 75 of 100 rows: the error is 0, and above 0 on nearly every resample.
-    rows["label"] = [0 if i % 4 else 1 for i in range(100)]
-    rows["logits"] = [np.log([0.75, 0.125, 0.125]).tolist()] * 100
+    # As often right as sure in each of five bins: the error is 0 on the rows, and above 0 on every resample.
+    sure = np.repeat([0.5, 0.6, 0.75, 0.8, 0.9], 20)
+    rows["label"] = [0 if i % 20 < 20 * sure[i] - 1e-9 else 1 for i in range(100)]
+    rows["logits"] = np.log(np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], axis=1)).tolist()
     error = evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows))["official"]["ece"]
-    assert error["value"] == error["low"] == pytest.approx(0, abs=1e-6) and error["high"] > 0.05
+    assert error["low"] == error["value"] == pytest.approx(0, abs=1e-6) and error["high"] > 0.05
 
 
 def test_human_agreement_is_the_mean_vote_share_of_the_label(path):

@@ -30,7 +30,18 @@ def test_a_recipe_is_found_by_bare_name_and_by_path(tmp_path: Path) -> None:
 
 
 def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
-    words = "--image_size 96 --max_steps 7 --learning_rate 1e-4 --evaluate_test=false --seed 3 --resume".split()
+    words = [
+        "--image_size",
+        "96",
+        "--max_steps",
+        "7",
+        "--learning_rate",
+        "1e-4",
+        "--evaluate_test=false",
+        "--seed",
+        "3",
+        "--resume",
+    ]
     recipe, resume = parse_command_line(words)
     assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume) == (96, False, 3, True)
     assert recipe.trainer["max_steps"] == 7

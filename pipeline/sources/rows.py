@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
 from datasets.table import InMemoryTable
 
 from pipeline.emotions import canonical
@@ -29,12 +29,8 @@ SPLIT_NAMES = "train, validation (valid, val, dev) and test"
 UNKNOWN_TERMS = "the source does not state the terms of its pictures"
 
 
-def table_features(classes: Sequence[str]) -> Features:
-    """The columns of the one table."""
-    return Features({"image": Image()}) | _columns(classes)
-
-
 def _columns(classes: Sequence[str]) -> Features:
+    """The columns of the one table beside `image`."""
     return Features(
         {
             "label": ClassLabel(names=list(classes)),
