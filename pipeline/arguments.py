@@ -9,6 +9,9 @@ from pipeline.errors import InputError
 from pipeline.machine import device_type, resolve_batch, world_size
 from pipeline.recipe import Recipe
 
+# What may choose the best checkpoint, and whether greater is better.
+METRICS = {"accuracy": True, "macro_f1": True, "balanced_accuracy": True, "nll": False, "loss": False}
+
 # Trainer's fields that differ from its own defaults; a recipe may set each of them.
 DEFAULTS: dict[str, Any] = {
     "save_strategy": "epoch",
@@ -34,6 +37,11 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
     per_device, accumulation, _ = resolve_batch(recipe)
     settings = DEFAULTS | recipe.trainer
+    if "save_steps" in recipe.trainer and "save_strategy" not in recipe.trainer:
+        settings["save_strategy"] = "steps"
+    metric = str(settings["metric_for_best_model"]).removeprefix("eval_")
+    if metric not in METRICS:
+        raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(METRICS)}")
     settings |= {
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
@@ -43,6 +51,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         "eval_strategy": settings["save_strategy"],
         "eval_steps": settings.get("save_steps"),
         "load_best_model_at_end": True,
+        "greater_is_better": METRICS[metric],
         "remove_unused_columns": False,
         "label_names": ["labels"],
         "logging_nan_inf_filter": False,

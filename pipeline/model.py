@@ -154,11 +154,12 @@ def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
     size = recipe.image_size
     if recipe.architecture == "vit":
         try:
-            config = ViTConfig(**VIT_TINY | {"layer_norm_eps": 1e-6} | recipe.vit_config, image_size=size, **labels)
-            return ViTForImageClassification(config)
+            shape: dict[str, Any] = {**VIT_TINY, "layer_norm_eps": 1e-6, **recipe.vit_config}
+            return ViTForImageClassification(ViTConfig(**shape, image_size=size, **labels))
         except (TypeError, ValueError) as error:
             raise InputError(f"vit_config {recipe.vit_config} makes no ViT: {error}") from None
-    config = TimmWrapperConfig(architecture=recipe.architecture, num_labels=len(recipe.classes), **labels)
+    settings: dict[str, Any] = {"architecture": recipe.architecture, "num_labels": len(recipe.classes), **labels}
+    config = TimmWrapperConfig(**settings)
     try:
         return TimmWrapperForImageClassification(config)
     except Exception as error:  # timm and transformers raise several kinds for an unknown name
@@ -208,6 +209,8 @@ def _native_vit(
 ) -> PreTrainedModel:
     """A ViT at the recipe's input size: position embeddings are resampled once, here, and never at run time."""
     patch = config.patch_size
+    if not isinstance(patch, int):
+        raise InputError(f"the checkpoint's patch_size is {patch}; only square patches, written as one number, are known")
     if recipe.image_size % patch:
         raise InputError(f"image_size {recipe.image_size} is no multiple of the checkpoint's patch of {patch} px")
     if POSITIONS not in state:

@@ -28,15 +28,12 @@ def parameter_groups(
         groups = param_groups_layer_decay(
             model.timm_model, weight_decay, no_weight_decay_list=_timm_no_decay(model), layer_decay=layer_decay
         )
-        return [
-            {
-                "params": g["params"],
-                "weight_decay": g["weight_decay"],
-                "lr": learning_rate * g["lr_scale"],
-            }
+        groups = [
+            {"params": g["params"], "weight_decay": g["weight_decay"], "lr": learning_rate * g["lr_scale"]}
             for g in groups
             if g["params"]
         ]
+        return sorted(groups, key=lambda group: -group["lr"])
     if layer_decay != 1 and not isinstance(model, ViTForImageClassification):
         raise InputError(f"layer_decay is not known for {type(model).__name__}; set --layer_decay 1")
     grouped: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
@@ -44,7 +41,8 @@ def parameter_groups(
         if parameter.requires_grad:
             decay = 0.0 if parameter.ndim <= 1 or any(word in name for word in NO_DECAY) else weight_decay
             grouped[learning_rate * layer_decay ** _layers_above(model, name), decay].append(parameter)
-    return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in grouped.items()]
+    groups = [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in grouped.items()]
+    return sorted(groups, key=lambda group: -group["lr"])  # Trainer logs the rate of the first
 
 
 def _timm_no_decay(model: TimmWrapperForImageClassification) -> set[str]:

@@ -48,7 +48,6 @@ NAMES_FROM_ELSEWHERE = {
     "reprob": "erasing",
     "clip_grad": "max_grad_norm",
     "overwrite_output_dir": "output_dir",
-    "resume_from_checkpoint": "resume",
 }
 
 # Trainer's fields that would break a promise of ours, and the setting that does what was meant.
@@ -80,6 +79,9 @@ REFUSED = {
     "auto_find_batch_size": "use --per_device_train_batch_size",
     "save_only_model": "a run that cannot be resumed is not saved",
     "ignore_data_skip": "a resumed run is the same run",
+    "resume_from_checkpoint": "use --resume, which goes on from the last checkpoint of output_dir",
+    "label_names": "the collators name their columns",
+    "greater_is_better": "it follows from --metric_for_best_model",
 }
 
 

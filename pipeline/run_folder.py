@@ -108,7 +108,7 @@ def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProce
     processor.save_pretrained(run.aside)
     examples = run.aside / "examples"
     examples.mkdir(exist_ok=True)
-    for index, name in enumerate(c for c in model.config.id2label.values() if c in CLASSES):
+    for index, name in enumerate(c for c in (model.config.id2label or {}).values() if c in CLASSES):
         draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
 
 
@@ -142,7 +142,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     """Hash every publishable file, then move all into place; from the seal on, the folder is a run."""
-    hashes = {}
+    hashes: dict[str, str] = {}
     for pattern in PUBLISHABLE:
         base = run.path if pattern.startswith("logs/") else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}

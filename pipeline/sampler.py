@@ -1,14 +1,16 @@
 """Which rows an epoch sees, and in which order: a function of (seed, epoch), so that a resumed run is the same run."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import numpy as np
 import torch
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Draw:
     """One row drawn in an epoch. It travels with the row, so that workers need no shared state."""
 
     index: int

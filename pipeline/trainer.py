@@ -25,6 +25,7 @@ class ExpressionTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
+    model: PreTrainedModel
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class ExpressionTrainer(Trainer):
         model: Any,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Soft-target cross-entropy; class balance and label smoothing act in training only.
 
@@ -124,7 +125,7 @@ class ExpressionTrainer(Trainer):
         """Weights, averages, config and processor; not `training_args.bin`, a pickle that nothing here reads."""
         if not self.args.should_save:
             return
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         self.model.save_pretrained(folder, state_dict=state_dict)
         if self.processing_class is not None:
             self.processing_class.save_pretrained(folder)

@@ -105,7 +105,8 @@ class TrainingLog(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.perf_counter()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        logs: dict[str, float] = kwargs["logs"]
         if self.events and "loss" in logs:
             for name in ("loss", "learning_rate", "grad_norm"):
                 self.events.scalar(f"train/{name}", float(logs[name]), state.global_step)
@@ -115,7 +116,8 @@ class TrainingLog(TrainerCallback):
             self._logged_steps, self._logged_seconds = self.steps, self.train_seconds
         self._mark = time.perf_counter()
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        metrics: dict[str, float] = kwargs["metrics"]
         if self.events:
             for name, value in metrics.items():
                 if isinstance(value, int | float):
