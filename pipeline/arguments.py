@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "save_strategy": "epoch",
     "save_total_limit": 2,
     "logging_steps": 50,
+    "logging_first_step": True,
     "metric_for_best_model": "accuracy",
     "lr_scheduler_type": "cosine",
     "max_grad_norm": 1.0,

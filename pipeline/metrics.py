@@ -54,7 +54,7 @@ class _OfLogits(evaluate.Metric):
             ),
         )
 
-    def _compute(self, *, predictions: ArrayLike, references: ArrayLike) -> dict[str, Any]:  # type: ignore[override]
+    def _compute(self, *, predictions: ArrayLike, references: ArrayLike) -> dict[str, Any]:
         return self.of(np.asarray(predictions, dtype=np.float32), np.asarray(references))
 
     def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:

@@ -391,7 +391,7 @@ def _parser() -> argparse.ArgumentParser:
     for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
         group = parser.add_argument_group(title)
         for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):
-            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc, operator]
+            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[operator]
             shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
             unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
             options = f" {{{', '.join(f.metadata['choices'])}}}" if f.metadata["choices"] else ""
