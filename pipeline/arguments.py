@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "max_grad_norm": 1.0,
     "weight_decay": 0.05,
     "per_device_eval_batch_size": 128,
+    "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run
 }
 
 

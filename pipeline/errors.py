@@ -2,8 +2,11 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class InputError(Exception):
@@ -21,13 +24,31 @@ def end_in_one_line(main: Callable[[list[str]], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        print(f"error: {os.strerror(error.errno)}{where}: free some space, or choose another place", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C", file=sys.stderr)
         return 130
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        print(f"error: {full}: free some space, or choose another place", file=sys.stderr)
+        return 1
     return 0
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """What could not be written, where `error` or an error that led to it tells of a full disk; else None.
+
+    The writers of safetensors (in Rust) and torch.save (in C++) raise no OSError: the one has the number in its text,
+    the other tells no reason at all.
+    """
+    while error is not None:
+        in_text = re.search(r"\(os error (\d+)\)", str(error))
+        number = error.errno if isinstance(error, OSError) else int(in_text[1]) if in_text else None
+        if number in FULL:
+            where = getattr(error, "filename", None) or "the run folder or the cache of data sets"
+            return f"{os.strerror(number)} while writing {where}"
+        if isinstance(error, RuntimeError) and re.search("iostream error|PytorchStreamWriter failed", str(error)):
+            return "a checkpoint cannot be written to its end, as on a full disk"
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,6 +1,7 @@
 """What this machine is, and what follows from it for a run: threads, precision, batch, steps."""
 
 import importlib.metadata
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def resolve_schedule(recipe: Recipe, train_rows: int) -> Schedule:
     per_device, accumulation, _ = resolve_batch(recipe)
     batches = -(-train_rows // (per_device * world_size()))
     steps_per_epoch = -(-batches // accumulation)
-    planned = max(1, round(steps_per_epoch * float(recipe.trainer.get("num_train_epochs", 3))))
+    planned = max(1, math.ceil(steps_per_epoch * float(recipe.trainer.get("num_train_epochs", 3))))  # as Trainer does
     max_steps = int(recipe.trainer.get("max_steps", -1))
     total = max_steps if max_steps > 0 else planned
     share = min(1.0, total / planned)

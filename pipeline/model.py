@@ -27,30 +27,13 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from pipeline.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm
 from pipeline.emotions import id2label, label2id
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 
 VIT_TINY = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768}
-POSITIONS = "vit.embeddings.position_embeddings"
 WEIGHTS = "model.safetensors"
-
-# timm's names of a plain ViT to those of transformers on disk (4.x and 5.x read them).
-TIMM_TO_VIT = {
-    "cls_token": "vit.embeddings.cls_token",
-    "pos_embed": POSITIONS,
-    "patch_embed.proj": "vit.embeddings.patch_embeddings.projection",
-    "norm": "vit.layernorm",
-    "head": "classifier",
-}
-TIMM_BLOCK_TO_VIT = {
-    "norm1": "layernorm_before",
-    "norm2": "layernorm_after",
-    "attn.proj": "attention.output.dense",
-    "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
-}
-QKV = ("query", "key", "value")
 
 
 def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
@@ -98,7 +81,7 @@ def find_checkpoint(checkpoint: str) -> Path:
         raise InputError(f"checkpoint {checkpoint} has no config.json")
     if not (path / WEIGHTS).is_file():
         pickles = sorted(p.name for p in path.iterdir() if p.suffix in (".bin", ".pth", ".pt", ".ckpt"))
-        found = f"; {pickles[0]} is a pickle, which is never loaded: convert it to safetensors" if pickles else ""
+        found = f"; {pickles[0]} is a pickle, never loaded here: convert it to safetensors" if pickles else ""
         raise InputError(f"checkpoint {checkpoint} has no {WEIGHTS}{found}")
     return path
 
@@ -109,45 +92,6 @@ def read_config(folder: Path) -> dict[str, Any]:
         return json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from None
-
-
-def timm_to_vit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of timm's plain ViT under the names of `ViTForImageClassification`; values are unchanged."""
-    converted = {}
-    for name, tensor in state.items():
-        stem, _, kind = name.rpartition(".")
-        if name.startswith("blocks."):
-            _, layer, part = stem.split(".", 2)
-            block = f"vit.encoder.layer.{layer}"
-            if part == "attn.qkv":
-                for projection, chunk in zip(QKV, tensor.chunk(3), strict=True):
-                    converted[f"{block}.attention.attention.{projection}.{kind}"] = chunk.contiguous()
-            else:
-                converted[f"{block}.{TIMM_BLOCK_TO_VIT[part]}.{kind}"] = tensor
-        elif name in TIMM_TO_VIT:
-            converted[TIMM_TO_VIT[name]] = tensor
-        else:
-            converted[f"{TIMM_TO_VIT[stem]}.{kind}"] = tensor
-    return converted
-
-
-def vit_to_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The inverse of `timm_to_vit`."""
-    block_names = {v: k for k, v in TIMM_BLOCK_TO_VIT.items()}
-    outer_names = {v: k for k, v in TIMM_TO_VIT.items()}
-    converted = {}
-    for name, tensor in state.items():
-        stem, _, kind = name.rpartition(".")
-        if name.startswith("vit.encoder.layer."):
-            layer, part = stem.removeprefix("vit.encoder.layer.").split(".", 1)
-            if part == "attention.attention.query":
-                parts = [state[f"vit.encoder.layer.{layer}.attention.attention.{p}.{kind}"] for p in QKV]
-                converted[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat(parts)
-            elif not part.startswith("attention.attention."):
-                converted[f"blocks.{layer}.{block_names[part]}.{kind}"] = tensor
-        else:
-            converted[outer_names[name] if name in outer_names else f"{outer_names[stem]}.{kind}"] = tensor
-    return converted
 
 
 def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
@@ -173,35 +117,25 @@ def _from_folder(folder: Path, recipe: Recipe, labels: dict[str, Any]) -> PreTra
             names = set(weights.keys())
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from None
-    if config.get("architecture", "").startswith("vit_") and {"cls_token", "pos_embed", "norm.weight"} <= names:
-        return _native_vit(
-            _vit_config_of_timm(folder, config), timm_to_vit(load_file(folder / WEIGHTS)), recipe, labels
-        )
+    if config.get("architecture", "").startswith("vit_") and is_plain_vit(names, config):
+        state = load_file(folder / WEIGHTS)
+        return _native_vit(vit_config_of_timm(state, config), timm_to_vit(state), recipe, labels)
     if config.get("model_type") == "vit":
         return _native_vit(ViTConfig(**config), load_file(folder / WEIGHTS), recipe, labels)
     if "architecture" not in config and "model_type" not in config:
         raise InputError(f"{folder / 'config.json'} names neither a timm architecture nor a transformers model_type")
+    if config.get("model_args", {}) and "num_classes" in config["model_args"]:
+        return _load_without_class_count(folder, config, labels)
     return _load(folder, labels)
 
 
-def _vit_config_of_timm(folder: Path, config: dict[str, Any]) -> ViTConfig:
-    """The ViTConfig whose model computes what timm's does; shapes come from the weights, epsilon 1e-6 from timm."""
-    if config.get("global_pool", "token") != "token":
-        raise InputError(f"{folder}: global_pool is {config['global_pool']!r}; only CLS-token ViTs convert exactly")
-    with safe_open(folder / WEIGHTS, framework="pt") as weights:
-        shape = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
-    hidden, _, patch, _ = shape["patch_embed.proj.weight"]
-    known = VIT_TINY if hidden == VIT_TINY["hidden_size"] else {}
-    return ViTConfig(
-        hidden_size=hidden,
-        num_hidden_layers=sum(name.endswith("attn.qkv.weight") for name in shape),
-        num_attention_heads=known.get("num_attention_heads", hidden // 64),
-        intermediate_size=shape["blocks.0.mlp.fc1.weight"][0],
-        patch_size=patch,
-        image_size=config.get("pretrained_cfg", config)["input_size"][-1],
-        layer_norm_eps=1e-6,
-        qkv_bias="blocks.0.attn.qkv.bias" in shape,
-    )
+def _load_without_class_count(folder: Path, config: dict[str, Any], labels: dict[str, Any]) -> PreTrainedModel:
+    """timm writes `num_classes` among its model's arguments too, where transformers would pass it a second time."""
+    arguments = {name: value for name, value in config["model_args"].items() if name != "num_classes"}
+    with tempfile.TemporaryDirectory() as copy:
+        (Path(copy) / "config.json").write_text(json.dumps(config | {"model_args": arguments}))
+        (Path(copy) / WEIGHTS).symlink_to((folder / WEIGHTS).resolve())
+        return _load(Path(copy), labels)
 
 
 def _native_vit(
@@ -210,7 +144,7 @@ def _native_vit(
     """A ViT at the recipe's input size: position embeddings are resampled once, here, and never at run time."""
     patch = config.patch_size
     if not isinstance(patch, int):
-        raise InputError(f"the checkpoint's patch_size is {patch}; only square patches, written as one number, are known")
+        raise InputError(f"the checkpoint's patch_size is {patch}; it must be one number, the side of a square patch")
     if recipe.image_size % patch:
         raise InputError(f"image_size {recipe.image_size} is no multiple of the checkpoint's patch of {patch} px")
     if POSITIONS not in state:
@@ -233,7 +167,12 @@ def _load(folder: Path, labels: dict[str, Any]) -> PreTrainedModel:
     transformers_logging.set_verbosity_error()  # the load report; its content is checked below
     try:
         model, report = AutoModelForImageClassification.from_pretrained(
-            folder, **labels, ignore_mismatched_sizes=True, output_loading_info=True, dtype=torch.float32
+            folder,
+            num_labels=len(labels["id2label"]),
+            **labels,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
     except (ValueError, OSError, TypeError, KeyError, RuntimeError) as error:
         raise InputError(f"the checkpoint does not load as an image classifier: {str(error).splitlines()[0]}") from None

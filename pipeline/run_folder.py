@@ -6,6 +6,7 @@ moved in at the end, `evaluation.json` last: it is the seal.
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pipeline.sources.drawn import draw_face
 SEAL = "evaluation.json"
 UNFINISHED = ".unfinished"
 RESUMED = "resumed.json"
+RECIPE = "recipe.yaml"
 PUBLISHABLE = (
     "config.json",
     "model.safetensors",
@@ -63,27 +65,45 @@ def find_run(recipe: Recipe, resume: bool) -> RunFolder:
         InputError: it holds a run with other settings, an interrupted run without `--resume`, or something else.
     """
     path = recipe.output_dir
-    if path.exists() and not path.is_dir():
-        raise InputError(f"output_dir {path} is a file; choose another")
+    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not nearest.is_dir():
+        raise InputError(f"output_dir {path}: {nearest} is a file; choose another --output_dir")
     if (path / SEAL).is_file():
-        _refuse_other_settings(recipe, path / "recipe.yaml", "a finished run")
+        _refuse_other_settings(recipe, path / RECIPE, "a finished run")
         return RunFolder(path, finished=True, checkpoint=None)
-    checkpoints = sorted(path.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.split("-")[1]))
-    if (path / UNFINISHED / "recipe.yaml").is_file():
-        _refuse_other_settings(recipe, path / UNFINISHED / "recipe.yaml", "an interrupted run")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"output_dir {path}: nothing can be written in {nearest}; choose another --output_dir")
+    if (path / UNFINISHED / RECIPE).is_file():
+        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run")
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
-        return RunFolder(path, finished=False, checkpoint=checkpoints[-1].parent if checkpoints else None)
+        return RunFolder(path, finished=False, checkpoint=_last_checkpoint(path))
     if path.is_dir() and any(path.iterdir()):
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
     return RunFolder(path, finished=False, checkpoint=None)
 
 
+def _last_checkpoint(path: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: Trainer writes its state last."""
+    for folder in sorted(path.glob("checkpoint-*"), key=_step, reverse=True):
+        try:
+            json.loads((folder / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        return folder
+    return None
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.removeprefix("checkpoint-")
+    return int(number) if number.isdecimal() else -1
+
+
 def _refuse_other_settings(recipe: Recipe, saved: Path, what: str) -> None:
     if not saved.is_file():
-        raise InputError(f"{saved.parent} holds {what} without its recipe.yaml; choose another --output_dir")
+        raise InputError(f"{saved.parent} holds {what} without its {RECIPE}; choose another --output_dir")
     now, then = recipe.settings(), load_yaml(saved)
-    differing = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    differing = sorted(k for k in (now.keys() | then.keys()) - {"output_dir"} if now.get(k) != then.get(k))
     if differing:
         shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
@@ -99,7 +119,7 @@ def begin(run: RunFolder, recipe: Recipe) -> None:
         run.aside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
-    recipe.save(run.aside / "recipe.yaml")
+    recipe.save(run.aside / RECIPE)
 
 
 def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
@@ -114,7 +134,7 @@ def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProce
 
 def note_resume(run: RunFolder) -> None:
     """Remember, over further interruptions too, the step that this run goes on from."""
-    step = int(run.checkpoint.name.split("-")[1]) if run.checkpoint else 0
+    step = _step(run.checkpoint) if run.checkpoint else 0
     write_json(run.aside / RESUMED, {"resumed_from": [*resumed_from(run), step]})
 
 
@@ -126,11 +146,11 @@ def resumed_from(run: RunFolder) -> list[int]:
 
 def closing_words(path: Path) -> str:
     """What a finished run says: its table, its path, and the next line to type."""
-    table = format_table(json.loads((path / SEAL).read_text()))
+    evaluation = json.loads((path / SEAL).read_text())
     example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
-    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k=7)"
+    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k={len(evaluation['classes'])})"
     try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
-    return f"{table}\n\n{path}\nnext: {try_it}"
+    return f"{format_table(evaluation)}\n\n{path}\nnext: {try_it}"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -141,19 +161,23 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def seal(run: RunFolder, environment: dict[str, Any]) -> None:
-    """Hash every publishable file, then move all into place; from the seal on, the folder is a run."""
+    """Hash every publishable file, then move all into place; from the seal on, the folder is a run.
+
+    The settings are copied and stay aside until then: a run stopped in here is still known for an interrupted one.
+    """
     hashes: dict[str, str] = {}
     for pattern in PUBLISHABLE:
         base = run.path if pattern.startswith("logs/") else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     write_json(run.aside / "environment.json", environment | {"sha256": hashes})
-    (run.aside / RESUMED).unlink(missing_ok=True)
-    for item in sorted(run.aside.iterdir(), key=lambda p: p.name == SEAL):
+    shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
+    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, RESUMED))
+    for item in sorted(moved, key=lambda p: p.name == SEAL):
         target = run.path / item.name
         if target.is_dir():
             shutil.rmtree(target)
         item.replace(target)
-    run.aside.rmdir()
+    shutil.rmtree(run.aside)
 
 
 def sha256(path: Path) -> str:

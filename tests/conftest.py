@@ -5,17 +5,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 # Before any library reads them: tests never touch the network or the user's caches.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ.setdefault("HF_HOME", tempfile.mkdtemp(prefix="fer-tests-"))
+CACHES = tempfile.TemporaryDirectory(prefix="fer-tests-", ignore_cleanup_errors=True)
+for name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE"):
+    os.environ.pop(name, None)
+os.environ |= {"HF_HOME": CACHES.name, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+import yaml  # noqa: E402
 from datasets import ClassLabel, Dataset, Features, Image, List, Value  # noqa: E402
 from PIL import Image as PILImage  # noqa: E402
 
@@ -23,6 +26,7 @@ from pipeline.emotions import CLASSES  # noqa: E402
 from pipeline.recipe import Recipe, recipe_from  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+HALF = [0.5] * 3
 
 TINY = {
     "source": "drawn",
@@ -43,6 +47,17 @@ TINY = {
     "bootstrap_resamples": 50,
     "seed": 0,
     "disable_tqdm": True,
+}
+
+# Augmentation off.
+STILL = {
+    "flip": 0.0,
+    "rotation": 0.0,
+    "crop_area": 1.0,
+    "crop_ratio": 1.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "erasing": 0.0,
 }
 
 
@@ -83,25 +98,108 @@ def table() -> Dataset:
 
 
 @pytest.fixture
-def train_hf(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`python train_hf.py WORDS` as a process; its settings make a run of a second or two."""
+def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
+    """The trainer of a recipe on `table`, with schedule and log as in train_hf.py; `folder` is its output_dir."""
+    from pipeline.arguments import training_arguments
+    from pipeline.collator import EvalCollator, TrainCollator
+    from pipeline.machine import resolve_schedule
+    from pipeline.model import build_model
+    from pipeline.sampler import PictureRows
+    from pipeline.trainer import ExpressionTrainer
+    from pipeline.training_log import TrainingLog
+    from pipeline.transforms import map_pictures
 
-    def run(*words: str, settings: dict[str, Any] | None = None, **environment: str) -> Any:
-        recipe = tmp_path / "tiny.yaml"
-        import yaml
+    rows = PictureRows(map_pictures(table, 32, "rows"))
 
-        recipe.write_text(yaml.safe_dump(TINY | {"output_dir": str(tmp_path / "run")} | (settings or {})))
-        named = [] if words and not words[0].startswith("--") else [str(recipe)]
-        return subprocess.run(
-            [sys.executable, "train_hf.py", *named, *words],
-            cwd=ROOT,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
+    def make(recipe: Recipe, folder: str = "run", callbacks: tuple = ()) -> ExpressionTrainer:
+        recipe = replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)})
+        args = training_arguments(recipe)
+        args.warmup_steps = resolve_schedule(recipe, len(rows)).warmup_steps
+        model, processor = build_model(recipe)
+        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, recipe.total_batch_size)
+        return ExpressionTrainer(
+            model=model,
+            args=args,
+            recipe=recipe,
+            train_rows=rows,
+            eval_rows=rows,
+            train_collator=TrainCollator(recipe, HALF, HALF),
+            eval_collator=EvalCollator(HALF, HALF),
+            processing_class=processor,
+            compute_metrics=log.compute_metrics,
+            callbacks=[log, *callbacks],
         )
 
+    return make
+
+
+def write_recipe(path: Path, **settings: Any) -> Path:
+    """A recipe file with the tiny settings and these."""
+    path.write_text(yaml.safe_dump(TINY | settings))
+    return path
+
+
+def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
+    """`python train_hf.py WORDS`, started; `how` goes to Popen."""
+    return subprocess.Popen(
+        [sys.executable, "train_hf.py", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **how,
+    )
+
+
+def run_train_hf(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """`python train_hf.py WORDS`, ended; `how` goes to Popen."""
+    with process_of(*words, **how) as process:
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def train_hf(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`python train_hf.py WORDS` as a process; its settings make a run of a second or two.
+
+    Without a recipe among the words it gets the tiny one with `settings`, and `tmp_path/run` as its output_dir.
+    `before` is called in the new process; keyword arguments in capitals are environment variables.
+    """
+
+    def run(
+        *words: str,
+        settings: dict[str, Any] | None = None,
+        before: Callable[[], None] | None = None,
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
+        named = []
+        if not words or words[0].startswith("--"):
+            made = {"output_dir": str(tmp_path / "run")} | (settings or {})
+            named = [str(write_recipe(tmp_path / "tiny.yaml", **made))]
+        return run_train_hf(*named, *words, env=os.environ | environment, preexec_fn=before)
+
     return run
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run left alone to its end: its folder, the recipe file it was made from, and what the process said."""
+
+    path: Path
+    recipe: Path
+    process: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One finished run of twelve steps with six checkpoints, for all tests that only look at it."""
+    folder = tmp_path_factory.mktemp("finished")
+    made = {"max_steps": 12, "save_strategy": "steps", "save_steps": 2, "logging_steps": 1, "cutmix": 0.5}
+    recipe = write_recipe(folder / "shared.yaml", output_dir=str(folder / "run"), **made)
+    return Finished(folder / "run", recipe, run_train_hf(str(recipe)))
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import ViTForImageClassification, pipeline
 
+from pipeline.conversion import timm_to_vit, vit_to_timm
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
-from pipeline.model import add_drop_path, build_model, timm_to_vit, vit_to_timm
+from pipeline.model import add_drop_path, build_model
 from pipeline.optimizer import parameter_groups
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -95,6 +96,18 @@ def test_a_timm_cnn_from_scratch_is_a_second_path(tmp_path, tiny) -> None:
     assert [scores[c] for c in CLASSES] == pytest.approx(direct.tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["resnet10t", "vit_tiny_patch16_224"])
+def test_what_is_no_plain_cls_token_vit_stays_a_timm_model(architecture: str, tmp_path: Path, tiny) -> None:
+    small = {} if architecture == "resnet10t" else {"depth": 2, "patch_size": 8, "img_size": 32, "global_pool": "avg"}
+    theirs = timm.create_model(architecture, num_classes=11, **small)
+    timm.models.save_for_hf(theirs, tmp_path / "timm", model_args={"num_classes": 11, **small}, safe_serialization=True)
+    model, _ = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    images = torch.randn(2, 3, 32, 32)
+    ours = model.eval().timm_model.forward_features(images)
+    assert torch.equal(ours, theirs.eval().forward_features(images))
+    assert model(images).logits.shape == (2, 7)
+
+
 def test_the_same_seed_gives_the_same_weights(tiny) -> None:
     a, b, c = (build_model(tiny(seed=s))[0] for s in (1, 1, 2))
     assert torch.equal(a.classifier.weight, b.classifier.weight)
@@ -146,7 +159,7 @@ def test_drop_path_skips_whole_blocks_in_training_alone_and_is_not_saved(tiny) -
     [
         (lambda d: None, "does not exist"),
         (lambda d: d.mkdir(), "no config.json"),
-        (lambda d: (save_timm(d), (d / "model.safetensors").rename(d / "pytorch_model.bin")), "is a pickle, which is never loaded"),
+        (lambda d: (save_timm(d), (d / "model.safetensors").rename(d / "model.bin")), "a pickle, never loaded"),
         (lambda d: d.write_bytes(b"x"), "is a file"),
         (lambda d: (save_timm(d), (d / "model.safetensors").write_bytes(b"x" * 50)), "not a safetensors file"),
         (lambda d: (save_timm(d), (d / "config.json").write_text("{")), "cannot be read"),

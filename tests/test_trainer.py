@@ -1,62 +1,16 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from torch.nn import functional as F
 from transformers import AutoModelForImageClassification
 
-from pipeline.arguments import training_arguments
-from pipeline.collator import EvalCollator, TrainCollator
+from pipeline.collator import EvalCollator
 from pipeline.ema import EMA
 from pipeline.errors import InputError
-from pipeline.machine import resolve_schedule
-from pipeline.model import build_model
-from pipeline.recipe import Recipe
-from pipeline.sampler import PictureRows
 from pipeline.trainer import ExpressionTrainer
-from pipeline.training_log import TrainingLog
-from pipeline.transforms import map_pictures
-
-HALF = [0.5] * 3
-STILL = {
-    "flip": 0.0,
-    "rotation": 0.0,
-    "crop_area": 1.0,
-    "crop_ratio": 1.0,
-    "brightness": 0.0,
-    "contrast": 0.0,
-    "erasing": 0.0,
-}
-
-
-@pytest.fixture
-def trainer_of(table: Dataset, tmp_path: Path):
-    rows = PictureRows(map_pictures(table, 32, "rows"))
-
-    def make(recipe: Recipe, folder: str = "run") -> ExpressionTrainer:
-        recipe = replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)})
-        args = training_arguments(recipe)
-        schedule = resolve_schedule(recipe, len(rows))
-        args.warmup_steps = schedule.warmup_steps
-        model, processor = build_model(recipe)
-        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, recipe.total_batch_size)
-        return ExpressionTrainer(
-            model=model,
-            args=args,
-            recipe=recipe,
-            train_rows=rows,
-            eval_rows=rows,
-            train_collator=TrainCollator(recipe, HALF, HALF),
-            eval_collator=EvalCollator(HALF, HALF),
-            processing_class=processor,
-            compute_metrics=log.compute_metrics,
-            callbacks=[log],
-        )
-
-    return make
+from tests.conftest import HALF, STILL
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:

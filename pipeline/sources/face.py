@@ -17,7 +17,7 @@ from pipeline.sources.look import Colour, Look, hsv, look_of, mix
 
 Points = NDArray[np.float64]
 
-SUPERSAMPLING = 4
+SUPERSAMPLING = 3
 T = np.linspace(-1.0, 1.0, 25)  # along a line or an edge, from end to end
 BOW = 1 - T**2
 
@@ -31,23 +31,28 @@ class Pen:
         self.scale = side * rng.uniform(0.4, 0.48)
         self.centre = side * (0.5 + rng.uniform(-0.06, 0.06, 2)) - (0, 0.02 * side)
         angle = np.radians(rng.normal(0, 9))
-        self.rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        self.rotation = self.scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         self.turn = rng.uniform([-0.24, -0.11], [0.24, 0.11])
 
-    def place(self, points: Points) -> list[float]:
-        """Points (N, 2) as pixels x, y, x, y, ...; the nearer to the face's middle, the more the turn moves them."""
-        depth = np.clip(1 - (points / (0.9, 1.3)) ** 2 @ (1.0, 1.0), 0, None)
-        pixels = (points + depth[:, None] * self.turn) @ self.rotation * self.scale + self.centre
+    def place(self, x: Points, y: Points) -> list[float]:
+        """Points as pixels x, y, x, y, ...; the nearer to the face's middle, the more the turn moves them."""
+        depth = np.maximum(1 - (x / 0.9) ** 2 - (y / 1.3) ** 2, 0)
+        turned = np.stack([x + depth * self.turn[0], y + depth * self.turn[1]], 1)
+        pixels = turned @ self.rotation + self.centre
         return pixels.ravel().tolist()
 
     def fill(self, x: Points, y: Points, colour: Colour) -> None:
         """A closed shape."""
-        self.draw.polygon(self.place(np.stack([x, y], 1)), fill=colour)
+        self.draw.polygon(self.place(x, y), fill=colour)
+
+    def band(self, x: Points, top: Points, bottom: Points, colour: Colour) -> None:
+        """What lies between two edges over the same `x`."""
+        self.fill(np.concatenate([x, x[::-1]]), np.concatenate([top, bottom[::-1]]), colour)
 
     def line(self, x: Points, y: Points, colour: Colour, width: float) -> None:
         """An open line with round ends, `width` in face units."""
-        pixels, radius = self.place(np.stack([x, y], 1)), width * self.scale / 2
-        self.draw.line(pixels, fill=colour, width=max(1, round(2 * radius)), joint="curve")
+        pixels, radius = self.place(x, y), width * self.scale / 2
+        self.draw.line(pixels, fill=colour, width=max(1, round(2 * radius)))
         if len(colour) == 3:
             for px, py in (pixels[:2], pixels[-2:]):
                 self.draw.ellipse((px - radius, py - radius, px + radius, py + radius), fill=colour)
@@ -102,7 +107,7 @@ def _draw_eye(pen: Pen, look: Look, move: Expression, side: int, gaze: Points) -
     middle = look.eye_y - slant * 0.4
     top = middle - look.eye_h * np.clip(1 + move.upper_lid, 0.12, None) * BOW
     bottom = np.maximum(top, middle + look.eye_h * (0.75 - 1.2 * move.lower_lid) * BOW)
-    pen.fill(np.r_[x, x[::-1]], np.r_[top, bottom[::-1]], (247, 245, 242))
+    pen.band(x, top, bottom, (247, 245, 242))
     angle = np.pi * np.arange(0, 2, 0.08)
     for radius, colour in ((0.12, look.iris), (0.06, (14, 10, 10))):
         ring_x = side * look.eye_x + gaze[0] + radius * np.cos(angle)
@@ -120,7 +125,7 @@ def _draw_brow(pen: Pen, look: Look, move: Expression, side: int) -> None:
     rise = move.inner_brow * (1 - outwards) + move.outer_brow * outwards + (0.03 + move.brow_arch) * BOW
     y = look.eye_y + look.brow_y - rise
     thick = look.brow_w / 2 * (1.1 - 0.75 * outwards**2)
-    pen.fill(np.r_[x, x[::-1]], np.r_[y - thick, (y + thick)[::-1]], look.brow)
+    pen.band(x, y - thick, y + thick, look.brow)
 
 
 def _draw_nose(pen: Pen, look: Look, move: Expression) -> None:
@@ -156,12 +161,12 @@ def _draw_mouth(pen: Pen, look: Look, move: Expression) -> None:
     top, bottom = curve - np.clip(move.upper_lip, 0, None) * bow, curve + np.clip(move.jaw, 0, None) * bow
     lip = look.lip * (1 - np.clip(move.press, 0, 0.9))
     cupid = lip * BOW * (1 - 0.35 * np.exp(-((T / 0.18) ** 2)))
-    pen.fill(np.r_[x, x[::-1]], np.r_[top - cupid, (bottom + 1.3 * lip * BOW)[::-1]], look.lips)
+    pen.band(x, top - cupid, bottom + 1.3 * lip * BOW, look.lips)
     if np.max(bottom - top) > 0.02:
-        pen.fill(np.r_[x, x[::-1]], np.r_[top, bottom[::-1]], (62, 16, 22))
-        pen.fill(0.93 * np.r_[x, x[::-1]], np.r_[top, (top + move.teeth * (bottom - top))[::-1]], (246, 243, 236))
+        pen.band(x, top, bottom, (62, 16, 22))
+        pen.band(0.93 * x, top, top + move.teeth * (bottom - top), (246, 243, 236))
         tongue = bottom - 0.3 * (1 - move.teeth) * (bottom - top)
-        pen.fill(0.7 * np.r_[x, x[::-1]], np.r_[tongue, bottom[::-1]], (196, 84, 92))
+        pen.band(0.7 * x, tongue, bottom, (196, 84, 92))
     else:
         pen.line(x, (top + bottom) / 2, mix(look.lips, (40, 5, 10), 0.65), look.line * 1.2)
 
