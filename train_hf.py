@@ -10,8 +10,8 @@ import sys
 import time
 from dataclasses import replace
 
+from pipeline.command_line import parse_command_line
 from pipeline.errors import end_in_one_line
-from pipeline.recipe import parse_command_line
 
 
 def main(argv: list[str]) -> None:

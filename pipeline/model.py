@@ -49,7 +49,10 @@ def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
         model = _from_scratch(recipe, labels)
     else:
         folder = find_checkpoint(recipe.checkpoint)
-        model = _from_folder(folder, recipe, labels)
+        try:
+            model = _from_folder(folder, recipe, labels)
+        except InputError as error:
+            raise InputError(f"checkpoint {recipe.checkpoint}: {error}") from None
         mean, std = _mean_std(folder)
     model.config.problem_type = "single_label_classification"
     _freeze(model, recipe.freeze)
@@ -148,7 +151,7 @@ def _native_vit(
     if recipe.image_size % patch:
         raise InputError(f"image_size {recipe.image_size} is no multiple of the checkpoint's patch of {patch} px")
     if POSITIONS not in state:
-        raise InputError(f"the checkpoint's weights lack {POSITIONS}: it is not the ViT that its config.json describes")
+        raise InputError(f"the weights lack {POSITIONS}: they are not of the ViT that its config.json describes")
     grid = recipe.image_size // patch
     state[POSITIONS] = resample_abs_pos_embed(state[POSITIONS], [grid, grid], num_prefix_tokens=1).contiguous()
     config.image_size = recipe.image_size
@@ -175,7 +178,7 @@ def _load(folder: Path, labels: dict[str, Any]) -> PreTrainedModel:
             dtype=torch.float32,
         )
     except (ValueError, OSError, TypeError, KeyError, RuntimeError) as error:
-        raise InputError(f"the checkpoint does not load as an image classifier: {str(error).splitlines()[0]}") from None
+        raise InputError(f"it does not load as an image classifier: {str(error).splitlines()[0]}") from None
     finally:
         transformers_logging.set_verbosity(level)
     differing = [name for name, *_ in report["mismatched_keys"]] + sorted(
@@ -183,7 +186,9 @@ def _load(folder: Path, labels: dict[str, Any]) -> PreTrainedModel:
     )
     wrong = [name for name in differing if not _is_head(name)]
     if wrong:
-        raise InputError(f"the checkpoint's weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}")
+        raise InputError(
+            f"the weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}; take both from one save"
+        )
     if not same_classes:
         for module in (
             m for name, m in model.named_modules() if _is_head(f"{name}.weight") and isinstance(m, nn.Linear)

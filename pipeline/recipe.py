@@ -4,7 +4,6 @@ A recipe mixes our fields (`Recipe`, below) and Trainer's own (`transformers.Tra
 exactly one of the two. No setting is read anywhere but from here.
 """
 
-import argparse
 import dataclasses
 import textwrap
 import types
@@ -333,68 +332,3 @@ def recipe_path(name: str) -> Path:
     raise InputError(
         f"no recipe {name!r}" + (f"; the nearest is {near[0]}" if near else "") + f" (there are {', '.join(names)})"
     )
-
-
-def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:
-    """`[RECIPE] [--field value ...] [--resume]` as a recipe, and whether to resume.
-
-    Without RECIPE it is `quickstart`, or `own_faces` where `--data_path` is given.
-    """
-    parser = _parser()
-    known, rest = parser.parse_known_args(argv)
-    overrides = {f.name: getattr(known, f.name) for f in OUR_FIELDS if hasattr(known, f.name)} | _pairs(rest)
-    overrides = {name: _yaml_value(name, text) for name, text in overrides.items()}
-    name = known.recipe or ("own_faces" if "data_path" in overrides else "quickstart")
-    path = recipe_path(name)
-    settings = load_yaml(path)
-    recipe_from(settings, f"recipe {path.name}")
-    recipe = recipe_from(settings | overrides, "command line" if overrides else f"recipe {path.name}")
-    recipe.name = path.stem
-    recipe.trainer.setdefault("output_dir", f"runs/{path.stem}")
-    recipe.trainer.setdefault("seed", 42)
-    return recipe, known.resume
-
-
-def _yaml_value(name: str, text: Any) -> Any:
-    try:
-        return yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError:
-        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
-
-
-def _pairs(rest: list[str]) -> dict[str, str]:
-    """`--name value` and `--name=value` words that are not ours, hence Trainer's."""
-    pairs: dict[str, str] = {}
-    words = list(rest)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            raise InputError(f"command line: {word!r} belongs to no setting; write --field value")
-        name, equals, value = word[2:].partition("=")
-        if not equals:
-            value = words.pop(0) if words and not words[0].startswith("--") else "true"
-        pairs[name.replace("-", "_")] = value
-    return pairs
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train_hf.py",
-        description="Fine-tune an image classifier on facial expressions. Every field of a recipe, and every field of "
-        "transformers.TrainingArguments, can be set as --field value.",
-        allow_abbrev=False,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
-    )
-    names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one of: {names}")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
-        group = parser.add_argument_group(title)
-        for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):
-            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[operator]
-            shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
-            unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
-            options = f" {{{', '.join(f.metadata['choices'])}}}" if f.metadata["choices"] else ""
-            text = f"{f.metadata['help']}{options}{unit} (default: {shown})".replace("%", "%%")
-            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="X", help=text)
-    return parser

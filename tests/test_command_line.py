@@ -53,7 +53,7 @@ def test_a_run_tells_its_settings_table_folder_and_the_next_line_to_type(finishe
         "steps: 12 (5 an epoch, warm-up 1)",
     ):
         assert part in told
-    table = told[told.index("\n               rows") :]
+    table = told[re.search(r"^ +rows +accuracy", told, re.MULTILINE).start() :]
     assert all(f"\n{name} " in table for name in ("validation", *CLASSES))
     folder, following = told.splitlines()[-2:]
     assert folder == str(finished_run.path)

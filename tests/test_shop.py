@@ -6,13 +6,15 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError
-from pipeline.recipe import RECIPES, parse_command_line
+from pipeline.recipe import RECIPES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -149,7 +151,7 @@ def training_commands(page: str) -> list[list[str]]:
     return [words for words in commands if "--help" not in words]
 
 
-def readme_commands():
+def readme_commands() -> Callable[[str], list[str]]:
     """`commands` of the script that .ci/run reads README.md with."""
     spec = importlib.util.spec_from_file_location("readme_commands", ROOT / ".ci" / "readme_commands.py")
     module = importlib.util.module_from_spec(spec)

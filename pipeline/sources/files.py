@@ -42,7 +42,9 @@ def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
             names = [name.strip().lower() for name in next(reader, [])]
             missing = [name for name in required if name.lower() not in names]
             if missing:
-                raise InputError(f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'})")
+                raise InputError(
+                    f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'}); rename one"
+                )
             for cells in reader:
                 if cells and len(cells) != len(names):
                     raise InputError(

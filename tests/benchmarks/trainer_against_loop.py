@@ -129,7 +129,7 @@ def main() -> None:
             speeds[name].append(measure())
     loop = statistics.median(speeds["+ EMA: the bare loop to compare with"])
     print(
-        f"{words.recipe}: batch {recipe.total_batch_size}, {recipe.image_size} px, {recipe.precision}, {threads} threads, "
+        f"{words.recipe}: {recipe.image_size} px, batch {recipe.total_batch_size}, {recipe.precision}, {threads} cores"
     )
     print(f"{words.steps} steps x {words.rounds} rounds; pictures per second")
     for name, values in speeds.items():
