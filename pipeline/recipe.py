@@ -133,7 +133,7 @@ class Recipe:
 
     checkpoint: str | None = setting(None, "model", "timm or transformers image classifier: local folder or Hub id; null starts from random weights")
     architecture: str = setting("vit", "model", "without a checkpoint: vit (see vit_config) or the name of a timm model")
-    vit_config: dict[str, int] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
+    vit_config: dict[str, Any] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
     drop_path: float = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability")
     freeze: str = setting("none", "model", "backbone trains the classifier alone (linear probe)", choices=("none", "backbone"))
     attention: str = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, else sdpa", choices=("auto", "eager", "sdpa"))
@@ -238,6 +238,8 @@ def coerce(name: str, value: Any, annotation: Any) -> Any:
 
     YAML reads `1e-4` as a string and `1` as an integer: both are floats where a float is asked for.
     """
+    if annotation is Any:
+        return value
     options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if value is None and type(None) in options:
         return None

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from datasets import ClassLabel, Dataset, Features, Image, List, Value  # noqa: E402
 from PIL import Image as PILImage  # noqa: E402
+from transformers import TrainerCallback  # noqa: E402
 
 from pipeline.emotions import CLASSES  # noqa: E402
 from pipeline.recipe import Recipe, recipe_from  # noqa: E402
@@ -111,7 +112,7 @@ def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
 
     rows = PictureRows(map_pictures(table, 32, "rows"))
 
-    def make(recipe: Recipe, folder: str = "run", callbacks: tuple = ()) -> ExpressionTrainer:
+    def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> ExpressionTrainer:
         recipe = replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)})
         args = training_arguments(recipe)
         args.warmup_steps = resolve_schedule(recipe, len(rows)).warmup_steps
