@@ -1,31 +1,32 @@
 """What a linear model on raw pixels reaches on the rows of a finished run: if it comes close, the task is too easy.
 
-python tests/benchmarks/linear_on_pixels.py runs/quickstart
+python -m tests.benchmarks.linear_on_pixels runs/quickstart
 """
 
 import json
 import sys
+import warnings
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from pipeline.curation import curate  # noqa: E402
-from pipeline.recipe import load_yaml, recipe_from  # noqa: E402
-from pipeline.sources import read_source  # noqa: E402
+from pipeline.curation import curate
+from pipeline.recipe import load_yaml, recipe_from
+from pipeline.sources import read_source
 
 SIDE = 32  # px; at 64 px it takes four times as long and is no better
-STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # C of LogisticRegression, chosen on validation
+STRENGTHS = (1e-2, 1e-1)  # C of LogisticRegression, chosen on validation; below 1e-2 it is worse
+ITERATIONS = 150  # a budget, not convergence: on validation more of them are no better
 
 
-def pixels(table: Dataset, mode: str) -> np.ndarray:
-    """Pictures as rows (N, SIDE * SIDE * channels) float32; `mode` is L (grey) or RGB."""
-    return np.stack([np.asarray(row.convert(mode).resize((SIDE, SIDE)), np.float32).ravel() for row in table["image"]])
+def pixels(table: Dataset) -> np.ndarray:
+    """Pictures as rows (N, SIDE * SIDE * 3) float32; grey alone is worse."""
+    return np.stack([np.asarray(row.convert("RGB").resize((SIDE, SIDE)), np.float32).ravel() for row in table["image"]])
 
 
 def wilson(accuracy: float, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -37,16 +38,14 @@ def wilson(accuracy: float, n: int, z: float = 1.96) -> tuple[float, float]:
 def linear_accuracy(splits: dict[str, Dataset]) -> tuple[float, str]:
     """Test accuracy of the linear model that is best on validation, and which it was."""
     labels = {split: np.array(table["label"]) for split, table in splits.items()}
+    scaler = StandardScaler()
+    train = scaler.fit_transform(pixels(splits["train"]))
+    validation, test = (scaler.transform(pixels(splits[name])) for name in ("validation", "test"))
     best = (-1.0, -1.0, "")
-    for mode in ("L", "RGB"):
-        scaler = StandardScaler()
-        train = scaler.fit_transform(pixels(splits["train"], mode))
-        validation, test = (scaler.transform(pixels(splits[name], mode)) for name in ("validation", "test"))
-        for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=300).fit(train, labels["train"])
-            chosen_on = model.score(validation, labels["validation"])
-            print(f"  {mode} C={strength:g}: validation {chosen_on:.3f}", file=sys.stderr)
-            best = max(best, (chosen_on, model.score(test, labels["test"]), f"{mode}, C={strength:g}"))
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(train, labels["train"])
+        chosen_on = model.score(validation, labels["validation"])
+        best = max(best, (chosen_on, model.score(test, labels["test"]), f"C={strength:g}"))
     return best[1], best[2]
 
 
@@ -67,4 +66,5 @@ def main(run: Path) -> None:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", ConvergenceWarning)
     main(Path(sys.argv[1]))
