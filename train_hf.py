@@ -35,15 +35,15 @@ def main(argv: list[str]) -> None:
 
     # Settings and machine
     threads = machine.use_all_cores()
+    is_main = machine.rank() == 0
+    say = print if is_main else lambda *_: None
     precision, reason = machine.resolve_precision(recipe.precision)
     recipe = replace(recipe, precision=precision)
     run = run_folder.find_run(recipe, resume)
     if run.finished:
-        print(run_folder.closing_words(run.path))
+        say(run_folder.closing_words(run.path))
         return
     args = training_arguments(recipe)
-    is_main = args.process_index == 0
-    say = print if is_main else lambda *_: None
     say(recipe.describe())
     say(f"machine: {args.world_size} process(es), {threads} threads each, precision {precision} ({reason})")
     say(f"batch: {machine.resolve_batch(recipe)[2]} rows = {args.world_size} x {args.per_device_train_batch_size} "

@@ -22,6 +22,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """Which of them this is; 0 prints and writes."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def on_accelerator() -> bool:
     """Whether training runs on a device other than the CPU."""
     forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")

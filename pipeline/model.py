@@ -100,6 +100,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
     size = recipe.image_size
     if recipe.architecture == "vit":
+        patch = recipe.vit_config.get("patch_size", 16)
+        if not isinstance(patch, int) or patch < 1 or size % patch:
+            raise InputError(f"image_size {size} is no multiple of the patch_size {patch} of vit_config")
         try:
             shape: dict[str, Any] = {**VIT_TINY, "layer_norm_eps": 1e-6, **recipe.vit_config}
             return ViTForImageClassification(ViTConfig(**shape, image_size=size, **labels))

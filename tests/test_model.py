@@ -188,6 +188,11 @@ def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused(tmp_path: Pat
         build_model(tiny(checkpoint=str(tmp_path / "timm"), image_size=36))
 
 
+def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused_without_a_checkpoint_too(tiny) -> None:
+    with pytest.raises(InputError, match="image_size 36 is no multiple of the patch_size 8"):
+        build_model(tiny(image_size=36))
+
+
 def test_a_hub_id_without_network_is_one_line(tiny) -> None:
     with pytest.raises(InputError, match="could not be had from the Hub") as error:
         build_model(tiny(checkpoint="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"))
