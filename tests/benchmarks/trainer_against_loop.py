@@ -66,7 +66,7 @@ def bare_loop(recipe: Recipe, rows: PictureRows, steps: int, ema: bool, clip: bo
     return steps * recipe.total_batch_size / (time.perf_counter() - began)
 
 
-def trainer(recipe: Recipe, rows: PictureRows, steps: int) -> float:
+def trainer(recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int) -> float:
     """Pictures per second of the loop of `train_hf.py`, by the clock that `environment.json` is written from."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
         settings = {"output_dir": folder, "max_steps": steps + 5, "disable_tqdm": True, "save_strategy": "steps"}
@@ -76,14 +76,12 @@ def trainer(recipe: Recipe, rows: PictureRows, steps: int) -> float:
         set_attention(model, recipe.attention, "cpu")
         add_drop_path(model, recipe.drop_path)
         log = _SteadyLog(Path(folder) / "logs", recipe.classes, recipe.total_batch_size)
-        few = torch.utils.data.Subset(rows, range(8))
-        few.targets = rows.targets[:8]  # type: ignore[attr-defined]
         ExpressionTrainer(
             model=model,
             args=args,
             recipe=recipe,
             train_rows=rows,
-            eval_rows=few,  # type: ignore[arg-type]
+            eval_rows=few,
             train_collator=TrainCollator(recipe, processor.image_mean, processor.image_std),
             eval_collator=EvalCollator(processor.image_mean, processor.image_std),
             compute_metrics=log.compute_metrics,
@@ -116,12 +114,13 @@ def main() -> None:
     recipe = replace(recipe, precision=machine.resolve_precision(recipe.precision)[0])
     table = curate(read_source(recipe), recipe).splits["train"]
     rows = PictureRows(map_pictures(table, recipe.store_size or recipe.image_size, "map train"))
+    few = PictureRows(map_pictures(table.select(range(8)), recipe.image_size, "map for the last evaluation"))
     kinds: dict[str, Callable[[], float]] = {
         "bare loop, one batch again and again": lambda: bare_loop(recipe, rows, words.steps, False, False, False),
         "+ batches from the loader, augmented": lambda: bare_loop(recipe, rows, words.steps, False, False, True),
         "+ gradient clipping": lambda: bare_loop(recipe, rows, words.steps, False, True, True),
         "+ EMA: the bare loop to compare with": lambda: bare_loop(recipe, rows, words.steps, True, True, True),
-        "Trainer (callbacks, logging, schedule)": lambda: trainer(recipe, rows, words.steps),
+        "Trainer (callbacks, logging, schedule)": lambda: trainer(recipe, rows, few, words.steps),
     }
     speeds: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(words.rounds):
