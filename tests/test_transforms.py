@@ -8,16 +8,8 @@ from transformers import ViTImageProcessor
 from pipeline import transforms
 from pipeline.collator import EvalCollator
 from pipeline.transforms import UNIFORMS, augment, map_pictures, to_pixels
+from tests.conftest import STILL
 
-OFF = {
-    "flip": 0.0,
-    "rotation": 0.0,
-    "crop_area": 1.0,
-    "crop_ratio": 1.0,
-    "brightness": 0.0,
-    "contrast": 0.0,
-    "erasing": 0.0,
-}
 RNG = np.random.default_rng(0)
 
 
@@ -69,19 +61,19 @@ def test_the_cache_follows_the_source_of_the_transform(table: Dataset, tmp_path,
 
 def test_with_all_augmentation_off_train_pictures_are_evaluation_pictures(tiny) -> None:
     pixels = to_pixels(picture("RGB"), 32)[None]
-    assert torch.equal(augment(pixels, torch.rand(1, UNIFORMS), tiny(**OFF)), pixels.float() / 255)
+    assert torch.equal(augment(pixels, torch.rand(1, UNIFORMS), tiny(**STILL)), pixels.float() / 255)
 
 
 def test_pictures_stored_small_are_resized_as_the_processor_does(tiny) -> None:
     image = picture("RGB", 24, 24)
     small = to_pixels(image, 24)[None]
-    resized = augment(small, torch.rand(1, UNIFORMS), tiny(**OFF, store_size=24))
+    resized = augment(small, torch.rand(1, UNIFORMS), tiny(**STILL, store_size=24))
     assert torch.equal(resized[0], to_pixels(image, 32).float() / 255)
 
 
 def test_a_flip_mirrors(tiny) -> None:
     pixels = to_pixels(picture("RGB"), 32)[None]
-    mirrored = augment(pixels, torch.zeros(1, UNIFORMS) + 0.5, tiny(**OFF | {"flip": 1.0, "crop_area": 1.0}))
+    mirrored = augment(pixels, torch.zeros(1, UNIFORMS) + 0.5, tiny(**STILL | {"flip": 1.0, "crop_area": 1.0}))
     assert (mirrored - pixels.flip(-1).float() / 255).abs().max() < 1e-4
 
 
@@ -101,7 +93,7 @@ def test_a_flip_mirrors(tiny) -> None:
 def test_each_augmentation_changes_the_picture_and_stays_in_range(setting, tiny) -> None:
     pixels = torch.stack([to_pixels(picture("RGB"), 32) for _ in range(4)])
     uniforms = torch.from_numpy(np.random.default_rng(1).random((4, UNIFORMS), dtype=np.float32))
-    changed = augment(pixels, uniforms, tiny(**OFF | setting))
+    changed = augment(pixels, uniforms, tiny(**STILL | setting))
     assert changed.shape == (4, 3, 32, 32) and changed.min() >= 0 and changed.max() <= 1
     assert all((a - b.float() / 255).abs().max() > 0.02 for a, b in zip(changed, pixels, strict=True))
 
@@ -117,7 +109,7 @@ def test_a_gray_picture_is_augmented_as_three_equal_channels(tiny) -> None:
 def test_erasing_covers_between_2_and_25_percent(tiny) -> None:
     white = torch.full((200, 3, 32, 32), 255, dtype=torch.uint8)
     uniforms = torch.from_numpy(np.random.default_rng(2).random((200, UNIFORMS), dtype=np.float32))
-    erased = augment(white, uniforms, tiny(**OFF | {"erasing": 0.5}))
+    erased = augment(white, uniforms, tiny(**STILL | {"erasing": 0.5}))
     share = (erased[:, 0] == 0.5).float().mean((1, 2))
     assert 0.4 < (share > 0).float().mean() < 0.6
     assert share[share > 0].min() > 0.005 and share.max() < 0.3
