@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.recipe import OUR_FIELDS, RECIPES, Recipe, load_yaml, recipe_from, recipe_path
+from pipeline.recipe import OUR_FIELDS, Recipe
+from pipeline.recipe_file import RECIPES, load_yaml, recipe_from, recipe_path
 
 
 def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:

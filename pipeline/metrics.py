@@ -8,6 +8,7 @@ are 0, as in scikit-learn with `labels=range(K), zero_division=0`, and the means
 accuracy) hold that 0.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesi
 Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, https://arxiv.org/abs/1706.04599"""
 
 
-class _OfLogits(evaluate.Metric):
+class _OfLogits(evaluate.Metric, ABC):
     """A metric of `predictions` (N, K) float32 logits against `references`: (N,) int labels, or (N, K) vote shares.
 
     Rows are kept in memory, so that processes beside each other share no cache file; for `num_process` above 1 pass
@@ -57,9 +58,9 @@ class _OfLogits(evaluate.Metric):
     def _compute(self, *, predictions: ArrayLike, references: ArrayLike) -> dict[str, Any]:
         return self.of(np.asarray(predictions, dtype=np.float32), np.asarray(references))
 
+    @abstractmethod
     def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:
         """The figures by name, from arrays."""
-        raise NotImplementedError
 
 
 class _OfShares(_OfLogits):

@@ -24,7 +24,8 @@ from PIL import Image as PILImage  # noqa: E402
 from transformers import TrainerCallback  # noqa: E402
 
 from pipeline.emotions import CLASSES  # noqa: E402
-from pipeline.recipe import Recipe, recipe_from  # noqa: E402
+from pipeline.recipe import Recipe  # noqa: E402
+from pipeline.recipe_file import recipe_from  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 HALF = [0.5] * 3

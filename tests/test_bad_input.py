@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from pipeline.emotions import FERPLUS_COLUMNS
 from pipeline.errors import InputError
 from pipeline.model import build_model
-from pipeline.recipe import recipe_from
+from pipeline.recipe_file import recipe_from
 from tests.conftest import TINY, Finished, write_recipe
 from train_hf import main
 

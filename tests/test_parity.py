@@ -17,7 +17,7 @@ from pipeline.collator import EvalCollator, TrainCollator
 from pipeline.emotions import CLASSES
 from pipeline.model import build_model
 from pipeline.prediction import predict
-from pipeline.recipe import load_yaml, recipe_from
+from pipeline.recipe_file import load_yaml, recipe_from
 from pipeline.sampler import Draw, PictureRows
 from pipeline.sources import read_source
 from pipeline.transforms import map_pictures

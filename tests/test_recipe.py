@@ -7,7 +7,8 @@ import yaml
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError
-from pipeline.recipe import OUR_FIELDS, RECIPES, load_yaml, recipe_from
+from pipeline.recipe import OUR_FIELDS
+from pipeline.recipe_file import RECIPES, load_yaml, recipe_from
 from tests.conftest import ROOT
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError
-from pipeline.recipe import RECIPES
+from pipeline.recipe_file import RECIPES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

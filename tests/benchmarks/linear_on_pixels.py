@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.curation import curate
-from pipeline.recipe import load_yaml, recipe_from
+from pipeline.recipe_file import load_yaml, recipe_from
 from pipeline.sources import read_source
 
 SIDE = 32  # px; at 64 px it takes four times as long and is no better

@@ -25,7 +25,8 @@ from pipeline.curation import curate
 from pipeline.ema import EMA
 from pipeline.model import add_drop_path, build_model, set_attention
 from pipeline.optimizer import parameter_groups
-from pipeline.recipe import Recipe, load_yaml, recipe_from, recipe_path
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_yaml, recipe_from, recipe_path
 from pipeline.sampler import EpochSampler, PictureRows
 from pipeline.sources import read_source
 from pipeline.trainer import ExpressionTrainer
