@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
         compute_metrics=log.compute_metrics,
         callbacks=[log] + ([EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []),
     )
-    if resume:
+    if resume and is_main:
         run_folder.note_resume(run)
         say(f"resume: from {run.checkpoint.name}" if run.checkpoint else "resume: no checkpoint yet, from the start")
     trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
