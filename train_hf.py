@@ -26,6 +26,7 @@ def main(argv: list[str]) -> None:
     from pipeline.arguments import training_arguments
     from pipeline.collator import EvalCollator, TrainCollator
     from pipeline.curation import curate
+    from pipeline.interruption import Interruption
     from pipeline.model import add_drop_path, build_model, set_attention
     from pipeline.sampler import PictureRows
     from pipeline.sources import read_source
@@ -39,7 +40,8 @@ def main(argv: list[str]) -> None:
     say = print if is_main else lambda *_: None
     precision, reason = machine.resolve_precision(recipe.precision)
     recipe = replace(recipe, precision=precision)
-    run = run_folder.find_run(recipe, resume)
+    machine.refuse_lone_process()
+    run = run_folder.find_run(recipe, resume, machine.world_size())
     if run.finished:
         say(run_folder.closing_words(run.path))
         return
@@ -76,11 +78,16 @@ def main(argv: list[str]) -> None:
     add_drop_path(model, recipe.drop_path)
 
     # Trainer
+    for name in run.damaged:
+        say(f"resume: {name} was not written to its end and is passed over")
+    if resume:
+        say(f"resume: from {run.checkpoint.name}" if run.checkpoint else "resume: no checkpoint yet, from the start")
     if is_main:
-        run_folder.begin(run, recipe)
+        run_folder.begin(run, recipe, args.world_size, resume)
     set_seed(recipe.seed)
     train_rows = PictureRows(tables["train"])
     clean_validation = tables["validation"].filter(lambda clean: clean, input_columns="clean", desc="clean validation")
+    stop = Interruption()
     log = TrainingLog(run.logs, recipe.classes, machine.resolve_batch(recipe)[2])
     trainer = ExpressionTrainer(
         model=model,
@@ -94,12 +101,10 @@ def main(argv: list[str]) -> None:
         eval_collator=EvalCollator(processor.image_mean, processor.image_std),
         processing_class=processor,
         compute_metrics=log.compute_metrics,
-        callbacks=[log] + ([EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []),
+        callbacks=[log, stop] + ([EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []),
     )
-    if resume and is_main:
-        run_folder.note_resume(run)
-        say(f"resume: from {run.checkpoint.name}" if run.checkpoint else "resume: no checkpoint yet, from the start")
-    trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+    with stop:
+        trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
     if not is_main:
         return
 

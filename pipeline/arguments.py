@@ -6,7 +6,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError
-from pipeline.machine import device_type, resolve_batch, world_size
+from pipeline.machine import ON_A_CPU, device_type, resolve_batch, world_size
 from pipeline.recipe import Recipe
 
 # What may choose the best checkpoint, and whether greater is better.
@@ -68,6 +68,6 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if arguments.world_size != world_size():
         raise InputError(
             f"the launcher started {world_size()} processes and they do not find each other (each is rank 0 of "
-            f"{arguments.world_size}); on a CPU launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu"
+            f"{arguments.world_size}); {ON_A_CPU}"
         )
     return arguments

@@ -31,16 +31,22 @@ class TrainCollator:
     """Augment, normalise, then CutMix or mixup with the settings of `recipe`.
 
     A batch is mixed with another order of itself. Which of the two methods, if any, the order and lambda are drawn once
-    a batch, from the first row's `Draw`.
+    a batch, from the first row's `Draw`. `index (B,) int64` goes with a batch, to name its rows.
     """
 
     def __init__(self, recipe: Recipe, mean: list[float], std: list[float]) -> None:
         self.recipe, self.mean, self.std = recipe, mean, std
 
     def __call__(self, rows: Rows) -> Batch:
-        pixels, labels = stack(rows)
-        images = normalize(augment(pixels, self._uniforms(rows), self.recipe), self.mean, self.std)
-        return dict(zip(("pixel_values", "labels"), self._mix(images, labels, rows[0]["draw"]), strict=True))
+        if not rows:  # this process's share of the last rows of an epoch
+            size, classes = self.recipe.image_size, len(self.recipe.classes)
+            images, labels = torch.empty(0, 3, size, size), torch.empty(0, classes)
+        else:
+            pixels, targets = stack(rows)
+            images = normalize(augment(pixels, self._uniforms(rows), self.recipe), self.mean, self.std)
+            images, labels = self._mix(images, targets, rows[0]["draw"])
+        index = torch.tensor([row["draw"].index for row in rows], dtype=torch.long)
+        return {"pixel_values": images, "labels": labels, "index": index}
 
     def _uniforms(self, rows: Rows) -> torch.Tensor:
         """`(B, UNIFORMS) float32`, one independent stream a row."""

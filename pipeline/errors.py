@@ -13,17 +13,28 @@ class InputError(Exception):
     """What was wrong, where (file, row, key or setting) and what to do, in one line; shown without a stack trace."""
 
 
+class Stopped(Exception):  # noqa: N818 (a stop that was asked for is no error)
+    """A run that was asked to stop, and stopped in order: where, and how to go on; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def end_in_one_line(main: Callable[[list[str]], None]) -> int:
     """Run an entry point on the command line's words; a user's mistake or a full disk ends it in one line.
 
     Returns:
-        The exit code: 0, 2 for a mistake, 1 for a full disk, 130 for Ctrl-C.
+        The exit code: 0, 2 for a mistake, 1 for a full disk, 130 for Ctrl-C, 143 for SIGTERM.
     """
     try:
         main(sys.argv[1:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C", file=sys.stderr)
         return 130

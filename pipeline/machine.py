@@ -14,6 +14,7 @@ from pipeline.recipe import Recipe
 
 LARGEST_CPU_BATCH = 128  # rows; above it a 2-core machine gains nothing
 GIB_PER_PICTURE = 0.05  # of GPU memory, ViT-Tiny at 224 px in fp16 with its activations, rounded up
+ON_A_CPU = "on a CPU launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N"
 PACKAGES = ("torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "timm", "huggingface_hub")
 
 
@@ -25,6 +26,17 @@ def world_size() -> int:
 def rank() -> int:
     """Which of them this is; 0 prints and writes."""
     return int(os.environ.get("RANK", "0"))
+
+
+def refuse_lone_process() -> None:
+    """`accelerate launch --cpu --num_processes 2` starts one process alone, and says nothing.
+
+    Raises:
+        InputError: the launcher was asked for several processes and started one.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise InputError(f"the launcher was asked for several processes and started one alone; {ON_A_CPU}")
 
 
 def on_accelerator() -> bool:

@@ -9,10 +9,13 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, ViTImageProcessor
 
 from pipeline.emotions import CLASSES
@@ -24,7 +27,7 @@ from pipeline.sources.drawn import draw_face
 
 SEAL = "evaluation.json"
 UNFINISHED = ".unfinished"
-RESUMED = "resumed.json"
+PROGRESS = "progress.json"
 RECIPE = "recipe.yaml"
 PUBLISHABLE = (
     "config.json",
@@ -42,11 +45,12 @@ PUBLISHABLE = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run is made. `checkpoint` is the one to go on from, or None."""
+    """Where a run is made. `checkpoint` is the one to go on from, or None; `damaged` are newer ones, passed over."""
 
     path: Path
     finished: bool
-    checkpoint: Path | None
+    checkpoint: Path | None = None
+    damaged: tuple[str, ...] = ()
 
     @property
     def aside(self) -> Path:
@@ -59,11 +63,12 @@ class RunFolder:
         return self.path / "logs"
 
 
-def find_run(recipe: Recipe, resume: bool) -> RunFolder:
+def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
     """Look at `output_dir` without changing it.
 
     Raises:
-        InputError: it holds a run with other settings, an interrupted run without `--resume`, or something else.
+        InputError: it holds a run with other settings, an interrupted run without `--resume` or of another number of
+            processes, or something else.
     """
     path = recipe.output_dir
     nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
@@ -71,28 +76,34 @@ def find_run(recipe: Recipe, resume: bool) -> RunFolder:
         raise InputError(f"output_dir {path}: {nearest} is a file; choose another --output_dir")
     if (path / SEAL).is_file():
         _refuse_other_settings(recipe, path / RECIPE, "a finished run")
-        return RunFolder(path, finished=True, checkpoint=None)
+        return RunFolder(path, finished=True)
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"output_dir {path}: nothing can be written in {nearest}; choose another --output_dir")
     if (path / UNFINISHED / RECIPE).is_file():
         _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run")
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
-        return RunFolder(path, finished=False, checkpoint=_last_checkpoint(path))
+        _refuse_other_processes(path, processes)
+        newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
+        damaged = tuple(takewhile(lambda folder: not _is_whole(folder, processes), newest_first))
+        whole = newest_first[len(damaged) :]
+        return RunFolder(path, False, whole[0] if whole else None, tuple(folder.name for folder in damaged))
     if path.is_dir() and any(path.iterdir()):
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
-    return RunFolder(path, finished=False, checkpoint=None)
+    return RunFolder(path, finished=False)
 
 
-def _last_checkpoint(path: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: Trainer writes its state last."""
-    for folder in sorted(path.glob("checkpoint-*"), key=_step, reverse=True):
-        try:
-            json.loads((folder / "trainer_state.json").read_text())
-        except (OSError, ValueError):
-            continue
-        return folder
-    return None
+def _is_whole(checkpoint: Path, processes: int) -> bool:
+    """Whether a checkpoint was written to its end: every file is there, and none is cut short."""
+    random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+        for weights in {checkpoint / "model.safetensors", *checkpoint.glob("*.safetensors")}:
+            with safe_open(weights, "pt"):
+                pass
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return all(zipfile.is_zipfile(checkpoint / name) for name in ["optimizer.pt", "scheduler.pt", *random_states])
 
 
 def _step(checkpoint: Path) -> int:
@@ -114,12 +125,28 @@ def _refuse_other_settings(recipe: Recipe, saved: Path, what: str) -> None:
         )
 
 
-def begin(run: RunFolder, recipe: Recipe) -> None:
-    """Make the folder and note the settings, so that an interrupted run is known for what it is."""
+def _refuse_other_processes(path: Path, processes: int) -> None:
+    then = _progress(path)["processes"]
+    if then != processes:
+        raise InputError(
+            f"{path} holds a run of {then} process(es) and this launch has {processes}: go on with {then}, or choose "
+            "another --output_dir"
+        )
+
+
+def _progress(path: Path) -> dict[str, Any]:
+    noted = path / UNFINISHED / PROGRESS
+    return json.loads(noted.read_text()) if noted.is_file() else {"processes": 1, "resumed_from": []}
+
+
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+    """Make the folder; note settings, processes, and over all interruptions the steps that the run went on from."""
     try:
         run.aside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
+    steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
+    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
     recipe.save(run.aside / RECIPE)
 
 
@@ -133,16 +160,9 @@ def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProce
         draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
 
 
-def note_resume(run: RunFolder) -> None:
-    """Remember, over further interruptions too, the step that this run goes on from."""
-    step = _step(run.checkpoint) if run.checkpoint else 0
-    write_json(run.aside / RESUMED, {"resumed_from": [*resumed_from(run), step]})
-
-
 def resumed_from(run: RunFolder) -> list[int]:
     """Global steps that the run was resumed from, first to last."""
-    noted = run.aside / RESUMED
-    return json.loads(noted.read_text())["resumed_from"] if noted.is_file() else []
+    return list(_progress(run.path)["resumed_from"])
 
 
 def closing_words(path: Path) -> str:
@@ -172,7 +192,7 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     write_json(run.aside / "environment.json", environment | {"sha256": hashes})
     shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
-    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, RESUMED))
+    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
     for item in sorted(moved, key=lambda p: p.name == SEAL):
         target = run.path / item.name
         if target.is_dir():

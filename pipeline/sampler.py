@@ -18,11 +18,18 @@ class Draw:
     progress: float  # epochs done when it is drawn; the whole part is the epoch
 
 
-class EpochSampler(torch.utils.data.Sampler[Draw]):
-    """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them."""
+NOTHING = Draw(-1, 0, 0.0)  # no row
 
-    def __init__(self, rows: int, seed: int, weights: np.ndarray | None = None) -> None:
-        self.rows, self.seed, self.epoch = rows, seed, 0
+
+class EpochSampler(torch.utils.data.Sampler[Draw]):
+    """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them.
+
+    The order is filled up with `NOTHING` to a multiple of `multiple`: several processes get equally many batches, and
+    no row is seen twice. A batch of `NOTHING` alone is empty.
+    """
+
+    def __init__(self, rows: int, seed: int, weights: np.ndarray | None = None, multiple: int = 1) -> None:
+        self.rows, self.seed, self.epoch, self.fill = rows, seed, 0, -rows % multiple
         self.share = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
     def set_epoch(self, epoch: int) -> None:
@@ -30,7 +37,7 @@ class EpochSampler(torch.utils.data.Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.rows
+        return self.rows + self.fill
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -42,6 +49,7 @@ class EpochSampler(torch.utils.data.Sampler[Draw]):
             repeats = _repeats(order)
         for position, (index, repeat) in enumerate(zip(order.tolist(), repeats.tolist(), strict=True)):
             yield Draw(index, repeat, self.epoch + position / self.rows)
+        yield from [NOTHING] * self.fill
 
 
 def _repeats(order: np.ndarray) -> np.ndarray:
@@ -69,6 +77,9 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
         return self.__getitems__([draw])[0]
 
     def __getitems__(self, draws: Sequence[Draw | int]) -> list[dict[str, Any]]:
+        draws = [d for d in draws if d != NOTHING]
+        if not draws:
+            return []
         indices = [d.index if isinstance(d, Draw) else d for d in draws]
         pixels = self.pixels[indices]["pixels"]
         return [

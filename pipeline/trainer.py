@@ -1,17 +1,19 @@
 """`Trainer` with what facial expressions need: soft targets, a collator for training alone, EMA, exact reload."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional as F
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import EvalLoopOutput
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
 from pipeline.collator import EvalCollator, TrainCollator
 from pipeline.ema import EMA
 from pipeline.errors import InputError
+from pipeline.memory import largest_batch, out_of_memory
 from pipeline.optimizer import parameter_groups
 from pipeline.recipe import Recipe
 from pipeline.sampler import EpochSampler, PictureRows
@@ -49,7 +51,9 @@ class ExpressionTrainer(Trainer):
         self.recipe, self.train_collator = recipe, train_collator
         shares = torch.from_numpy(train_rows.targets).double().mean(dim=0)
         weights = balanced_row_weights(train_rows) if recipe.class_balance == "sampler" else None
-        self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights)
+        in_step = args.per_device_train_batch_size * args.world_size
+        self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
+        self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
         self.class_weights = (1 / shares.clamp_min(1e-12)).float() if recipe.class_balance == "weights" else None
         if self.class_weights is not None:
             self.class_weights /= (self.class_weights * shares).sum().float()  # an average row weighs 1
@@ -74,11 +78,70 @@ class ExpressionTrainer(Trainer):
             args = self.args
             groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, self.recipe.layer_decay)
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(args, self.model)
-            self.optimizer = optimizer_class(groups, **settings)
+            optimizer = optimizer_class(groups, **settings)
+            # A fused optimizer skips an overflow of fp16 by itself, unseen: the schedule and the average would move.
+            optimizer._step_supports_amp_scaling = False
+            self.optimizer = optimizer
         return self.optimizer
 
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Train to the end, from the start or from a checkpoint.
+
+        A checkpoint of a run that had ended is not trained further: Trainer alone would go on where early stopping or
+        `max_steps` in mid-epoch had ended it.
+
+        Raises:
+            InputError: a loss or gradient is not finite, or memory runs out; with what to set instead.
+        """
+        if resume_from_checkpoint and self._had_ended(resume_from_checkpoint):
+            self._load_best_model()
+            return None
+        try:
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        raise self._too_large()  # out here: the error's frames, which hold the activations, are gone
+
+    def _had_ended(self, checkpoint: str) -> bool:
+        state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+        ended = bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
+        if ended:
+            self.state = state
+            self._find_best()
+        return ended
+
+    def _find_best(self) -> None:
+        """The best checkpoint lies in the run folder, wherever that was moved to; Trainer would do without it."""
+        best = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
+        if best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+
+    def _too_large(self) -> InputError:
+        rows, accumulation = self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps
+        fits = largest_batch(self.model, self.recipe.image_size, rows, self.compute_loss_context_manager)
+        if fits == rows:
+            batch = self.args.per_device_eval_batch_size
+            return InputError(
+                f"out of memory, though a training step of {rows} rows fits: lower --per_device_eval_batch_size {batch}"
+            )
+        if fits == 0:
+            return InputError("out of memory, and not even one row fits: lower --image_size or take a smaller model")
+        divisor = next(n for n in range(fits, 0, -1) if rows * accumulation % n == 0)
+        return InputError(
+            f"out of memory with {rows} rows per device; {fits} fit: add --per_device_train_batch_size {divisor} "
+            f"--gradient_accumulation_steps {rows * accumulation // divisor} (the same rows a step) and choose another "
+            "--output_dir"
+        )
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, Any]:
+        """The micro-batches of an optimizer step, and its rows over all processes; their indices stay here."""
+        batches, rows = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            self.rows_of_step = torch.cat([batch.pop("index") for batch in batches])
+        return batches, rows
+
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
-        """Rows of the optimizer step over all its micro-batches and processes."""
         rows = torch.tensor(sum(len(batch["labels"]) for batch in batch_samples), device=device)
         return self.accelerator.gather(rows).sum() if self.args.world_size > 1 else rows
 
@@ -110,16 +173,46 @@ class ExpressionTrainer(Trainer):
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss.item()} at step {self.state.global_step + 1}, learning rate "
-                f"{self._get_learning_rate():.3g}; lower --learning_rate, or try --precision fp32"
-            )
+            raise self._not_finite(f"the loss is {loss.item()}")
         return (loss, outputs) if return_outputs else loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        scaler = self.accelerator.scaler
+        if not math.isfinite(norm):
+            if scaler is None:
+                raise self._not_finite(f"the gradient's norm is {float(norm)}")
+            if scaler.get_scale() < 1:  # below it fp16 loses small gradients, and the next overflow halves it again
+                raise self._not_finite(f"the gradient overflows at loss scale {scaler.get_scale():.3g}")
+        return norm
+
+    def _not_finite(self, what: str) -> InputError:
+        keys = ", ".join(self.train_keys[i] for i in self.rows_of_step.tolist())
+        return InputError(
+            f"{what} at step {self.state.global_step + 1}, learning rate {self._get_learning_rate():.3g}; lower "
+            f"--learning_rate, or try --precision fp32; the rows of the step were {keys}"
+        )
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Trainer's figures, and in fp16 the loss scale."""
+        if self.accelerator.scaler is not None and "loss" in logs:
+            logs["loss_scale"] = self.accelerator.scaler.get_scale()
+        super().log(logs, *args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Evaluate the averaged weights."""
         with self.ema.applied_to(self.model) if self.ema and self.is_in_train else contextlib.nullcontext():
             return super().evaluation_loop(*args, **kwargs)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Rotate checkpoints by step: Trainer goes by file time, and deletes the newest when a clock jumps back."""
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        if self.args.should_save:
+            rotate_checkpoints(str(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         """Weights, averages, config and processor; not `training_args.bin`, a pickle that nothing here reads."""
@@ -161,12 +254,23 @@ class _EachStep(TrainerCallback):
     def __init__(self, trainer: ExpressionTrainer) -> None:
         self.trainer = trainer
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer._find_best()
+
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.train_sampler.set_epoch(int((state.epoch or 0) + 1e-6))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.trainer.ema and not self.trainer.accelerator.optimizer_step_was_skipped:
             self.trainer.ema.update(self.trainer.model, state.global_step)
+        self._close_the_loss(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._close_the_loss(control)
+
+    def _close_the_loss(self, control: Any) -> None:
+        """The mean of the running loss is in no checkpoint: logged with each, a resumed run draws the same curve."""
+        control.should_log = control.should_log or control.should_save
 
 
 def balanced_row_weights(rows: PictureRows) -> Any:

@@ -4,14 +4,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
+from safetensors.torch import save_file
 
 from pipeline import evaluation, prediction
 from pipeline.errors import InputError
@@ -24,7 +26,6 @@ from pipeline.run_folder import (
     closing_words,
     find_run,
     git_revision,
-    note_resume,
     resumed_from,
     seal,
     sha256,
@@ -36,7 +37,7 @@ from pipeline.run_folder import (
 def filled(recipe: Recipe, table: Dataset) -> RunFolder:
     """A run up to its seal: every publishable file lies aside, of a model with random weights."""
     run = find_run(recipe, resume=False)
-    begin(run, recipe)
+    begin(run, recipe, 1, resume=False)
     write_model(run, *build_model(recipe))
     rows = table.remove_columns("image").add_column("clean", [True] * len(table))
     logits = np.random.default_rng(0).normal(size=(len(table), len(recipe.classes))).astype(np.float32)
@@ -50,10 +51,15 @@ def filled(recipe: Recipe, table: Dataset) -> RunFolder:
     return run
 
 
-def checkpoint(run: RunFolder, step: int, state: str = "{}") -> Path:
+def checkpoint(run: RunFolder, step: int, random_states: Sequence[str] = ("rng_state.pth",)) -> Path:
+    """A whole checkpoint of nearly nothing."""
     folder = run.path / f"checkpoint-{step}"
     folder.mkdir(parents=True)
-    (folder / "trainer_state.json").write_text(state)
+    (folder / "trainer_state.json").write_text("{}")
+    for name in ("model.safetensors", "ema.safetensors"):
+        save_file({"x": torch.arange(9.0)}, folder / name)
+    for name in ("optimizer.pt", "scheduler.pt", *random_states):
+        torch.save({"x": torch.arange(9.0)}, folder / name)
     return folder
 
 
@@ -63,7 +69,7 @@ def checkpoint(run: RunFolder, step: int, state: str = "{}") -> Path:
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_folder_that_is_new_or_empty_starts_a_run_and_looking_makes_nothing(tiny, resume: bool) -> None:
     recipe = tiny()
-    new = RunFolder(recipe.output_dir, finished=False, checkpoint=None)
+    new = RunFolder(recipe.output_dir, finished=False)
     assert find_run(recipe, resume) == new
     assert not recipe.output_dir.exists()
     recipe.output_dir.mkdir()
@@ -74,16 +80,43 @@ def test_a_folder_that_is_new_or_empty_starts_a_run_and_looking_makes_nothing(ti
 def test_an_interrupted_run_needs_the_word_resume_and_goes_on_from_its_last_whole_checkpoint(tiny) -> None:
     recipe = tiny()
     run = find_run(recipe, resume=False)
-    begin(run, recipe)
+    begin(run, recipe, 1, resume=False)
     with pytest.raises(InputError, match="interrupted run: add --resume"):
         find_run(recipe, resume=False)
     assert find_run(recipe, resume=True).checkpoint is None
     checkpoint(run, 9)
     newest = checkpoint(run, 10)
-    checkpoint(run, 11, state="")  # the machine went off while it was written
-    (run.path / "checkpoint-12").mkdir()
     checkpoint(run, 8).rename(run.path / "checkpoint-best")
-    assert find_run(recipe, resume=True) == RunFolder(run.path, finished=False, checkpoint=newest)
+    (run.path / "checkpoint-12").mkdir()
+    assert find_run(recipe, resume=True) == RunFolder(run.path, False, newest, damaged=("checkpoint-12",))
+
+
+@pytest.mark.parametrize("left", [0, 0.5, 0.99, None], ids=["empty", "half", "nearly whole", "missing"])
+@pytest.mark.parametrize(
+    "name",
+    ["trainer_state.json", "model.safetensors", "ema.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"],
+)
+def test_a_checkpoint_with_a_file_cut_short_is_passed_over(tiny, name: str, left: float | None) -> None:
+    recipe = tiny()
+    run = find_run(recipe, resume=False)
+    begin(run, recipe, 1, resume=False)
+    whole, damaged = checkpoint(run, 1), checkpoint(run, 2)
+    content = (damaged / name).read_bytes()
+    (damaged / name).unlink() if left is None else (damaged / name).write_bytes(content[: int(left * len(content))])
+    if (name, left) == ("ema.safetensors", None):
+        pytest.skip("a run without averages has none")
+    assert find_run(recipe, resume=True) == RunFolder(run.path, False, whole, damaged=("checkpoint-2",))
+
+
+def test_a_run_goes_on_with_as_many_processes_as_it_had(tiny) -> None:
+    recipe = tiny()
+    run = find_run(recipe, resume=False, processes=2)
+    begin(run, recipe, 2, resume=False)
+    checkpoint(run, 3, ["rng_state_0.pth"])  # the second process had not written yet
+    whole = checkpoint(run, 2, ["rng_state_0.pth", "rng_state_1.pth"])
+    assert find_run(recipe, resume=True, processes=2) == RunFolder(run.path, False, whole, damaged=("checkpoint-3",))
+    with pytest.raises(InputError, match=r"a run of 2 process\(es\) and this launch has 1: go on with 2"):
+        find_run(recipe, resume=True, processes=1)
 
 
 def test_a_finished_run_is_found_with_and_without_resume(tiny, table: Dataset) -> None:
@@ -91,7 +124,7 @@ def test_a_finished_run_is_found_with_and_without_resume(tiny, table: Dataset) -
     run = filled(recipe, table)
     seal(run, {})
     for resume in (False, True):
-        assert find_run(recipe, resume) == RunFolder(run.path, finished=True, checkpoint=None)
+        assert find_run(recipe, resume) == RunFolder(run.path, finished=True)
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -143,7 +176,7 @@ def test_a_place_without_the_right_to_write_is_refused_before_any_work(tiny, tmp
 def test_a_folder_that_cannot_be_made_is_refused(tiny) -> None:
     recipe = tiny(output_dir="/proc/run")
     with pytest.raises(InputError, match="output_dir /proc/run cannot be made: .*; choose another"):
-        begin(find_run(recipe, resume=False), recipe)
+        begin(find_run(recipe, resume=False), recipe, 1, resume=False)
 
 
 def test_a_seal_without_settings_is_refused(tiny) -> None:
@@ -160,11 +193,11 @@ def test_a_seal_without_settings_is_refused(tiny) -> None:
 def test_every_resumption_is_remembered_with_its_step(tiny) -> None:
     recipe = tiny()
     run = find_run(recipe, resume=False)
-    begin(run, recipe)
+    begin(run, recipe, 1, resume=False)
     assert resumed_from(run) == []
-    note_resume(run)
-    note_resume(replace(run, checkpoint=checkpoint(run, 7)))
-    note_resume(replace(run, checkpoint=checkpoint(run, 12)))
+    begin(run, recipe, 1, resume=True)
+    for step in (7, 12):
+        begin(replace(run, checkpoint=checkpoint(run, step)), recipe, 1, resume=True)
     assert resumed_from(run) == [0, 7, 12]
 
 
@@ -216,7 +249,7 @@ def test_a_run_stopped_anywhere_in_its_sealing_is_whole_or_can_be_resumed(
         return act
 
     recipe, stopped = tiny(), 0
-    note_resume(filled(recipe, table))
+    begin(filled(recipe, table), recipe, 1, resume=True)
     for count in range(99):
         run = RunFolder(tmp_path / f"run{count}", finished=False, checkpoint=None)
         shutil.copytree(recipe.output_dir, run.path)

@@ -1,0 +1,63 @@
+"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at a point that no clock could hit.
+
+The whole process group dies, as when a machine goes off.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerState
+
+import train_hf
+from pipeline import prediction, run_folder, trainer
+from pipeline.ema import EMA
+from pipeline.trainer import ExpressionTrainer
+
+# What is being called when it happens, and which of its calls it is.
+POINTS: dict[str, tuple[Any, str, int]] = {
+    "in a step": (ExpressionTrainer, "training_step", 8),
+    "in an evaluation": (ExpressionTrainer, "prediction_step", 4),
+    "in the averages of a checkpoint": (EMA, "save", 3),
+    "in the optimizer of a checkpoint": (torch, "save", 7),
+    "in the state of a checkpoint": (TrainerState, "save_to_json", 3),
+    "in the removal of a checkpoint": (trainer, "rotate_checkpoints", 4),
+    "after the last step": (run_folder, "write_model", 1),
+    "in the predictions": (prediction, "write_predictions", 1),
+    "in the seal": (run_folder.shutil, "copyfile", 1),
+}
+
+
+def power_off() -> None:
+    """Nothing more is run, written or said."""
+    os.killpg(0, signal.SIGKILL)
+
+
+def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """`function`, whose call number `call` never returns; a file that it was to write is left half written."""
+    calls = 0
+
+    def call_or_die(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls < call:
+            return function(*args, **kwargs)
+        if function.__name__ == "rotate_checkpoints":
+            next(p for p in Path(args[0]).glob("checkpoint-*") if str(p) != args[2]).joinpath("optimizer.pt").unlink()
+        elif function.__name__ in ("save", "save_to_json", "write_predictions"):
+            function(*args, **kwargs)
+            newest = max((p for p in Path(sys.argv[-1]).rglob("*") if p.is_file()), key=lambda p: p.stat().st_mtime_ns)
+            os.truncate(newest, newest.stat().st_size // 2)
+        return power_off()
+
+    return call_or_die
+
+
+if __name__ == "__main__":
+    owner, name, call = POINTS[sys.argv.pop(1)]
+    setattr(owner, name, killing(getattr(owner, name), call))
+    train_hf.main(sys.argv[1:])
