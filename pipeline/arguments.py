@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "metric_for_best_model": "accuracy",
     "lr_scheduler_type": "cosine",
     "max_grad_norm": 1.0,
+    "ddp_find_unused_parameters": False,
     "weight_decay": 0.05,
     "per_device_eval_batch_size": 128,
     "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run

@@ -31,16 +31,17 @@ class TrainCollator:
     """Augment, normalise, then CutMix or mixup with the settings of `recipe`.
 
     A batch is mixed with another order of itself. Which of the two methods, if any, the order and lambda are drawn once
-    a batch, from the first row's `Draw`. `index (B,) int64` goes with a batch, to name its rows.
+    a batch, from the first row's `Draw`. `index (B,) int64` goes with a batch, to name its rows. Without rows it is one
+    blank picture whose label is zero everywhere: it has no loss, and `index` is empty.
     """
 
     def __init__(self, recipe: Recipe, mean: list[float], std: list[float]) -> None:
         self.recipe, self.mean, self.std = recipe, mean, std
 
     def __call__(self, rows: Rows) -> Batch:
-        if not rows:  # this process's share of the last rows of an epoch
+        if not rows:  # no share in the last rows of an epoch; models take no empty batch
             size, classes = self.recipe.image_size, len(self.recipe.classes)
-            images, labels = torch.empty(0, 3, size, size), torch.empty(0, classes)
+            images, labels = torch.zeros(1, 3, size, size), torch.zeros(1, classes)
         else:
             pixels, targets = stack(rows)
             images = normalize(augment(pixels, self._uniforms(rows), self.recipe), self.mean, self.std)

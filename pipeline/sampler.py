@@ -25,7 +25,7 @@ class EpochSampler(torch.utils.data.Sampler[Draw]):
     """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them.
 
     The order is filled up with `NOTHING` to a multiple of `multiple`: several processes get equally many batches, and
-    no row is seen twice. A batch of `NOTHING` alone is empty.
+    no row is seen twice.
     """
 
     def __init__(self, rows: int, seed: int, weights: np.ndarray | None = None, multiple: int = 1) -> None:

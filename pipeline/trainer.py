@@ -142,7 +142,7 @@ class ExpressionTrainer(Trainer):
         return batches, rows
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
-        rows = torch.tensor(sum(len(batch["labels"]) for batch in batch_samples), device=device)
+        rows = torch.tensor(sum(len(batch.get("index", batch["labels"])) for batch in batch_samples), device=device)
         return self.accelerator.gather(rows).sum() if self.args.world_size > 1 else rows
 
     def compute_loss(
@@ -167,9 +167,10 @@ class ExpressionTrainer(Trainer):
         if self.log_prior is not None:
             logits = logits + self.log_prior.to(logits.device)
         weight = None if self.class_weights is None else self.class_weights.to(logits.device)
-        loss = F.cross_entropy(
-            logits, labels, weight=weight, label_smoothing=self.recipe.label_smoothing, reduction="sum"
+        losses = F.cross_entropy(
+            logits, labels, weight=weight, label_smoothing=self.recipe.label_smoothing, reduction="none"
         )
+        loss = losses[labels.sum(dim=1) > 0].sum()  # all rows but the blank one of an empty batch
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):

@@ -4,7 +4,7 @@ import torch
 from datasets import Dataset
 
 from pipeline.collator import EvalCollator, TrainCollator, cutmix, mixup
-from pipeline.sampler import Draw, EpochSampler, PictureRows
+from pipeline.sampler import NOTHING, Draw, EpochSampler, PictureRows
 from pipeline.transforms import map_pictures
 
 HALF = [0.5] * 3
@@ -19,9 +19,20 @@ def drawn(rows: PictureRows, epoch: int = 0, first: int = 0, count: int = 16) ->
     return rows.__getitems__([Draw(i, 0, epoch + i / len(rows)) for i in range(first, first + count)])
 
 
+def test_a_batch_of_no_rows_is_one_blank_picture_without_a_label(rows, tiny) -> None:
+    batch = TrainCollator(tiny(cutmix=1.0), HALF, HALF)(rows.__getitems__([NOTHING, NOTHING]))
+    assert {name: tensor.shape for name, tensor in batch.items()} == {
+        "pixel_values": (1, 3, 32, 32),
+        "labels": (1, 7),
+        "index": (0,),
+    }
+    assert not batch["labels"].any()
+    assert len(TrainCollator(tiny(), HALF, HALF)([*rows.__getitems__([Draw(4, 0, 0.0), NOTHING])])["index"]) == 1
+
+
 def test_a_train_batch_is_float32_pixel_values_and_soft_labels(rows, tiny) -> None:
     batch = TrainCollator(tiny(cutmix=1.0), HALF, HALF)(drawn(rows))
-    assert set(batch) == {"pixel_values", "labels"}
+    assert set(batch) == {"pixel_values", "labels", "index"}
     assert batch["pixel_values"].shape == (16, 3, 32, 32) and batch["pixel_values"].dtype == torch.float32
     assert batch["labels"].shape == (16, 7) and batch["labels"].dtype == torch.float32
     assert torch.allclose(batch["labels"].sum(1), torch.ones(16), atol=1e-5)
@@ -112,3 +123,11 @@ def test_a_weighted_sampler_counts_the_repeats_of_a_row() -> None:
     assert 420 < sum(d.index < 10 for d in draws) < 590
     assert len({(d.index, d.repeat) for d in draws}) == 1000
     assert [d.repeat for d in draws if d.index == 3] == list(range(sum(d.index == 3 for d in draws)))
+
+
+def test_an_order_is_filled_up_with_nothing_and_no_row_is_drawn_twice() -> None:
+    sampler = EpochSampler(70, seed=0, multiple=16)
+    draws = list(sampler)
+    assert len(draws) == len(sampler) == 80 and draws[70:] == [NOTHING] * 10
+    assert sorted(d.index for d in draws[:70]) == list(range(70))
+    assert draws[:70] == list(EpochSampler(70, seed=0))

@@ -70,9 +70,9 @@ def gradients(trainer: ExpressionTrainer, rows: list[dict], sizes: list[int]) ->
     trainer.model.zero_grad()
     collate, batches, start = EvalCollator(HALF, HALF), [], 0
     for size in sizes:
-        batches.append(collate(rows[start : start + size]))
+        batches.append(collate(rows[start : start + size]) | {"index": torch.arange(size)})
         start += size
-    count = trainer._get_num_items_in_batch(batches, trainer.args.device)
+    batches, count = trainer.get_batch_samples(iter(batches), len(batches), trainer.args.device)
     for batch in batches:
         trainer.training_step(trainer.model, batch, count)
     return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
@@ -86,6 +86,14 @@ def test_accumulated_gradients_are_those_of_the_full_batch_also_with_a_short_las
     rows = trainer.train_dataset.__getitems__(list(range(30)))
     whole, parts = gradients(trainer, rows, [30]), gradients(trainer, rows, [8, 8, 8, 6])
     assert (whole - parts).abs().max() < 1e-6
+
+
+def test_the_blank_picture_of_an_empty_batch_moves_nothing(trainer_of, tiny) -> None:
+    trainer = trainer_of(tiny(label_smoothing=0.3))
+    batches, count = trainer.get_batch_samples(iter([trainer.train_collator([])]), 1, trainer.args.device)
+    assert count == 0
+    trainer.training_step(trainer.model, batches[0], torch.tensor(8))
+    assert not any(p.grad.any() for p in trainer.model.parameters())
 
 
 def test_the_loss_is_soft_cross_entropy_and_smoothing_acts_in_training_only(trainer_of, tiny) -> None:
