@@ -2,13 +2,10 @@
 
 import getpass
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -197,7 +194,8 @@ def stop_at(step: int, how: signal.Signals, recipe: Path, run: Path, *words: str
 def test_a_run_stopped_twice_and_resumed_twice_is_the_run_left_alone(finished_run: Finished, tmp_path: Path) -> None:
     run, words = tmp_path / "run", [str(finished_run.recipe), "--output_dir", str(tmp_path / "run")]
     interrupted = stop_at(2, signal.SIGINT, finished_run.recipe, run)
-    assert (interrupted.returncode, interrupted.stderr.splitlines()[-1]) == (130, "error: stopped by Ctrl-C")
+    assert interrupted.returncode == 130
+    assert re.fullmatch(r"stopped by SIGINT after step (\d+): checkpoint-\1 .*", interrupted.stderr.splitlines()[-1])
     with pytest.raises(InputError, match="holds an interrupted run: add --resume to go on"):
         main(words)
     with pytest.raises(InputError, match=r"an interrupted run with other settings \(learning_rate"):
@@ -236,28 +234,3 @@ def test_processes_that_do_not_find_each_other_are_an_error(train_hf) -> None:
     assert ended.returncode == 2
     assert re.match("error: .*(processes|rank|RANK)", ended.stderr.splitlines()[-1])
     assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.slow
-def test_two_processes_make_one_run(finished_run: Finished, tmp_path: Path) -> None:
-    accelerate = shutil.which("accelerate", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert accelerate
-    launch = [accelerate, "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    words = [str(finished_run.recipe), "--cutmix", "0", "--max_steps", "4", "--output_dir"]
-    ended = subprocess.run(
-        [*launch, "train_hf.py", *words, str(tmp_path / "two")],
-        cwd=ROOT,
-        env=os.environ | {"ACCELERATE_USE_CPU": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "batch: 16 rows = 2 x 8 x 1" in ended.stdout
-    assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2
-    assert ended.stdout.count("next: python") == 1
-    assert pq.read_table(tmp_path / "two" / "predictions.parquet").num_rows == 15
-    main([*words, str(tmp_path / "one")])
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one), "two processes train another model"

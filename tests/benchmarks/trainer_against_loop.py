@@ -67,7 +67,9 @@ def bare_loop(recipe: Recipe, rows: PictureRows, steps: int, ema: bool, clip: bo
     return steps * recipe.total_batch_size / (time.perf_counter() - began)
 
 
-def trainer(recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int) -> float:
+def trainer(
+    recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int, collator: type[TrainCollator] = TrainCollator
+) -> float:
     """Pictures per second of the loop of `train_hf.py`, by the clock that `environment.json` is written from."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
         settings = {"output_dir": folder, "max_steps": steps + 5, "disable_tqdm": True, "save_strategy": "steps"}
@@ -83,7 +85,7 @@ def trainer(recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int) -> 
             recipe=recipe,
             train_rows=rows,
             eval_rows=few,
-            train_collator=TrainCollator(recipe, processor.image_mean, processor.image_std),
+            train_collator=collator(recipe, processor.image_mean, processor.image_std),
             eval_collator=EvalCollator(processor.image_mean, processor.image_std),
             compute_metrics=log.compute_metrics,
             callbacks=[log],
@@ -100,6 +102,17 @@ class _SteadyLog(TrainingLog):
             self.steps, self.train_seconds, self.wait_seconds = 0, 0.0, 0.0
 
 
+def prepare(name: str, data_path: str | None, checkpoint: str | None) -> tuple[Recipe, PictureRows, PictureRows]:
+    """A recipe with its precision resolved, its train rows, and eight of them to evaluate on."""
+    given = {k: v for k, v in (("data_path", data_path), ("checkpoint", checkpoint)) if v}
+    recipe = recipe_from(load_yaml(recipe_path(name)) | given, name)
+    machine.use_all_cores()
+    recipe = replace(recipe, precision=machine.resolve_precision(recipe.precision)[0])
+    table = curate(read_source(recipe), recipe).splits["train"]
+    rows = PictureRows(map_pictures(table, recipe.store_size or recipe.image_size, "map train"))
+    return recipe, rows, PictureRows(map_pictures(table.select(range(8)), recipe.image_size, "map for the evaluation"))
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -109,13 +122,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     words = parser.parse_args()
-    given = {k: v for k, v in (("data_path", words.data_path), ("checkpoint", words.checkpoint)) if v}
-    recipe = recipe_from(load_yaml(recipe_path(words.recipe)) | given, words.recipe)
-    threads = machine.use_all_cores()
-    recipe = replace(recipe, precision=machine.resolve_precision(recipe.precision)[0])
-    table = curate(read_source(recipe), recipe).splits["train"]
-    rows = PictureRows(map_pictures(table, recipe.store_size or recipe.image_size, "map train"))
-    few = PictureRows(map_pictures(table.select(range(8)), recipe.image_size, "map for the last evaluation"))
+    recipe, rows, few = prepare(words.recipe, words.data_path, words.checkpoint)
     kinds: dict[str, Callable[[], float]] = {
         "bare loop, one batch again and again": lambda: bare_loop(recipe, rows, words.steps, False, False, False),
         "+ batches from the loader, augmented": lambda: bare_loop(recipe, rows, words.steps, False, False, True),
@@ -129,7 +136,8 @@ def main() -> None:
             speeds[name].append(measure())
     loop = statistics.median(speeds["+ EMA: the bare loop to compare with"])
     print(
-        f"{words.recipe}: {recipe.image_size} px, batch {recipe.total_batch_size}, {recipe.precision}, {threads} cores"
+        f"{words.recipe}: {recipe.image_size} px, batch {recipe.total_batch_size}, {recipe.precision}, "
+        f"{machine.cores()} cores"
     )
     print(f"{words.steps} steps x {words.rounds} rounds; pictures per second")
     for name, values in speeds.items():
