@@ -17,7 +17,7 @@ from pipeline.errors import end_in_one_line
 def main(argv: list[str]) -> None:
     """Walk the line from left to right."""
     recipe, resume = parse_command_line(argv)
-    started = time.time()
+    started = time.perf_counter()
 
     # The heavy libraries wait until --help and a mistyped setting are answered.
     from transformers import EarlyStoppingCallback, set_seed
@@ -67,6 +67,9 @@ def main(argv: list[str]) -> None:
             for split, table in curated.splits.items()
             if split != "test" or recipe.evaluate_test
         }
+        clean_validation = tables["validation"].filter(
+            lambda clean: clean, input_columns="clean", desc="clean validation"
+        )
     schedule = machine.resolve_schedule(recipe, len(tables["train"]))
     args.warmup_steps = schedule.warmup_steps
     say(f"rows: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
@@ -86,7 +89,6 @@ def main(argv: list[str]) -> None:
         run_folder.begin(run, recipe, args.world_size, resume)
     set_seed(recipe.seed)
     train_rows = PictureRows(tables["train"])
-    clean_validation = tables["validation"].filter(lambda clean: clean, input_columns="clean", desc="clean validation")
     stop = Interruption()
     log = TrainingLog(run.logs, recipe.classes, machine.resolve_batch(recipe)[2])
     trainer = ExpressionTrainer(
@@ -131,7 +133,7 @@ def main(argv: list[str]) -> None:
             "processes": args.world_size,
             "threads": threads,
             "precision": precision,
-            "wall_seconds": round(time.time() - started, 1),
+            "wall_seconds": round(time.perf_counter() - started, 1),
             "train_seconds": round(log.train_seconds, 1),
             "pictures_per_second": round(log.pictures_per_second, 1),
             "data_wait_share": round(log.data_wait_share, 4),

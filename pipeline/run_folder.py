@@ -75,19 +75,19 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
     if not nearest.is_dir():
         raise InputError(f"output_dir {path}: {nearest} is a file; choose another --output_dir")
     if (path / SEAL).is_file():
-        _refuse_other_settings(recipe, path / RECIPE, "a finished run")
+        _refuse_other_settings(recipe, path / RECIPE, "a finished run", weights=path)
         return RunFolder(path, finished=True)
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"output_dir {path}: nothing can be written in {nearest}; choose another --output_dir")
     if (path / UNFINISHED / RECIPE).is_file():
-        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run")
+        newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
+        damaged = list(takewhile(lambda folder: not _is_whole(folder, processes), newest_first))
+        whole = next(iter(newest_first[len(damaged) :]), None)
+        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run", weights=whole)
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
-        newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
-        damaged = tuple(takewhile(lambda folder: not _is_whole(folder, processes), newest_first))
-        whole = newest_first[len(damaged) :]
-        return RunFolder(path, False, whole[0] if whole else None, tuple(folder.name for folder in damaged))
+        return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
     if path.is_dir() and any(path.iterdir()):
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
     return RunFolder(path, finished=False)
@@ -111,7 +111,7 @@ def _step(checkpoint: Path) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _refuse_other_settings(recipe: Recipe, saved: Path, what: str) -> None:
+def _refuse_other_settings(recipe: Recipe, saved: Path, what: str, weights: Path | None) -> None:
     if not saved.is_file():
         raise InputError(f"{saved.parent} holds {what} without its {RECIPE}; choose another --output_dir")
     now, then = recipe.settings(), load_yaml(saved)
@@ -119,9 +119,9 @@ def _refuse_other_settings(recipe: Recipe, saved: Path, what: str) -> None:
     if differing:
         shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        start = f", and start from its weights with --checkpoint {weights}" if weights else ""
         raise InputError(
-            f"{recipe.output_dir} holds {what} with other settings ({shown}{more}): choose another --output_dir, or "
-            f"start from its weights with --checkpoint {recipe.output_dir}"
+            f"{recipe.output_dir} holds {what} with other settings ({shown}{more}): choose another --output_dir{start}"
         )
 
 

@@ -27,7 +27,7 @@ class EventFile:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / f"events.out.tfevents.{time.time_ns()}").open("wb")
+        self._file = (folder / f"events.out.tfevents.{time.time_ns()}").open("xb")
         self._records = RecordWriter(self._file)
         self._write(file_version="brain.Event:2", source_metadata=SourceMetadata(writer="training_log"))
 

@@ -60,9 +60,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same_run(ours: Path, theirs: Path, curves: bool = True) -> None:
     """Weights, predictions and figures are equal, to the last bit."""
-    for name in [
-        p.relative_to(theirs) for pattern in ("*", "checkpoint-16/*") for p in theirs.glob(f"{pattern}.safetensors")
-    ]:
+    last = max(theirs.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    for name in (p.relative_to(theirs) for folder in (theirs, last) for p in folder.glob("*.safetensors")):
         one, two = load_file(ours / name), load_file(theirs / name)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[tensor], two[tensor]) for tensor in one), name
@@ -100,6 +99,13 @@ CHECKPOINT_AFTER = {
     "in the predictions": 16,
     "in the seal": 16,
 }
+OTHER_SETTINGS = [
+    {"dataloader_num_workers": 2},
+    {"class_balance": "none", "ema_decay": 0.0},
+    {"class_balance": "weights", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
+    {"precision": "bf16"},
+    {"save_strategy": "epoch", "max_steps": 18},
+]
 QUICK = {"in a step", "in an evaluation", "in the optimizer of a checkpoint", "after the last step"}
 
 
@@ -117,9 +123,7 @@ def test_a_run_killed_anywhere_and_resumed_is_the_run_left_alone(alone: Path, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "settings", [{"dataloader_num_workers": 2}, {"class_balance": "none", "ema_decay": 0.0}], ids=str
-)
+@pytest.mark.parametrize("settings", OTHER_SETTINGS, ids=str)
 @pytest.mark.parametrize("point", ["in a step", "in the optimizer of a checkpoint"])
 def test_workers_and_other_settings_resume_exactly_too(tmp_path: Path, point: str, settings: dict) -> None:
     words = [str(left_alone(tmp_path, **settings)), "--output_dir", str(tmp_path / "killed")]
@@ -129,6 +133,18 @@ def test_workers_and_other_settings_resume_exactly_too(tmp_path: Path, point: st
 
 
 # Stopped
+
+
+def test_an_interrupted_runs_weights_start_another_run(alone: Path, tmp_path: Path) -> None:
+    """The way out that the refusal of other settings names."""
+    words = [str(alone), "--output_dir", str(tmp_path / "run")]
+    killed("in a step", *words)
+    with pytest.raises(InputError, match="learning_rate .*--checkpoint") as told:
+        main([*words, "--resume", "--learning_rate", "1e-4"])
+    start = str(told.value).split()[-1]
+    assert start == str(tmp_path / "run" / "checkpoint-4")
+    main([str(alone), "--learning_rate", "1e-4", "--checkpoint", start, "--output_dir", str(tmp_path / "other")])
+    assert (tmp_path / "other" / "evaluation.json").is_file()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
@@ -296,6 +312,29 @@ def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tm
 
 
 @pytest.mark.slow
+def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT | {"max_steps": 400, "early_stopping": 0}))
+    assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
+    run = tmp_path / "stopped"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    process = subprocess.Popen(
+        [*command, "train_hf.py", recipe, "--output_dir", str(run)],
+        cwd=ROOT, env=os.environ | {"ACCELERATE_USE_CPU": "1"}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (run / "checkpoint-4" / "trainer_state.json").is_file():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)  # to the launcher, which passes it on
+    _, err = process.communicate(timeout=100)
+    steps = set(re.findall(r"stopped by SIGTERM after step (\d+)", err))
+    assert len(steps) == 1 and err.count("stopped by SIGTERM") == 2, err
+    ended = launch(recipe, "--output_dir", str(run), "--resume")
+    assert ended.returncode == 0 and resumed_from(run) == [int(steps.pop())]
+    one, two = (load_file(p / "model.safetensors") for p in (run, tmp_path / "alone"))
+    assert all(torch.equal(one[tensor], two[tensor]) for tensor in one)
+
+
+@pytest.mark.slow
 def test_a_rank_that_fails_ends_the_other_within_seconds(tmp_path: Path) -> None:
     recipe = str(write_recipe(tmp_path / "two.yaml", output_dir=str(tmp_path / "run"), **EXACT | {"max_steps": 100000}))
     code = "import os, sys, train_hf; from pipeline.trainer import ExpressionTrainer as T; step = T.training_step\n"
@@ -448,6 +487,25 @@ def test_spawned_workers_give_the_batches_of_this_process(trainer_of, tiny) -> N
 def test_one_core_is_enough(train_hf) -> None:
     ended = train_hf(settings={"max_steps": 2}, before=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
     assert ended.returncode == 0 and "1 threads each" in ended.stdout
+
+
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_cache_removed_in_mid_run_does_no_harm(alone: Path, tmp_path: Path, workers: str) -> None:
+    cache, run = tmp_path / "cache", tmp_path / "run"
+    words = [str(alone), "--output_dir", str(run), "--dataloader_num_workers", workers]
+    process = process_of(*words, env=os.environ | {"HF_DATASETS_CACHE": str(cache)})
+    try:
+        while not (run / "checkpoint-4" / "trainer_state.json").is_file():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        assert any(cache.rglob("*.arrow"))
+        shutil.rmtree(cache, ignore_errors=True)
+        _, err = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    one, two = (load_file(p / "model.safetensors") for p in (run, alone.parent / "run"))
+    assert all(torch.equal(one[tensor], two[tensor]) for tensor in one)
 
 
 def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def main() -> None:
     size, seconds = checkpoint(recipe, few)
     epoch = -(-len(rows) // recipe.total_batch_size) / statistics.median(speeds["by counter (seed, epoch, row)"])
     share = seconds / (epoch + seconds)
-    print(f"a checkpoint: {size:.1f} MB in {seconds:.2f} s, {share:.2%} of a run that writes one an epoch ({epoch:.0f} s)")
+    print(f"a checkpoint: {size:.1f} MB in {seconds:.2f} s; one an epoch ({epoch:.0f} s) is {share:.2%} of a run")
 
 
 if __name__ == "__main__":
