@@ -44,3 +44,19 @@ def largest_batch(
             torch.accelerator.empty_cache()
         good, bad = (middle, bad) if fits(middle) else (good, middle)
     return good
+
+
+def advice(fits: int, rows: int, accumulation: int, eval_rows: int) -> str:
+    """What to set where `rows` rows per device ran out of memory and `fits` of them fit; the same rows a step."""
+    if fits == rows:
+        return (
+            f"out of memory, though a training step of {rows} rows fits: lower --per_device_eval_batch_size {eval_rows}"
+        )
+    if fits == 0:
+        return "out of memory, and not even one row fits: lower --image_size or take a smaller model"
+    divisor = next(count for count in range(fits, 0, -1) if rows * accumulation % count == 0)
+    return (
+        f"out of memory with {rows} rows per device; {fits} fit: add --per_device_train_batch_size {divisor} "
+        f"--gradient_accumulation_steps {rows * accumulation // divisor} (the same rows a step) and choose another "
+        "--output_dir"
+    )

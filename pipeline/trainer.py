@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 from pipeline.collator import EvalCollator, TrainCollator
 from pipeline.ema import EMA
 from pipeline.errors import InputError
-from pipeline.memory import largest_batch, out_of_memory
+from pipeline.memory import advice, largest_batch, out_of_memory
 from pipeline.optimizer import parameter_groups
 from pipeline.recipe import Recipe
 from pipeline.sampler import EpochSampler, PictureRows
@@ -101,7 +101,10 @@ class ExpressionTrainer(Trainer):
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-        raise self._too_large()  # out here: the error's frames, which hold the activations, are gone
+        # Out here, for the error's frames hold the activations.
+        rows, accumulation = self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps
+        fits = largest_batch(self.model, self.recipe.image_size, rows, self.compute_loss_context_manager)
+        raise InputError(advice(fits, rows, accumulation, self.args.per_device_eval_batch_size))
 
     def _had_ended(self, checkpoint: str) -> bool:
         state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
@@ -116,23 +119,6 @@ class ExpressionTrainer(Trainer):
         best = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
         if best.is_dir():
             self.state.best_model_checkpoint = str(best)
-
-    def _too_large(self) -> InputError:
-        rows, accumulation = self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps
-        fits = largest_batch(self.model, self.recipe.image_size, rows, self.compute_loss_context_manager)
-        if fits == rows:
-            batch = self.args.per_device_eval_batch_size
-            return InputError(
-                f"out of memory, though a training step of {rows} rows fits: lower --per_device_eval_batch_size {batch}"
-            )
-        if fits == 0:
-            return InputError("out of memory, and not even one row fits: lower --image_size or take a smaller model")
-        divisor = next(n for n in range(fits, 0, -1) if rows * accumulation % n == 0)
-        return InputError(
-            f"out of memory with {rows} rows per device; {fits} fit: add --per_device_train_batch_size {divisor} "
-            f"--gradient_accumulation_steps {rows * accumulation // divisor} (the same rows a step) and choose another "
-            "--output_dir"
-        )
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """The micro-batches of an optimizer step, and its rows over all processes; their indices stay here."""

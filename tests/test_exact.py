@@ -21,6 +21,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from pipeline.errors import InputError, Stopped
 from pipeline.interruption import Interruption
+from pipeline.memory import advice
 from pipeline.trainer import ExpressionTrainer
 from tests.conftest import ROOT, STILL, process_of, run_train_hf, write_recipe
 from tests.killed import POINTS
@@ -529,3 +530,15 @@ def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Pat
     assert told, ended.stderr
     fits, rows, accumulation = map(int, told.groups())
     assert 1 <= rows <= fits < 96 and rows * accumulation == 96
+
+
+@pytest.mark.parametrize(
+    ("fits", "told"),
+    [
+        (40, "64 rows per device; 40 fit: add --per_device_train_batch_size 32 --gradient_accumulation_steps 4 "),
+        (64, "though a training step of 64 rows fits: lower --per_device_eval_batch_size 128"),
+        (0, "not even one row fits: lower --image_size"),
+    ],
+)
+def test_the_advice_keeps_the_rows_of_a_step(fits: int, told: str) -> None:
+    assert told in advice(fits, rows=64, accumulation=2, eval_rows=128)
