@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Value
 
 from pipeline.errors import InputError
+from pipeline.leaks import counts, gate, shared
 from pipeline.pixels import hash_pictures
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
@@ -47,17 +48,25 @@ def curate(source: Source, recipe: Recipe) -> Curated:
     """Train, validation and (where there is or shall be one) test of `source`.
 
     Official splits are kept. A missing one is made of the train rows: seeded, stratified by label, with copies of a
-    picture and pictures of a person kept together. Validation and test get a column `clean`: no exact copy in train
-    (validation), or in train and validation (test). Copies are found before `max_train_samples` and `max_eval_samples`
-    cut rows off.
+    picture and pictures of a person kept together. What official splits have in common is judged by the setting
+    `leaks`. Validation and test get a column `clean`: no exact copy in train (validation), or in train and validation
+    (test), as published. Copies are found before `max_train_samples` and `max_eval_samples` cut rows off.
 
     Raises:
-        InputError: too many pictures cannot be decoded, train lacks a class, or validation has no row to choose on.
+        InputError: too many pictures cannot be decoded, splits leak and `leaks` is `error`, train lacks a class, or
+            validation has no row to choose on.
     """
     rows, unreadable = _readable(source, recipe)
     splits, how = _completed(rows, recipe)
     _refuse_gaps(splits, recipe)
-    clean, copies = _exact_copies(splits)
+    kinds = {
+        "exact copy": {name: split.pixels for name, split in splits.items()},
+        "person": {name: split.persons for name, split in splits.items()},
+    }
+    clean, copies = _exact_copies(kinds["exact copy"])
+    keep, leaks = gate(kinds, {name: np.array(split.table["key"][:]) for name, split in splits.items()}, recipe.leaks)
+    splits["train"] = splits["train"].take(np.flatnonzero(keep))
+    _refuse_gaps(splits, recipe)
     chosen = {split: _limited(splits[split], split, recipe) for split in splits}
     tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
     for split in clean:
@@ -73,6 +82,7 @@ def curate(source: Source, recipe: Recipe) -> Curated:
         "dropped": source.dropped,
         "unreadable": unreadable,
         "copies": {"exact": copies},
+        "leaks": leaks,
         "splits": how,
         "persons_shared": _persons_shared(splits),
     }
@@ -138,27 +148,16 @@ def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
         raise InputError("validation is empty: set validation_share above 0, or give more pictures")
 
 
-def _exact_copies(splits: Mapping[str, Rows]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+def _exact_copies(pixels: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """`clean` (N,) bool of validation and test, and how many rows have a copy further left."""
-    none = np.zeros(0, dtype=object)
-    train, validation, test = (splits[s].pixels if s in splits else none for s in ("train", "validation", "test"))
-    copied = {
-        "test_in_train": _among(test, train),
-        "validation_in_train": _among(validation, train),
-        "test_in_validation": _among(test, validation),
-    }
-    clean = {
-        "validation": ~copied["validation_in_train"],
-        "test": ~(copied["test_in_train"] | copied["test_in_validation"]),
-    }
+    copied = shared(pixels)
+    clean = {split: np.ones(len(pixels[split]), dtype=bool) for split in pixels if split != "train"}
+    for pair, rows in copied.items():
+        clean[pair.split("_in_")[0]] &= ~rows
     if not clean["validation"].any():
         raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
-    return {s: clean[s] for s in clean if s in splits}, {name: int(rows.sum()) for name, rows in copied.items()}
-
-
-def _among(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    known = set(others)
-    return np.array([value in known for value in pixels], dtype=bool)
+    pairs = ("test_in_train", "validation_in_train", "test_in_validation")
+    return clean, dict.fromkeys(pairs, 0) | counts(copied)
 
 
 def _limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:

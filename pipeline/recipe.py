@@ -44,6 +44,7 @@ class Recipe:
     split_seed: int = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed")
     drawn_faces: int = setting(6000, "data", "faces drawn by source drawn, all splits together", "pictures")
     max_bad_share: float = setting(0.01, "data", "share of pictures that may fail to decode before the run stops", "share")
+    leaks: str = setting("error", "data", "a copy or a person of validation or test in train, or of test in validation: refuse, take out of train, or let pass on record", choices=("error", "drop_from_train", "report"))
     max_train_samples: int | None = setting(None, "data", "train on this many rows at most", "rows")
     max_eval_samples: int | None = setting(None, "data", "evaluate on this many rows of each split at most", "rows")
 

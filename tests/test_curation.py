@@ -37,7 +37,7 @@ def fill(folder, happy, sad, start=0):
 
 
 def curated(path, **settings):
-    recipe = Recipe(data_path=str(path), **(TWO | settings))
+    recipe = Recipe(data_path=str(path), **(TWO | {"leaks": "report"} | settings))
     return curate(read_source(recipe), recipe)
 
 
@@ -146,6 +146,62 @@ def test_copies_across_official_splits_are_counted_and_marked(tmp_path):
     assert marked["test"] == ["test/sad/of-train.bmp", "test/sad/of-validation.bmp"]
     assert "clean" not in result.splits["train"].column_names
     json.dumps(result.report)
+
+
+@pytest.fixture
+def leaking(tmp_path):
+    """Official splits with a copy of a train picture in validation, and of both in test; ann is in train and test."""
+    fill(tmp_path / "train", 4, 4)
+    fill(tmp_path / "val", 3, 3, start=5000)
+    fill(tmp_path / "test", 3, 3, start=7000)
+    save(tmp_path / "val" / "sad" / "of-train.bmp", 0)
+    save(tmp_path / "test" / "sad" / "of-train.bmp", 1)
+    save(tmp_path / "test" / "sad" / "of-validation.bmp", 5000)
+    ann = ("train/sad/002.png", "test/happy/000.png")
+    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*"))
+    rows = [f"{p},{p.split('/')[1]},{p.split('/')[0]},{'ann' if p in ann else ''}" for p in files]
+    (tmp_path / "faces.csv").write_text("\n".join(["path,label,split,person", *rows]))
+    return tmp_path / "faces.csv"
+
+
+def test_splits_that_leak_are_refused_and_the_message_counts_names_and_says_what_to_do(leaking):
+    with pytest.raises(InputError) as told:
+        curated(leaking, leaks="error")
+    assert str(told.value) == (
+        "splits leak: 1 rows test_in_train by exact copy, 1 rows validation_in_train by exact copy, 1 rows "
+        "test_in_validation by exact copy, 1 rows test_in_train by person (the first test/sad/of-train.bmp, "
+        "val/sad/of-train.bmp, test/sad/of-validation.bmp): add --leaks drop_from_train to take such rows out of "
+        "train, or --leaks report to let them pass, on record"
+    )
+
+
+def test_leaks_are_taken_out_of_train_alone(leaking):
+    before, after = curated(leaking, leaks="report"), curated(leaking, leaks="drop_from_train")
+    gone = {"train/happy/000.png", "train/happy/001.png", "train/sad/002.png"}
+    assert set(keys(before)["train"]) - set(keys(after)["train"]) == gone
+    for split in ("validation", "test"):
+        assert before.splits[split].to_dict() == after.splits[split].to_dict(), "clean is as published"
+    found = {
+        "exact copy": {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 1},
+        "person": {"test_in_train": 1, "validation_in_train": 0, "test_in_validation": 0},
+    }
+    assert before.report["leaks"] == {"rule": "report", "found": found, "dropped_from_train": 0}
+    assert after.report["leaks"] == {"rule": "drop_from_train", "found": found, "dropped_from_train": 3}
+
+
+def test_a_class_that_leaked_away_is_missed(tmp_path):
+    fill(tmp_path / "train", 4, 1)
+    fill(tmp_path / "val", 4, 2, start=5000)
+    save(tmp_path / "val" / "sad" / "of-train.bmp", 1000)
+    with pytest.raises(InputError, match="train has no row of sadness"):
+        curated(tmp_path, test_share=0.0, leaks="drop_from_train")
+
+
+def test_made_splits_never_leak(tmp_path):
+    fill(tmp_path, 30, 30)
+    for i in range(10):
+        save(tmp_path / "sad" / f"copy{i}.bmp", i)
+    assert curated(tmp_path, leaks="error").report["leaks"]["found"]["exact copy"].keys()
 
 
 def test_a_validation_of_nothing_but_copies_is_refused(tmp_path):

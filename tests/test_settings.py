@@ -1,6 +1,7 @@
 """Every setting does something: each is given another value, and what it should change is looked at."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from pipeline.model import build_model
 from pipeline.recipe import OUR_FIELDS, Recipe
 from pipeline.sampler import Draw, PictureRows
 from pipeline.sources import Source, read_source
+from pipeline.sources.drawn import draw_face
 from pipeline.transforms import map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
 from train_hf import main
@@ -301,6 +303,24 @@ def of_split_seed(bench: Bench) -> None:
 @case
 def of_drawn_faces(bench: Bench) -> None:
     assert sum(len(table) for table in read_source(bench.tiny(drawn_faces=40)).tables.values()) == 40
+
+
+@case
+def of_leaks(bench: Bench) -> None:
+    root = bench.tmp / "leaking"
+    for split in ("train", "validation"):
+        for name in ("happiness", "sadness"):
+            for index in range(3):
+                (root / split / name).mkdir(parents=True, exist_ok=True)
+                draw_face(name, seed=len(split), index=index, size=32).save(root / split / name / f"{index}.png")
+    shutil.copy(root / "train" / "sadness" / "0.png", root / "validation" / "sadness" / "copy.png")
+    with pytest.raises(InputError, match="splits leak: 1 rows validation_in_train"):
+        bench.curated(root, test_share=0.0)
+    rows = {
+        rule: len(bench.curated(root, test_share=0.0, leaks=rule).splits["train"])
+        for rule in ("report", "drop_from_train")
+    }
+    assert rows == {"report": 6, "drop_from_train": 5}
 
 
 @case
