@@ -1,18 +1,26 @@
-"""One source in, splits out: unreadable pictures dropped, missing splits made, exact copies found, all counted."""
+"""One source in, splits out: unreadable pictures dropped, missing splits made, copies and persons found, all counted.
 
+python -m pipeline.curation RECIPE [--data_path DIR] --output_dir out    # the same step alone, and a page to look at
+"""
+
+import json
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Value
+from datasets import DatasetDict, Value
 
-from pipeline.errors import InputError
+from pipeline.command_line import parse_command_line
+from pipeline.errors import InputError, end_in_one_line
 from pipeline.leaks import counts, gate, shared
-from pipeline.pixels import hash_pictures
+from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
-from pipeline.sources import Source
-from pipeline.splits import grouped_split, groups_of
+from pipeline.report import counts_table, write_page
+from pipeline.sources import Source, read_source
+from pipeline.splits import Rows, grouped_split, groups_of
 
 KEYS_SHOWN = 10
 
@@ -23,25 +31,7 @@ class Curated:
 
     splits: DatasetDict  # train, validation and where there is one test; see `curate` for the column clean
     report: dict[str, Any]  # plain values: curation.json
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A split: its table, and beside it as arrays (N,) what the checks below read."""
-
-    table: Dataset
-    labels: np.ndarray  # int
-    pixels: np.ndarray  # str, hash of the decoded picture
-    persons: np.ndarray  # str or None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, chosen: np.ndarray) -> "Rows":
-        """The rows at the increasing positions `chosen`."""
-        if len(chosen) == len(self):
-            return self
-        return Rows(self.table.select(chosen), self.labels[chosen], self.pixels[chosen], self.persons[chosen])
+    rows: dict[str, Rows]  # the splits before the row limits, with what was measured of them
 
 
 def curate(source: Source, recipe: Recipe) -> Curated:
@@ -86,7 +76,7 @@ def curate(source: Source, recipe: Recipe) -> Curated:
         "splits": how,
         "persons_shared": _persons_shared(splits),
     }
-    return Curated(tables, report)
+    return Curated(tables, report, splits)
 
 
 def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str, Any]]:
@@ -94,11 +84,13 @@ def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str
     rows: dict[str, Rows] = {}
     lost: list[str] = []
     for split, table in source.tables.items():
-        pixels = hash_pictures(table, split)
+        measured = measure_pictures(table, split)
+        pixels = measured.pop("pixels")
         readable = np.array([value is not None for value in pixels], dtype=bool)
         lost += table.select(np.flatnonzero(~readable))["key"][:]
         labels, persons = np.array(table["label"][:], dtype=int), np.array(table["person"][:], dtype=object)
-        rows[split] = Rows(table, labels, pixels, persons).take(np.flatnonzero(readable))
+        measures = np.stack(list(measured.values()), axis=1)
+        rows[split] = Rows(table, labels, pixels, persons, measures).take(np.flatnonzero(readable))
     total = sum(len(table) for table in source.tables.values())
     if len(lost) > recipe.max_bad_share * total:
         raise InputError(
@@ -188,3 +180,28 @@ def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
         return None
     pairs: Sequence[tuple[str, str]] = (("validation", "train"), ("test", "train"), ("test", "validation"))
     return {f"{a}_in_{b}": len(known[a] & known[b]) for a, b in pairs if a in known and b in known}
+
+
+def main(argv: list[str]) -> None:
+    """Curate what a recipe names; tables, curation.json and the page go into a new folder, whole or not at all."""
+    recipe, _ = parse_command_line(argv)
+    out = recipe.output_dir
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output_dir {out} is there already; choose another --output_dir")
+    source = read_source(recipe)
+    print(f"data: {source.layout}")
+    curated = curate(source, recipe)
+    aside = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for split, table in curated.splits.items():
+        table.to_parquet(aside / f"{split}.parquet")
+    (aside / "curation.json").write_text(json.dumps(curated.report, indent=1, ensure_ascii=False) + "\n")
+    write_page(curated.report, curated.rows, aside / "index.html")
+    aside.replace(out)
+    print(counts_table(curated.report))
+    print(f"\n{out}\nlook: {out}/index.html (it holds pictures of the source: keep it on this machine)")
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))

@@ -1,4 +1,6 @@
-"""What a picture shows, as a hash: equal for exact copies whatever their file, None where it cannot be decoded."""
+"""What a picture shows, measured once and kept: a hash that is equal for exact copies whatever their file, its size and
+its light. A picture that cannot be decoded has no hash.
+"""
 
 import inspect
 import io
@@ -13,45 +15,63 @@ import PIL
 from datasets import Dataset, Features, Image, Value
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
-from PIL import ImageOps
+from PIL import ImageOps, ImageStat
+
+FEATURES = Features(
+    {
+        "pixels": Value("string"),  # hash, or None
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "brightness": Value("float32"),  # mean of the luma, 0 to 255
+        "contrast": Value("float32"),  # its standard deviation
+    }
+)
 
 
-def hash_pictures(table: Dataset, split: str) -> np.ndarray:
-    """`pixel_hash` of the column `image` of every row, (N,) str or None; kept on disk.
+def measure_pictures(table: Dataset, split: str) -> dict[str, np.ndarray]:
+    """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk.
 
     The cache is keyed by the rows, the source of this module and the libraries that decode: `datasets` alone would hash
-    the function by its name and serve old hashes after an edit.
+    the function by its name and serve old figures after an edit.
     """
     if not len(table):
-        return np.zeros(0, dtype=object)
+        return {name: np.zeros(0, dtype=object if name == "pixels" else np.float32) for name in FEATURES}
     code = inspect.getsource(sys.modules[__name__])
-    hashed = table.cast_column("image", Image(decode=False)).map(
-        _hash_batch,
+    measured = table.cast_column("image", Image(decode=False)).map(
+        _measure_batch,
         batched=True,
         batch_size=256,
         input_columns=["image"],
         remove_columns=table.column_names,
-        features=Features({"pixels": Value("string")}),
+        features=FEATURES,
         new_fingerprint=Hasher.hash((table._fingerprint, code, PIL.__version__, datasets.__version__)),
         desc=f"Decoding pictures ({split})",
     )
-    return np.array(hashed["pixels"][:], dtype=object)
+    return {name: np.array(measured[name][:], dtype=object if name == "pixels" else np.float32) for name in FEATURES}
 
 
-def pixel_hash(picture: Mapping[str, Any] | None) -> str | None:
-    """Hash of the decoded picture (upright by its EXIF, as RGB) and its size, or None where it cannot be decoded.
+def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One row of `FEATURES`: of the decoded picture, upright by its EXIF, as RGB.
 
     `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
     """
     if picture is None:
-        return None
+        return dict.fromkeys(FEATURES)
     try:
         with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] is not None else picture["path"]) as opened:
             upright = ImageOps.exif_transpose(opened).convert("RGB")
     except Exception:  # on a damaged file Pillow and its codecs raise almost anything
-        return None
-    return blake2b(upright.tobytes(), digest_size=16, person=b"%dx%d" % upright.size).hexdigest()
+        return dict.fromkeys(FEATURES)
+    light = ImageStat.Stat(upright.convert("L"))
+    return {
+        "pixels": blake2b(upright.tobytes(), digest_size=16, person=b"%dx%d" % upright.size).hexdigest(),
+        "width": upright.width,
+        "height": upright.height,
+        "brightness": light.mean[0],
+        "contrast": light.stddev[0],
+    }
 
 
-def _hash_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[str | None]]:
-    return {"pixels": [pixel_hash(picture) for picture in pictures]}
+def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    rows = [measure_picture(picture) for picture in pictures]
+    return {name: [row[name] for row in rows] for name in FEATURES}

@@ -1,10 +1,33 @@
 """Splits that leak nothing: rows that show the same picture or the same person stay together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from datasets import Dataset
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split: its table, and beside it as arrays (N,) what the checks below read."""
+
+    table: Dataset
+    labels: np.ndarray  # int
+    pixels: np.ndarray  # str, hash of the decoded picture
+    persons: np.ndarray  # str or None
+    measures: np.ndarray  # (N, 4) float: width, height, brightness, contrast
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: np.ndarray) -> "Rows":
+        """The rows at the increasing positions `chosen`."""
+        if len(chosen) == len(self):
+            return self
+        beside = (array[chosen] for array in (self.labels, self.pixels, self.persons, self.measures))
+        return Rows(self.table.select(chosen), *beside)
 
 
 def groups_of(pixels: np.ndarray, persons: np.ndarray) -> np.ndarray:

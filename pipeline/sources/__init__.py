@@ -85,6 +85,8 @@ def recognise(path: Path, name: str) -> str:
 
 
 def _recognise_folder(path: Path) -> str | None:
+    if (path / "curation.json").is_file() and (path / "train.parquet").is_file():
+        return "curated"
     if (path / "fer2013.csv").is_file():
         return "fer2013"
     if next(path.rglob("*.parquet"), None):

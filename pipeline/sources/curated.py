@@ -1,0 +1,37 @@
+"""A folder that `python -m pipeline.curation` wrote: the one table itself, votes, persons and keys as they were."""
+
+import json
+from pathlib import Path
+
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from pipeline.errors import InputError
+from pipeline.recipe import Recipe
+from pipeline.sources import Source
+
+
+def read(recipe: Recipe) -> Source:
+    """The source in the folder `recipe.data_path`.
+
+    Raises:
+        InputError: it was made for other classes.
+    """
+    root = Path(str(recipe.data_path)).expanduser()
+    report = json.loads((root / "curation.json").read_text())
+    files = {split: root / f"{split}.parquet" for split in ("train", "validation", "test")}
+    # One by one, for train has no column `clean`.
+    tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}
+    label = tables["train"].features["label"]
+    names = label.names if isinstance(label, ClassLabel) else []
+    if names != recipe.classes:
+        raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
+    tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c == "clean"]) for s, t in tables.items()})
+    return Source(
+        report["source"],
+        f"curated table ({report['layout']})",
+        tables,
+        report["dropped"],
+        report["terms"],
+        report["pixels_may_travel"],
+        report["label_rule"],
+    )
