@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     from pipeline.interruption import Interruption
     from pipeline.model import add_drop_path, build_model, set_attention
     from pipeline.sampler import PictureRows
-    from pipeline.sources import read_source
+    from pipeline.sources import read_sources
     from pipeline.trainer import ExpressionTrainer
     from pipeline.training_log import TrainingLog
     from pipeline.transforms import map_pictures
@@ -55,9 +55,10 @@ def main(argv: list[str]) -> None:
 
     # Data: one table, no leaks, uint8 pictures in the cache
     with args.main_process_first(desc="data", local=False):
-        source = read_source(recipe)
-        say(f"data: {source.layout}")
-        curated = curate(source, recipe)
+        sources = read_sources(recipe)
+        for source in sources:
+            say(f"data: {source.name}, {source.layout}")
+        curated = curate(sources, recipe)
         tables = {
             split: map_pictures(
                 table,
@@ -119,7 +120,8 @@ def main(argv: list[str]) -> None:
         )
         for split, table in evaluated.items()
     }
-    about = {"classes": recipe.classes, "label_rule": source.label_rule, "seed": recipe.seed,
+    rules = [source.label_rule for source in sources if source.label_rule]
+    about = {"classes": recipe.classes, "label_rule": rules[0] if rules else None, "seed": recipe.seed,
              "resamples": recipe.bootstrap_resamples, "recipe": recipe.name}  # fmt: skip
     prediction.write_predictions(run.aside / "predictions.parquet", evaluated, logits, about)
     evaluation.write_figures(run.aside / "predictions.parquet", run.aside / "figures")

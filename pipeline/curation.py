@@ -19,10 +19,11 @@ from pipeline.leaks import counts, gate, shared
 from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.report import counts_table, write_page
-from pipeline.sources import Source, read_source
+from pipeline.sources import Source, read_sources
 from pipeline.splits import Rows, grouped_split, groups_of
 
 KEYS_SHOWN = 10
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,23 @@ class Curated:
     rows: dict[str, Rows]  # the splits before the row limits, with what was measured of them
 
 
-def curate(source: Source, recipe: Recipe) -> Curated:
-    """Train, validation and (where there is or shall be one) test of `source`.
+def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
+    """Train, validation and (where there is or shall be one) test of all `sources` together.
 
-    Official splits are kept. A missing one is made of the train rows: seeded, stratified by label, with copies of a
-    picture and pictures of a person kept together. What official splits have in common is judged by the setting
-    `leaks`. Validation and test get a column `clean`: no exact copy in train (validation), or in train and validation
-    (test), as published. Copies are found before `max_train_samples` and `max_eval_samples` cut rows off.
+    A source's official splits are kept. A missing one is made of its train rows: seeded, stratified by label, with
+    copies of a picture and pictures of a person kept together, over all sources. What official splits have in common is
+    judged by the setting `leaks`. Validation and test get a column `clean`: no exact copy in train (validation), or in
+    train and validation (test), as published. Copies are found before `caps`, `max_train_samples` and
+    `max_eval_samples` cut rows off.
 
     Raises:
         InputError: too many pictures cannot be decoded, splits leak and `leaks` is `error`, train lacks a class, or
             validation has no row to choose on.
     """
-    rows, unreadable = _readable(source, recipe)
-    splits, how = _completed(rows, recipe)
+    read = [_readable(source, recipe) for source in sources]
+    completed, how = _completed_all([rows for rows, _ in read], [s.name for s in sources], recipe)
+    names = [name for name in SPLITS if any(len(c.get(name, ())) for c in completed)]
+    splits = {name: Rows.joined([c[name] for c in completed if name in c]) for name in names}
     _refuse_gaps(splits, recipe)
     kinds = {
         "exact copy": {name: split.pixels for name, split in splits.items()},
@@ -62,18 +66,23 @@ def curate(source: Source, recipe: Recipe) -> Curated:
     for split in clean:
         tables[split] = tables[split].add_column("clean", clean[split][chosen[split]], feature=Value("bool"))
     report = {
-        "source": source.name,
-        "layout": source.layout,
-        "terms": source.terms,
-        "pixels_may_travel": source.pixels_may_travel,
-        "label_rule": source.label_rule,
+        "sources": {
+            source.name: {
+                "layout": source.layout,
+                "terms": source.terms,
+                "pixels_may_travel": source.pixels_may_travel,
+                "label_rule": source.label_rule,
+                "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
+                "dropped": source.dropped,
+                "unreadable": unreadable,
+                "splits": made,
+            }
+            for source, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
+        },
         "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
         "rows_used": {split: _per_class(splits[split].labels[chosen[split]], recipe) for split in splits},
-        "dropped": source.dropped,
-        "unreadable": unreadable,
         "copies": {"exact": copies},
         "leaks": leaks,
-        "splits": how,
         "persons_shared": _persons_shared(splits),
     }
     return Curated(tables, report, splits)
@@ -88,7 +97,8 @@ def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str
         pixels = measured.pop("pixels")
         readable = np.array([value is not None for value in pixels], dtype=bool)
         lost += table.select(np.flatnonzero(~readable))["key"][:]
-        labels, persons = np.array(table["label"][:], dtype=int), np.array(table["person"][:], dtype=object)
+        labels = np.array(table["label"][:], dtype=int)
+        persons = np.array([None if p is None else f"{source.name}: {p}" for p in table["person"][:]], dtype=object)
         measures = np.stack(list(measured.values()), axis=1)
         rows[split] = Rows(table, labels, pixels, persons, measures).take(np.flatnonzero(readable))
     total = sum(len(table) for table in source.tables.values())
@@ -100,31 +110,65 @@ def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str
     return rows, {"count": len(lost), "keys": lost[:KEYS_SHOWN]}
 
 
-def _completed(rows: dict[str, Rows], recipe: Recipe) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """`rows` with validation and test made where they are missing (and asked for), and how that was done."""
-    base = rows.get("all", rows.get("train"))
-    if base is None:
-        raise InputError(f"the source has the splits {', '.join(rows)} and none to train on; name one of them train")
+def _completed_all(
+    sources: Sequence[dict[str, Rows]], names: Sequence[str], recipe: Recipe
+) -> tuple[list[dict[str, Rows]], list[dict[str, Any]]]:
+    """Every source with its missing splits made, and how; a picture or person stays in one split over all sources."""
+    parts = [rows for source in sources for rows in source.values()]
+    groups = groups_of(np.concatenate([p.pixels for p in parts]), np.concatenate([p.persons for p in parts]))
+    ends = iter(np.split(groups, np.cumsum([len(p) for p in parts])[:-1]))
+    of = [{split: next(ends) for split in source} for source in sources]
+    place: dict[int, str] = {}  # group -> the split that it is in already
+    for rows, group in zip(sources, of, strict=True):
+        for split in SPLITS:
+            if split in rows and (split != "train" or not _missing(rows, recipe)):
+                place.update(dict.fromkeys(group[split].tolist(), split))
+    completed, how = [], []
+    for rows, group, name in zip(sources, of, names, strict=True):
+        splits, made = _completed(rows, group, place, name, recipe)
+        completed.append(splits)
+        how.append(made)
+    return completed, how
+
+
+def _completed(
+    rows: dict[str, Rows], groups: dict[str, np.ndarray], place: dict[int, str], name: str, recipe: Recipe
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """`rows` with validation and test made where they are missing (and asked for), and how that was done.
+
+    A group that `place` knows goes where it is; the others are noted there.
+    """
+    base_name = "all" if "all" in rows else "train"
+    if base_name not in rows:
+        raise InputError(f"{name} has the splits {', '.join(rows)} and none to train on; name one of them train")
+    base, group = rows[base_name], groups[base_name]
     total = sum(len(split) for split in rows.values())
-    wanted = {"validation": recipe.validation_share, "test": recipe.test_share}
-    made = {split: share for split, share in wanted.items() if split not in rows and share > 0}
-    splits = {"train": base} | {split: rows[split] for split in wanted if split in rows}
+    made = _missing(rows, recipe)
+    splits = {"train": base} | {split: rows[split] for split in ("validation", "test") if split in rows}
     if made and len(base):
         shares = [share * total / len(base) for share in made.values()]
         if sum(shares) >= 1:
-            names = " and ".join(f"{split}_share" for split in made)
-            raise InputError(f"{names} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
-        groups = groups_of(base.pixels, base.persons)
-        part = grouped_split(base.labels, groups, [1 - sum(shares), *shares], recipe.split_seed)
-        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(["train", *made])}
+            named = " and ".join(f"{split}_share" for split in made)
+            raise InputError(f"{named} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
+        parts = ["train", *made]
+        part = np.array([parts.index(place[g]) if place.get(g) in parts else -1 for g in group.tolist()])
+        free = np.flatnonzero(part < 0)
+        part[free] = grouped_split(base.labels[free], group[free], [1 - sum(shares), *shares], recipe.split_seed)
+        place.update({g: parts[p] for g, p in zip(group.tolist(), part.tolist(), strict=True)})
+        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(parts)}
     how = {
-        "official": [split for split in ("train", *wanted) if split in rows],
+        "official": [split for split in SPLITS if split in rows],
         "made": list(made) if "train" in rows else ["train", *made],
         "seed": recipe.split_seed if made else None,
         "shares": made,
     }
-    kept = [split for split in ("train", *wanted) if len(splits.get(split, ())) or split == "train"]
-    return {split: splits[split] for split in kept}, how
+    return {split: splits[split] for split in SPLITS if len(splits.get(split, ())) or split == "train"}, how
+
+
+def _missing(rows: Mapping[str, Rows], recipe: Recipe) -> dict[str, float]:
+    """Splits to be made, and their share of all rows."""
+    shares = {"validation": recipe.validation_share, "test": recipe.test_share}
+    return {split: share for split, share in shares.items() if split not in rows and share > 0}
 
 
 def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
@@ -188,9 +232,10 @@ def main(argv: list[str]) -> None:
     out = recipe.output_dir
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"output_dir {out} is there already; choose another --output_dir")
-    source = read_source(recipe)
-    print(f"data: {source.layout}")
-    curated = curate(source, recipe)
+    sources = read_sources(recipe)
+    for source in sources:
+        print(f"data: {source.name}, {source.layout}")
+    curated = curate(sources, recipe)
     aside = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -33,6 +33,7 @@ class Recipe:
     # fmt: off
     source: str = setting("auto", "data", "what data_path holds; auto recognises the layout and prints it", choices=("auto", "drawn", "folder", "csv", "parquet", "hub", "ferplus", "fer2013", "curated"))
     data_path: str | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
+    sources: list[dict[str, Any]] = setting([], "data", "several sources in one: for each the settings of this group that are its own, such as {data_path: DIR, source: ferplus}")
     classes: list[str] = setting(list(CLASSES), "data", "class names in their order")
     class_map: dict[str, str | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
     image_column: str | None = setting(None, "data", "column that holds the picture; null finds it")
@@ -108,6 +109,12 @@ class Recipe:
     def _check_combinations(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise InputError(f"classes is {self.classes}; give at least two different names")
+        own = {f.name for f in OUR_FIELDS if f.metadata["group"] == "data"} - SHARED_BY_SOURCES
+        for entry in self.sources:
+            if unknown := entry.keys() - own:
+                raise InputError(
+                    f"sources: {min(unknown)} is no setting of one source; those are {', '.join(sorted(own))}"
+                )
         if self.validation_share + self.test_share >= 1:
             raise InputError("validation_share and test_share leave no rows for train; lower one of them")
         if self.store_size is not None and self.store_size > self.image_size:
@@ -165,6 +172,16 @@ class Recipe:
         path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True))
 
 
+# Settings of data that belong to all sources together.
+SHARED_BY_SOURCES = {
+    "sources",
+    "classes",
+    "leaks",
+    "max_train_samples",
+    "max_eval_samples",
+    "split_seed",
+    "drawn_faces",
+}
 OUR_FIELDS = [f for f in dataclasses.fields(Recipe) if f.metadata]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -28,6 +28,14 @@ class Rows:
             return self
         beside = (array[chosen] for array in (self.labels, self.pixels, self.persons, self.measures))
         return Rows(self.table.select(chosen), *beside)
+
+    @staticmethod
+    def joined(parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all `parts`, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        beside = zip(*((p.labels, p.pixels, p.persons, p.measures) for p in parts), strict=True)
+        return Rows(concatenate_datasets([p.table for p in parts]), *map(np.concatenate, beside))
 
 
 def groups_of(pixels: np.ndarray, persons: np.ndarray) -> np.ndarray:

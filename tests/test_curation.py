@@ -13,7 +13,7 @@ from pipeline.curation import curate
 from pipeline.errors import InputError
 from pipeline.pixels import measure_picture, measure_pictures
 from pipeline.recipe import Recipe
-from pipeline.sources import read_source
+from pipeline.sources import read_source, read_sources
 from pipeline.splits import grouped_split, groups_of
 
 TWO = {"classes": ["happiness", "sadness"]}
@@ -38,7 +38,13 @@ def fill(folder, happy, sad, start=0):
 
 def curated(path, **settings):
     recipe = Recipe(data_path=str(path), **(TWO | {"leaks": "report"} | settings))
-    return curate(read_source(recipe), recipe)
+    return curate(read_sources(recipe), recipe)
+
+
+def only(result):
+    """The report on the one source."""
+    (report,) = result.report["sources"].values()
+    return report
 
 
 def keys(result):
@@ -61,7 +67,7 @@ def test_missing_splits_are_made_stratified_and_the_same_every_time(tmp_path):
     )
     assert keys(curated(tmp_path)) == keys(result)
     assert keys(curated(tmp_path, split_seed=1)) != keys(result)
-    assert result.report["splits"] == {
+    assert only(result)["splits"] == {
         "official": [],
         "made": ["train", "validation", "test"],
         "seed": 0,
@@ -81,7 +87,7 @@ def test_an_official_test_is_kept_and_validation_is_taken_from_train(tmp_path):
     assert all(key.startswith("test/") for key in result.splits["test"]["key"]) and len(result.splits["test"]) == 20
     assert all(key.startswith("train/") for key in result.splits["validation"]["key"])
     assert len(result.splits["validation"]) == 6, "a tenth of all 60 rows"
-    assert (result.report["splits"]["official"], result.report["splits"]["made"]) == (["train", "test"], ["validation"])
+    assert (only(result)["splits"]["official"], only(result)["splits"]["made"]) == (["train", "test"], ["validation"])
 
 
 def test_copies_of_a_picture_never_fall_into_two_made_splits(tmp_path):
@@ -205,6 +211,73 @@ def test_made_splits_never_leak(tmp_path):
     assert set(found["exact copy"].values()) == {0}
 
 
+# several sources
+
+
+def test_sources_are_merged_by_class_name_and_a_picture_stays_in_one_split(tmp_path):
+    fill(tmp_path / "posed" / "train", 8, 8)
+    fill(tmp_path / "posed" / "val", 4, 4, start=5000)
+    for index in range(30):
+        save(tmp_path / "web" / "joy" / f"{index}.png", 20000 + index)
+        save(tmp_path / "web" / "natural" / f"{index}.png", 30000 + index)
+    for index in range(4):  # a picture of posed's validation
+        save(tmp_path / "web" / "joy" / f"again{index}.bmp", 5000 + index)
+    entries = [{"data_path": str(tmp_path / "posed")}, {"data_path": str(tmp_path / "web"), "class_map": {"sad": None}}]
+    recipe = Recipe(sources=entries, classes=["happiness", "sadness", "neutral"], test_share=0.0, validation_share=0.2)
+    result = curate(read_sources(recipe), recipe)
+    posed, web = result.report["sources"]["posed"], result.report["sources"]["web"]
+    assert posed["splits"]["official"] == ["train", "validation"] and posed["splits"]["made"] == []
+    assert posed["rows"]["validation"] == {"happiness": 4, "sadness": 4, "neutral": 0}
+    assert web["splits"]["made"] == ["train", "validation"]
+    assert web["rows"]["train"] == {"happiness": 24, "sadness": 0, "neutral": 24}
+    assert {k for k in keys(result)["validation"] if "again" in k} == {f"joy/again{i}.bmp" for i in range(4)}
+    assert result.report["copies"]["exact"] == dict.fromkeys(result.report["copies"]["exact"], 0)
+    assert set(result.splits["train"]["source"]) == {"posed", "web"}
+
+
+def test_copies_across_sources_with_official_splits_are_refused(tmp_path):
+    for name, start in (("one", 0), ("two", 50000)):
+        fill(tmp_path / name / "train", 6, 6, start=start)
+        fill(tmp_path / name / "val", 3, 3, start=start + 5000)
+    save(tmp_path / "two" / "train" / "sad" / "of-one.bmp", 5000)
+    recipe = Recipe(sources=[{"data_path": str(tmp_path / n)} for n in ("one", "two")], test_share=0.0, **TWO)
+    with pytest.raises(InputError, match="splits leak: 1 rows validation_in_train by exact copy"):
+        curate(read_sources(recipe), recipe)
+
+
+def test_persons_of_one_name_in_two_sources_are_two_persons(tmp_path):
+    for name, start in (("one", 0), ("two", 50000)):
+        fill(tmp_path / name, 4, 4, start=start)
+        rows = [
+            f"{p.parent.name}/{p.name},{p.parent.name},{'train' if (p.stem < '002') == (name == 'one') else 'val'},ann"
+            for p in sorted((tmp_path / name).rglob("*.png"))
+        ]
+        rows = [row.replace("ann", "ann" if ",train," in row else "bob") for row in rows]
+        (tmp_path / name / f"{name}.csv").write_text("\n".join(["path,label,split,person", *rows]))
+    recipe = Recipe(sources=[{"data_path": str(tmp_path / n)} for n in ("one", "two")], test_share=0.0, **TWO)
+    assert curate(read_sources(recipe), recipe).report["persons_shared"] == {"validation_in_train": 0}
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([{"data_path": "a", "leaks": "report"}], "sources: leaks is no setting of one source"),
+        ([{"data_path": "a", "flip": 0.1}], "sources: flip is no setting of one source"),
+        ([{"path": "a"}], "sources: path is no setting of one source; those are class_map, data_path"),
+    ],
+)
+def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, told):
+    with pytest.raises(InputError, match=told):
+        Recipe(sources=entries)
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path):
+    for place in ("a", "b"):
+        fill(tmp_path / place / "faces", 5, 5, start=len(place))
+    with pytest.raises(InputError, match="two of them are called faces; rename a folder"):
+        read_sources(Recipe(sources=[{"data_path": str(tmp_path / p / "faces")} for p in ("a", "b")], **TWO))
+
+
 def test_a_validation_of_nothing_but_copies_is_refused(tmp_path):
     fill(tmp_path / "train", 3, 3)
     fill(tmp_path / "val", 3, 3)
@@ -235,7 +308,7 @@ def test_unreadable_pictures_are_dropped_counted_and_named(tmp_path):
     (tmp_path / "sad" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "sad" / "empty.png").write_bytes(b"")
     result = curated(tmp_path, max_bad_share=0.1)
-    assert result.report["unreadable"] == {"count": 2, "keys": ["sad/cut.png", "sad/empty.png"]}
+    assert only(result)["unreadable"] == {"count": 2, "keys": ["sad/cut.png", "sad/empty.png"]}
     assert sum(map(len, result.splits.values())) == 60
     with pytest.raises(InputError, match=r"2 of 62 pictures \(3.2%\) cannot be decoded.*sad/cut.png.*max_bad_share"):
         curated(tmp_path)
@@ -275,7 +348,7 @@ def test_an_empty_test_is_no_test(tmp_path):
     save(tmp_path / "test" / "contempt" / "a.png", 7)
     result = curated(tmp_path)
     assert list(result.splits) == ["train", "validation"]
-    assert result.report["dropped"]["test"] == {"contempt": 1}
+    assert only(result)["dropped"]["test"] == {"contempt": 1}
 
 
 def test_an_empty_validation_is_refused(tmp_path):

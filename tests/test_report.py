@@ -54,8 +54,8 @@ def test_a_curated_folder_trains_as_its_source_does(faces, tmp_path):
     out = tmp_path / "out"
     curation.main(words(faces, out, "--leaks", "report"))
     recipe = Recipe(data_path=str(out), classes=CLASSES, leaks="report")
-    direct = curation.curate(read_source(Recipe(data_path=str(faces), classes=CLASSES)), recipe)
-    back = curation.curate(read_source(recipe), recipe)
+    direct = curation.curate([read_source(Recipe(data_path=str(faces), classes=CLASSES))], recipe)
+    back = curation.curate([read_source(recipe)], recipe)
     assert keys(direct) == keys(back)
     for split in direct.splits:
         for column in ("label", "target", "source", "person"):

@@ -28,7 +28,7 @@ from pipeline.evaluation import evaluate_predictions
 from pipeline.model import build_model
 from pipeline.recipe import OUR_FIELDS, Recipe
 from pipeline.sampler import Draw, PictureRows
-from pipeline.sources import Source, read_source
+from pipeline.sources import Source, read_source, read_sources
 from pipeline.sources.drawn import draw_face
 from pipeline.transforms import map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
@@ -163,7 +163,7 @@ class Bench:
 
     def curated(self, path: Path, **settings: Any) -> Curated:
         recipe = self.recipe(path, **settings)
-        return curate(read_source(recipe), recipe)
+        return curate(read_sources(recipe), recipe)
 
     def recipe(self, path: Path, **settings: Any) -> Recipe:
         two = {"source": "auto", "classes": ["happiness", "sadness"], "data_path": str(path)}
@@ -306,6 +306,19 @@ def of_drawn_faces(bench: Bench) -> None:
 
 
 @case
+def of_sources(bench: Bench) -> None:
+    for place in ("one", "two"):
+        for name in ("happiness", "sadness"):
+            for index in range(6):
+                path = bench.tmp / place / name / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draw_face(name, seed=ord(place[0]), index=index, size=32).save(path)
+    entries = [{"data_path": str(bench.tmp / place)} for place in ("one", "two")]
+    assert len(bench.curated(bench.tmp / "one", sources=entries).rows["train"]) > 12
+    assert set(bench.curated(bench.tmp / "one", sources=entries).report["sources"]) == {"one", "two"}
+
+
+@case
 def of_leaks(bench: Bench) -> None:
     root = bench.tmp / "leaking"
     for split in ("train", "validation"):
@@ -329,7 +342,8 @@ def of_max_bad_share(bench: Bench) -> None:
     (root / "sad" / "00.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="max_bad_share"):
         bench.curated(root)
-    assert bench.curated(root, max_bad_share=0.03).report["unreadable"]["count"] == 1
+    (told,) = bench.curated(root, max_bad_share=0.03).report["sources"].values()
+    assert told["unreadable"]["count"] == 1
 
 
 @case

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -35,6 +35,22 @@ class Source:
     terms: str
     pixels_may_travel: bool
     label_rule: str | None  # None where labels came ready
+
+
+def read_sources(recipe: Recipe) -> list[Source]:
+    """Each entry of `recipe.sources` read with its own data settings; without entries the one source of the recipe.
+
+    Raises:
+        InputError: as `read_source`; or two sources have one name.
+    """
+    if not recipe.sources:
+        return [read_source(recipe)]
+    read = [read_source(replace(recipe, sources=[], **entry)) for entry in recipe.sources]
+    names = [source.name for source in read]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"sources: two of them are called {name}; rename a folder")
+    return read
 
 
 def read_source(recipe: Recipe) -> Source:

@@ -26,12 +26,17 @@ def read(recipe: Recipe) -> Source:
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
     tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c == "clean"]) for s, t in tables.items()})
+    told = report["sources"]
+    dropped: dict[str, dict[str, int]] = {}
+    for name, source in told.items():
+        for split, reasons in source["dropped"].items():
+            dropped.setdefault(split, {}).update({f"{reason} ({name})": n for reason, n in reasons.items()})
     return Source(
-        report["source"],
-        f"curated table ({report['layout']})",
+        " and ".join(told),
+        "curated table",
         tables,
-        report["dropped"],
-        report["terms"],
-        report["pixels_may_travel"],
-        report["label_rule"],
+        dropped,
+        "; ".join(dict.fromkeys(f"{name}: {source['terms']}" for name, source in told.items())),
+        all(source["pixels_may_travel"] for source in told.values()),
+        next((source["label_rule"] for source in told.values() if source["label_rule"]), None),
     )

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.curation import curate
 from pipeline.recipe_file import load_yaml, recipe_from
-from pipeline.sources import read_source
+from pipeline.sources import read_sources
 
 SIDE = 32  # px; at 64 px it takes four times as long and is no better
 STRENGTHS = (1e-2, 1e-1)  # C of LogisticRegression, chosen on validation; below 1e-2 it is worse
@@ -53,7 +53,7 @@ def main(run: Path) -> None:
     """Print both accuracies, with their intervals, on the official test rows."""
     recipe = recipe_from(load_yaml(run / "recipe.yaml"), str(run / "recipe.yaml"))
     official = json.loads((run / "evaluation.json").read_text())["official"]
-    splits = dict(curate(read_source(recipe), recipe).splits)
+    splits = dict(curate(read_sources(recipe), recipe).splits)
     if len(splits["test"]) != official["n"]:
         raise SystemExit(
             f"{run} was evaluated on {official['n']} test rows; its recipe now gives {len(splits['test'])}"

@@ -28,7 +28,7 @@ from pipeline.optimizer import parameter_groups
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_yaml, recipe_from, recipe_path
 from pipeline.sampler import EpochSampler, PictureRows
-from pipeline.sources import read_source
+from pipeline.sources import read_sources
 from pipeline.trainer import ExpressionTrainer
 from pipeline.training_log import TrainingLog
 from pipeline.transforms import map_pictures
@@ -108,7 +108,7 @@ def prepare(name: str, data_path: str | None, checkpoint: str | None) -> tuple[R
     recipe = recipe_from(load_yaml(recipe_path(name)) | given, name)
     machine.use_all_cores()
     recipe = replace(recipe, precision=machine.resolve_precision(recipe.precision)[0])
-    table = curate(read_source(recipe), recipe).splits["train"]
+    table = curate(read_sources(recipe), recipe).splits["train"]
     rows = PictureRows(map_pictures(table, recipe.store_size or recipe.image_size, "map train"))
     return recipe, rows, PictureRows(map_pictures(table.select(range(8)), recipe.image_size, "map for the evaluation"))
 
