@@ -61,10 +61,14 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     keep, leaks = gate(kinds, {name: np.array(split.table["key"][:]) for name, split in splits.items()}, recipe.leaks)
     splits["train"] = splits["train"].take(np.flatnonzero(keep))
     _refuse_gaps(splits, recipe)
+    splits["train"] = splits["train"].take(_capped(splits["train"], recipe))
     chosen = {split: _limited(splits[split], split, recipe) for split in splits}
     tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
     for split in clean:
         tables[split] = tables[split].add_column("clean", clean[split][chosen[split]], feature=Value("bool"))
+    if recipe.row_weights:
+        weights = _row_weights(splits["train"], recipe)[chosen["train"]]
+        tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     report = {
         "sources": {
             source.name: {
@@ -194,6 +198,40 @@ def _exact_copies(pixels: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarra
         raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
     pairs = ("test_in_train", "validation_in_train", "test_in_validation")
     return clean, dict.fromkeys(pairs, 0) | counts(copied)
+
+
+def _capped(train: Rows, recipe: Recipe) -> np.ndarray:
+    """Increasing positions of the train rows within `caps`: a seeded subset of what is above one."""
+    keep = np.ones(len(train), dtype=bool)
+    order = np.random.default_rng(recipe.split_seed).permutation(len(train))
+    for key, limit in recipe.caps.items():
+        inside = order[(_named(key, "caps", train, recipe) & keep)[order]]
+        keep[inside[limit:]] = False
+    return np.flatnonzero(keep)
+
+
+def _row_weights(train: Rows, recipe: Recipe) -> np.ndarray:
+    """How often each train row is drawn beside the others, (N,) float32."""
+    weights = np.ones(len(train), dtype=np.float32)
+    for key, factor in recipe.row_weights.items():
+        weights[_named(key, "row_weights", train, recipe)] *= factor
+    if not weights.any():
+        raise InputError("row_weights leave no train row to draw; give one of them more than 0")
+    return weights
+
+
+def _named(key: str, setting: str, train: Rows, recipe: Recipe) -> np.ndarray:
+    """The train rows (N,) bool that `key` names: a source, a class, or source/class."""
+    sources, labels = np.array(train.table["source"][:]), np.array(recipe.classes)[train.labels]
+    names = [*dict.fromkeys(sources.tolist())]
+    known = {name: sources == name for name in names} | {name: labels == name for name in recipe.classes}
+    known |= {f"{a}/{b}": known[a] & known[b] for a in names for b in recipe.classes}
+    if key not in known:
+        raise InputError(
+            f"{setting}: {key} is no source ({', '.join(names)}), no class ({', '.join(recipe.classes)}), and no "
+            "source/class"
+        )
+    return known[key]
 
 
 def _limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:

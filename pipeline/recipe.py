@@ -46,6 +46,8 @@ class Recipe:
     drawn_faces: int = setting(6000, "data", "faces drawn by source drawn, all splits together", "pictures")
     max_bad_share: float = setting(0.01, "data", "share of pictures that may fail to decode before the run stops", "share")
     leaks: str = setting("error", "data", "a copy or a person of validation or test in train, or of test in validation: refuse, take out of train, or let pass on record", choices=("error", "drop_from_train", "report"))
+    caps: dict[str, int] = setting({}, "data", "at most so many train rows of a source, a class, or source/class", "rows")
+    row_weights: dict[str, float] = setting({}, "data", "train rows of a source, a class, or source/class are drawn so many times as often", "factor")
     max_train_samples: int | None = setting(None, "data", "train on this many rows at most", "rows")
     max_eval_samples: int | None = setting(None, "data", "evaluate on this many rows of each split at most", "rows")
 
@@ -177,6 +179,8 @@ SHARED_BY_SOURCES = {
     "sources",
     "classes",
     "leaks",
+    "caps",
+    "row_weights",
     "max_train_samples",
     "max_eval_samples",
     "split_seed",

@@ -63,12 +63,16 @@ def _repeats(order: np.ndarray) -> np.ndarray:
 
 
 class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else."""
+    """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else.
+
+    `weights` (N,) says how often a row is drawn beside the others, None that all are drawn once.
+    """
 
     def __init__(self, table: datasets.Dataset) -> None:
         self.pixels = table.select_columns("pixels").with_format("numpy", dtype=np.uint8)
         self.targets = np.asarray(table["target"][:], dtype=np.float32)
         self.keys: Sequence[str] = table["key"][:]
+        self.weights = np.asarray(table["weight"][:]) if "weight" in table.column_names else None
 
     def __len__(self) -> int:
         return len(self.targets)

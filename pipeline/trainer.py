@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
@@ -50,7 +51,7 @@ class ExpressionTrainer(Trainer):
         )
         self.recipe, self.train_collator = recipe, train_collator
         shares = torch.from_numpy(train_rows.targets).double().mean(dim=0)
-        weights = balanced_row_weights(train_rows) if recipe.class_balance == "sampler" else None
+        weights = sampling_weights(train_rows, recipe.class_balance == "sampler")
         in_step = args.per_device_train_batch_size * args.world_size
         self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
         self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
@@ -260,8 +261,10 @@ class _EachStep(TrainerCallback):
         control.should_log = control.should_log or control.should_save
 
 
-def balanced_row_weights(rows: PictureRows) -> Any:
-    """`(N,)`: each row by one over the size of its class, so that all classes are drawn alike."""
+def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
+    """`(N,)`: the rows' own weights; `balanced`, each by one over what its class has of them. None: all drawn once."""
+    if not balanced:
+        return rows.weights
+    own = np.ones(len(rows)) if rows.weights is None else rows.weights
     labels = rows.targets.argmax(axis=1)
-    counts = torch.bincount(torch.from_numpy(labels), minlength=rows.targets.shape[1]).numpy()
-    return 1.0 / counts[labels]
+    return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])

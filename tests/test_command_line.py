@@ -45,7 +45,7 @@ def test_a_run_tells_its_settings_table_folder_and_the_next_line_to_type(finishe
         "machine: 1 process(es)",
         "precision fp32 (asked for)",
         "batch: 16 rows = 1 x 16 x 1",
-        "data: 100 faces drawn from seed 0",
+        "data: drawn, 100 faces drawn from seed 0",
         "rows: train 70, validation 15",
         "steps: 12 (5 an epoch, warm-up 1)",
     ):

@@ -258,6 +258,31 @@ def test_persons_of_one_name_in_two_sources_are_two_persons(tmp_path):
     assert curate(read_sources(recipe), recipe).report["persons_shared"] == {"validation_in_train": 0}
 
 
+def test_caps_and_weights_name_a_source_a_class_or_both(tmp_path):
+    for name, start in (("one", 0), ("two", 50000)):
+        fill(tmp_path / name, 30, 20, start=start)
+    entries = [{"data_path": str(tmp_path / n)} for n in ("one", "two")]
+
+    def train(**settings):
+        recipe = Recipe(sources=entries, test_share=0.0, **TWO, **settings)
+        table = curate(read_sources(recipe), recipe).splits["train"]
+        return table, Counter(zip(table["source"], table.features["label"].int2str(table["label"][:]), strict=True))
+
+    whole = {("one", "happiness"): 27, ("one", "sadness"): 18, ("two", "happiness"): 27, ("two", "sadness"): 18}
+    assert train()[1] == whole
+    assert train(caps={"two/sadness": 5})[1] == whole | {("two", "sadness"): 5}
+    assert sum(train(caps={"one": 10})[1][("one", c)] for c in TWO["classes"]) == 10
+    table, counts = train(caps={"happiness": 20})
+    assert counts[("one", "happiness")] + counts[("two", "happiness")] == 20
+    assert table["key"][:] == train(caps={"happiness": 20})[0]["key"][:], "seeded"
+    table, _ = train(row_weights={"two": 3.0, "sadness": 0.5, "one/sadness": 0.0})
+    weights = {(s, n): w for s, n, w in zip(table["source"], table["label"], table["weight"], strict=True)}
+    assert weights == {("one", 0): 1.0, ("one", 1): 0.0, ("two", 0): 3.0, ("two", 1): 1.5}
+    for setting in ("caps", "row_weights"):
+        with pytest.raises(InputError, match=rf"{setting}: three is no source \(one, two\), no class \(happiness, sad"):
+            train(**{setting: {"three": 1}})
+
+
 @pytest.mark.parametrize(
     ("entries", "told"),
     [

@@ -27,9 +27,10 @@ from pipeline.errors import InputError
 from pipeline.evaluation import evaluate_predictions
 from pipeline.model import build_model
 from pipeline.recipe import OUR_FIELDS, Recipe
-from pipeline.sampler import Draw, PictureRows
+from pipeline.sampler import Draw, EpochSampler, PictureRows
 from pipeline.sources import Source, read_source, read_sources
 from pipeline.sources.drawn import draw_face
+from pipeline.trainer import sampling_weights
 from pipeline.transforms import map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
 from train_hf import main
@@ -316,6 +317,25 @@ def of_sources(bench: Bench) -> None:
     entries = [{"data_path": str(bench.tmp / place)} for place in ("one", "two")]
     assert len(bench.curated(bench.tmp / "one", sources=entries).rows["train"]) > 12
     assert set(bench.curated(bench.tmp / "one", sources=entries).report["sources"]) == {"one", "two"}
+
+
+@case
+def of_caps(bench: Bench) -> None:
+    rows = bench.curated(bench.faces(), caps={"happiness": 3}).report["rows"]["train"]
+    assert rows["happiness"] == 3 and rows["sadness"] > 3
+
+
+@case
+def of_row_weights(bench: Bench) -> None:
+    table = bench.curated(bench.faces(), row_weights={"sadness": 4.0}).splits["train"]
+    rows = PictureRows(map_pictures(table, 32, "rows"))
+    sampler, labels = EpochSampler(len(rows), 0, sampling_weights(rows, balanced=False)), table["label"][:]
+    drawn = []
+    for epoch in range(40):
+        sampler.set_epoch(epoch)
+        drawn += [labels[draw.index] for draw in sampler]
+    assert np.mean(drawn) == pytest.approx(0.8, abs=0.03), "sadness four times as often"
+    assert np.ptp(sampling_weights(rows, balanced=True)) < 0.02, "balanced, the factor of a class cancels"
 
 
 @case
