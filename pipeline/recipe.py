@@ -31,7 +31,7 @@ class Recipe:
     """Our settings. `trainer` holds the fields of TrainingArguments that the recipe or the command line names."""
 
     # fmt: off
-    source: str = setting("auto", "data", "what data_path holds; auto recognises the layout and prints it", choices=("auto", "drawn", "folder", "csv", "parquet", "hub", "ferplus", "fer2013"))
+    source: str = setting("auto", "data", "what data_path holds; auto recognises the layout and prints it", choices=("auto", "drawn", "folder", "csv", "parquet", "hub", "ferplus", "fer2013", "rafdb", "affectnet"))
     data_path: str | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
     classes: list[str] = setting(list(CLASSES), "data", "class names in their order")
     class_map: dict[str, str | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
