@@ -86,7 +86,11 @@ def test_ferplus_folders_follow_the_vote_rules(tmp_path):
         ([["a.png", BOX, *[6] * 10]], (), r"label.csv line 1: votes .* sum to 60"),
         ([["a.png", BOX, *HAPPY], ["../b.png", BOX, *HAPPY]], (), r"label.csv line 2: '../b.png' leads out of "),
         ([["a.png", BOX, *HAPPY], ["./a.png", BOX, *HAPPY]], (), r"label.csv line 2: ./a.png stands on line 1 already"),
-        ([["a.png", BOX, *HAPPY]], ("b.png", "c.png"), r"label.csv has no line for 2 pictures .* the first 'b.png'"),
+        (
+            [["a.png", BOX, *HAPPY]],
+            ("b.png", "c.png"),
+            r"label.csv has no line for 2 of the pictures in .* the first 'b.png'",
+        ),
         ([], (), r"no picture with a label is left"),
     ],
 )
@@ -197,7 +201,7 @@ def test_a_wrong_rafdb_list_is_refused_by_file_and_line(tmp_path, rows, message)
 def test_a_rafdb_list_longer_or_shorter_than_its_pictures_is_refused(tmp_path):
     save_rafdb(tmp_path)
     face(tmp_path / "aligned" / "train_00008_aligned.jpg")
-    refused(tmp_path, r"label.txt has no line for 1 pictures of .*aligned, the first 'train_00008_aligned.jpg'")
+    refused(tmp_path, r"label.txt has no line for 1 of the pictures in .*aligned, the first 'train_00008_aligned.jpg'")
     for code in (7, 8):
         (tmp_path / "aligned" / f"train_0000{code}_aligned.jpg").unlink()
     refused(tmp_path, r"label.txt line 7: no picture file 'train_00007_aligned.jpg' in .*aligned")
@@ -234,7 +238,7 @@ def test_folders_zero_to_six_are_not_guessed_at(tmp_path, class_map, source):
         face(tmp_path / code / "a.jpg", index=int(code))
     message = r"pictures in folders named (0, )?1, 2, 3, 4, 5, 6, .*different orders; name each with --class_map"
     refused(tmp_path, message, source=source, class_map=class_map)
-    refused(tmp_path, r"1 pictures in folders named 0, ", source="rafdb")
+    refused(tmp_path, r"1 picture in folders named 0, ", source="rafdb")
     class_map = {str(i): name for i, name in enumerate(CLASSES)}
     assert names(read(tmp_path, source=source, class_map=class_map).tables["all"]) == list(CLASSES)
 

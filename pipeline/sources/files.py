@@ -112,8 +112,8 @@ def refuse_unlisted(path: Path, files: Sequence[Path], folder: Path) -> None:
     others = [p.name for p in pictures_in(folder) if p.name not in listed]
     if others:
         raise InputError(
-            f"{path} has no line for {len(others)} pictures of {folder}, the first {others[0]!r}: add their lines, or "
-            "move the pictures away"
+            f"{path} has no line for {len(others)} of the pictures in {folder}, the first {others[0]!r}: add "
+            "their lines, or move the pictures away"
         )
 
 

@@ -85,7 +85,7 @@ def _refuse_numbers(names: Sequence[str], known: Sequence[str], folder: Path) ->
     if numbers:
         shown = ", ".join(sorted(set(numbers), key=int))
         raise InputError(
-            f"{folder}: {len(numbers)} pictures in folders named {shown}, and data sets number their classes in "
-            f'different orders; name each with --class_map \'{{"{numbers[0]}": "..."}}\', or, where all folders are '
-            "1 to 7 as in RAF-DB, set --source rafdb"
+            f"{folder}: {len(numbers)} picture{'s' if len(numbers) > 1 else ''} in folders named {shown}, and data "
+            "sets number their classes in different orders; name each with --class_map "
+            f'\'{{"{numbers[0]}": "..."}}\', or, where all folders are 1 to 7 as in RAF-DB, set --source rafdb'
         )
