@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-from datasets import Dataset, DatasetDict, Features, Image
+from datasets import Dataset, DatasetDict
 
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
-from pipeline.sources.files import generated, header, picture_rows, read_csv
-from pipeline.sources.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, assemble, class_labels, counted, refuse_empty
-from pipeline.votes import one_hot
+from pipeline.sources.files import header, listed_pictures, read_csv
+from pipeline.sources.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, refuse_empty, table_of_files
 
 
 def read(recipe: Recipe) -> Source:
@@ -20,22 +18,26 @@ def read(recipe: Recipe) -> Source:
     unless `class_map` names it.
 
     Raises:
-        InputError: a column, field or picture file is missing, a path is repeated, or a label or split is unknown.
+        InputError: a column, field or picture file is missing, a path is repeated or leads out of the csv file's
+            folder, or a label or split is unknown.
     """
     path = csv_path(Path(str(recipe.data_path)).expanduser(), {"path", "label"})
-    rows = _checked(path, recipe)
+    lines, rows = _checked(path, recipe)
+    files = listed_pictures(path, lines, [row["path"] for row in rows], [path.parent])
     tables: dict[str, Dataset] = {}
     dropped: dict[str, dict[str, int]] = {}
     found = {row["split"] for row in rows}
     for split in [s for s in ("all", "train", "validation", "test") if s in found]:
-        chosen = [row for row in rows if row["split"] == split]
-        labels, reasons = class_labels([row["label"] for row in chosen], recipe, str(path))
-        pictures = generated(picture_rows, Features({"image": Image()}), [path.parent / row["path"] for row in chosen])
-        keys = [row["path"] for row in chosen]
-        persons = [row.get("person") or None for row in chosen]
-        targets = one_hot(labels, len(recipe.classes))
-        tables[split] = assemble(pictures, labels, targets, keys, persons, path.stem, recipe.classes)
-        dropped[split] = counted(np.asarray(reasons))
+        chosen = [i for i, row in enumerate(rows) if row["split"] == split]
+        tables[split], dropped[split] = table_of_files(
+            [files[i] for i in chosen],
+            [rows[i]["label"] for i in chosen],
+            [rows[i]["path"] for i in chosen],
+            [rows[i].get("person") or None for i in chosen],
+            path.stem,
+            recipe,
+            str(path),
+        )
     refuse_empty(tables, str(path), dropped)
     return Source(
         path.stem, "csv file path,label[,split,person]", DatasetDict(tables), dropped, UNKNOWN_TERMS, False, None
@@ -54,18 +56,12 @@ def csv_path(path: Path, columns: set[str]) -> Path:
     )
 
 
-def _checked(path: Path, recipe: Recipe) -> list[dict[str, str]]:
-    """The rows with `split` by its canonical name ("all" without the column) and `label` as a name."""
-    rows = []
-    lines: dict[str, int] = {}
+def _checked(path: Path, recipe: Recipe) -> tuple[list[int], list[dict[str, str]]]:
+    """Lines and rows, with `split` by its canonical name ("all" without the column) and `label` as a name."""
+    lines, rows = [], []
     known = {name.strip().lower() for name in [*recipe.class_map, *recipe.classes]}
     for line, row in read_csv(path, ("path", "label")):
         place = f"{path} line {line}"
-        if row["path"] in lines:
-            raise InputError(f"{place}: {row['path']} stands on line {lines[row['path']]} already; keep one of the two")
-        lines[row["path"]] = line
-        if not (path.parent / row["path"]).is_file():
-            raise InputError(f"{place}: no picture file {row['path']!r} beside the csv file; paths are relative to it")
         split = row.get("split", "all").lower()
         if "split" in row and split not in SPLITS:
             raise InputError(f"{place}: unknown split {row['split']!r}; splits are {SPLIT_NAMES}")
@@ -77,5 +73,6 @@ def _checked(path: Path, recipe: Recipe) -> list[dict[str, str]]:
                     f"{', '.join(recipe.classes)}; name it with --class_map"
                 )
             row["label"] = recipe.classes[int(row["label"])]
+        lines.append(line)
         rows.append(row)
-    return rows
+    return lines, rows

@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.sources.csv_file import csv_path
-from pipeline.sources.ferplus import FER2013_TERMS, FERPLUS_TERMS, labelled
+from pipeline.sources.ferplus import FER2013_TERMS, FERPLUS_TERMS, counts_of, labelled
 from pipeline.sources.files import generated, read_csv
 from pipeline.sources.rows import assemble, class_labels, counted, refuse_empty
 from pipeline.votes import one_hot
@@ -101,13 +101,10 @@ def _rated(path: Path, pictures: Path, usages: np.ndarray) -> Rated:
     """The rows of fer2013new.csv, checked against the usages of fer2013.csv (`pictures`)."""
     lines, found, names, votes = [], [], [], []
     for line, row in read_csv(path, ("Usage", "Image name", *FERPLUS_COLUMNS)):
-        counts = [row[column] for column in FERPLUS_COLUMNS]
-        if not all(count.isdecimal() for count in counts):
-            raise InputError(f"{path} line {line}: votes {counts} must be whole numbers from 0 to 10")
         lines.append(line)
         found.append(row["usage"])
         names.append(row["image name"])
-        votes.append([int(count) for count in counts])
+        votes.append(counts_of([row[column] for column in FERPLUS_COLUMNS], f"{path} line {line}"))
     if len(lines) != len(usages):
         raise InputError(
             f"{path} has {len(lines)} rows and {pictures} {len(usages)}; row i of one must be row i of the other"

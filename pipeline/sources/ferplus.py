@@ -1,6 +1,6 @@
 """FER+ with its ten raw votes a picture, as tables with a column `votes` (Barsoum et al., arXiv:1608.01041)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +53,17 @@ def labelled(
         targets = one_hot(labels, len(recipe.classes))
     persons = [None] * len(keys)
     return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
+
+
+def counts_of(cells: Sequence[str], place: str) -> list[int]:
+    """The votes in the cells of a csv file.
+
+    Raises:
+        InputError: a cell is no whole number.
+    """
+    if not all(cell.isdecimal() for cell in cells):
+        raise InputError(f"{place}: votes {list(cells)} must be whole numbers from 0 to 10")
+    return [int(cell) for cell in cells]
 
 
 def _votes(table: Dataset, place: str) -> np.ndarray:

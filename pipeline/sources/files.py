@@ -21,13 +21,35 @@ def visible(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files that lie in `folder` itself, sorted."""
+    return [p for p in visible(folder) if p.suffix.lower() in PICTURE_SUFFIXES]
+
+
 def header(path: Path) -> set[str]:
     """The column names of a csv file, lower-case; empty where it cannot be read."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {name.strip().lower() for name in next(csv.reader(file), [])}
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return {name.lower() for name in next(csv_rows(path), (0, []))[1]}
+    except InputError:
         return set()
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every row that is not blank; the first line tells comma, semicolon and tab apart.
+
+    Raises:
+        InputError: the file is no UTF-8 csv.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, [cell.strip() for cell in cells]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a UTF-8 csv file: {error}") from None
 
 
 def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -36,25 +58,63 @@ def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
     Raises:
         InputError: the file is no UTF-8 csv, `required` columns are missing, or a row has more or fewer fields.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            names = [name.strip().lower() for name in next(reader, [])]
-            missing = [name for name in required if name.lower() not in names]
-            if missing:
-                raise InputError(
-                    f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'}); rename one"
-                )
-            for cells in reader:
-                if cells and len(cells) != len(names):
-                    raise InputError(
-                        f"{path} line {reader.line_num}: {len(cells)} fields where the header names {len(names)}; "
-                        "quote fields that hold commas"
-                    )
-                if cells:
-                    yield reader.line_num, dict(zip(names, (cell.strip() for cell in cells), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a UTF-8 csv file: {error}") from None
+    rows = csv_rows(path)
+    names = [name.lower() for name in next(rows, (0, []))[1]]
+    missing = [name for name in required if name.lower() not in names]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'}); rename one"
+        )
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path} line {line}: {len(cells)} fields where the header names {len(names)}; quote fields that hold "
+                "the delimiter"
+            )
+        yield line, dict(zip(names, cells, strict=True))
+
+
+def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
+    """The picture file of every row of the list `path`, in the first of `folders` that holds it.
+
+    Row i stands on line `lines[i]` and names `names[i]`.
+
+    Raises:
+        InputError: a name leads out of the folders, there is no such file, or two rows name the same.
+    """
+    found: dict[Path, int] = {}
+    where = " or ".join(map(str, folders))
+    for line, name in zip(lines, names, strict=True):
+        places = [place for folder in folders if (place := _below(folder, name))]
+        if not places:
+            raise InputError(
+                f"{path} line {line}: {name!r} leads out of {where}; move the picture there, or the list up"
+            )
+        file = next((p for p in places if os.path.isfile(p)), None)  # noqa: PTH113 (False for a name that is too long)
+        if file is None:
+            raise InputError(f"{path} line {line}: no picture file {name!r} in {where}; add it, or remove the line")
+        if file in found:
+            raise InputError(f"{path} line {line}: {name} stands on line {found[file]} already; keep one of the two")
+        found[file] = line
+    return list(found)
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """The path of `name` in `folder`, or None where it leads out; a link in the folder may lead where it likes."""
+    base = Path(os.path.normpath(folder.absolute()))
+    path = Path(os.path.normpath(base / name))
+    return path if path.is_relative_to(base) else None
+
+
+def refuse_unlisted(path: Path, files: Sequence[Path], folder: Path) -> None:
+    """Stop where pictures in `folder` are not among `files`, which are all that the list `path` names."""
+    listed = {file.name for file in files}
+    others = [p.name for p in pictures_in(folder) if p.name not in listed]
+    if others:
+        raise InputError(
+            f"{path} has no line for {len(others)} of the pictures in {folder}, the first {others[0]!r}: add "
+            "their lines, or move the pictures away"
+        )
 
 
 def generated(generator: Callable[..., Iterator[dict[str, Any]]], features: Features, files: Sequence[Path]) -> Dataset:

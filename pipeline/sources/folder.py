@@ -1,25 +1,39 @@
 """Class folders: `<class>/*.png`, or `<split>/<class>/*.png`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, Features, Image
+from datasets import Dataset, DatasetDict
 
+from pipeline.emotions import decoded
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
-from pipeline.sources.files import PICTURE_SUFFIXES, generated, picture_rows, visible
-from pipeline.sources.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, assemble, class_labels, counted, refuse_empty
-from pipeline.votes import one_hot
+from pipeline.sources.files import PICTURE_SUFFIXES, visible
+from pipeline.sources.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, refuse_empty, table_of_files
 
 
 def read(recipe: Recipe) -> Source:
     """The source in the folder `recipe.data_path`; a picture's key is its path below it.
 
     Raises:
-        InputError: a folder named after no class, split folders beside class folders, two folders for one split, or
-            no picture.
+        InputError: a folder named by a number, or as `class_folders`.
     """
     root = Path(str(recipe.data_path)).expanduser()
+    name = root.resolve().name
+    tables, dropped, shape = class_folders(root, recipe, name, {})
+    return Source(name, f"class folders {shape}", tables, dropped, UNKNOWN_TERMS, False, None)
+
+
+def class_folders(
+    root: Path, recipe: Recipe, source: str, codes: Mapping[str, str]
+) -> tuple[DatasetDict, dict[str, dict[str, int]], str]:
+    """The tables by split, the dropped rows by split and reason, and the shape of the folders; `codes` name classes.
+
+    Raises:
+        InputError: a folder named after no class or by a number that is none of `codes`, split folders beside class
+            folders, two folders for one split, or no picture.
+    """
     if not root.is_dir():
         raise InputError(f"data_path {root} is no folder; class folders are <class>/*.png or <split>/<class>/*.png")
     folders = [p for p in visible(root) if p.is_dir()]
@@ -27,12 +41,9 @@ def read(recipe: Recipe) -> Source:
     tables: dict[str, Dataset] = {}
     dropped: dict[str, dict[str, int]] = {}
     for split, folder in (splits or {"all": root}).items():
-        tables[split], dropped[split] = _read_split(root, folder, recipe)
+        tables[split], dropped[split] = _read_split(root, folder, recipe, source, codes)
     refuse_empty(tables, f"data_path {root}", dropped)
-    shape = "<split>/<class>" if splits else "<class>"
-    return Source(
-        root.resolve().name, f"class folders {shape}", DatasetDict(tables), dropped, UNKNOWN_TERMS, False, None
-    )
+    return DatasetDict(tables), dropped, "<split>/<class>" if splits else "<class>"
 
 
 def _split_folders(root: Path, folders: list[Path]) -> dict[str, Path] | None:
@@ -49,9 +60,11 @@ def _split_folders(root: Path, folders: list[Path]) -> dict[str, Path] | None:
     return {split: dict(named)[split] for split in ("train", "validation", "test") if split in dict(named)}
 
 
-def _read_split(root: Path, folder: Path, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
+def _read_split(
+    root: Path, folder: Path, recipe: Recipe, source: str, codes: Mapping[str, str]
+) -> tuple[Dataset, dict[str, int]]:
     files: list[Path] = []
-    names: list[str | None] = []
+    names: list[str] = []
     strangers = 0
     for class_folder in (p for p in visible(folder) if p.is_dir()):
         inside = sorted(p for p in class_folder.rglob("*") if p.is_file() and not p.name.startswith("."))
@@ -59,9 +72,20 @@ def _read_split(root: Path, folder: Path, recipe: Recipe) -> tuple[Dataset, dict
         strangers += len(inside) - len(found)
         files += found
         names += [class_folder.name] * len(found)
-    labels, reasons = class_labels(names, recipe, str(folder))
-    pictures = generated(picture_rows, Features({"image": Image()}), files)
+    _refuse_numbers(names, [*codes, *recipe.class_map, *recipe.classes], folder)
+    classes = decoded(names, codes, recipe.class_map)
     keys = [p.relative_to(root).as_posix() for p in files]
-    targets = one_hot(labels, len(recipe.classes))
-    table = assemble(pictures, labels, targets, keys, [None] * len(files), root.resolve().name, recipe.classes)
-    return table, counted(reasons) | ({"not a picture file": strangers} if strangers else {})
+    table, dropped = table_of_files(files, classes, keys, [None] * len(files), source, recipe, str(folder))
+    return table, dropped | ({"not a picture file": strangers} if strangers else {})
+
+
+def _refuse_numbers(names: Sequence[str], known: Sequence[str], folder: Path) -> None:
+    """Stop at folders named by numbers: FER2013, AffectNet, RAF-DB and a sorted list each count in another order."""
+    numbers = [name for name in names if name.isdecimal() and name not in known]
+    if numbers:
+        shown = ", ".join(sorted(set(numbers), key=int))
+        raise InputError(
+            f"{folder}: {len(numbers)} picture{'s' if len(numbers) > 1 else ''} in folders named {shown}, and data "
+            "sets number their classes in different orders; name each with --class_map "
+            f'\'{{"{numbers[0]}": "..."}}\', or, where all folders are 1 to 7 as in RAF-DB, set --source rafdb'
+        )

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
 from datasets.table import InMemoryTable
 
 from pipeline.emotions import canonical
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
+from pipeline.sources.files import generated, picture_rows
+from pipeline.votes import one_hot
 
 SPLITS = {
     "train": "train",
@@ -87,6 +90,26 @@ def assemble(
     beside = Dataset(table, fingerprint=digest.hexdigest())
     joined = concatenate_datasets([pictures, beside], axis=1)
     return joined if (labels >= 0).all() else joined.select(np.flatnonzero(labels >= 0))
+
+
+def table_of_files(
+    files: Sequence[Path],
+    names: Sequence[str | None],
+    keys: Sequence[str],
+    persons: Sequence[str | None],
+    source: str,
+    recipe: Recipe,
+    place: str,
+) -> tuple[Dataset, dict[str, int]]:
+    """The one table of the picture `files` of classes `names`, and the dropped rows by reason.
+
+    Raises:
+        InputError: as `class_labels`.
+    """
+    labels, reasons = class_labels(names, recipe, place)
+    pictures = generated(picture_rows, Features({"image": Image()}), files)
+    targets = one_hot(labels, len(recipe.classes))
+    return assemble(pictures, labels, targets, keys, persons, source, recipe.classes), counted(reasons)
 
 
 def counted(reasons: np.ndarray) -> dict[str, int]:
