@@ -59,12 +59,9 @@ def main(argv: list[str]) -> None:
         for source in sources:
             say(f"data: {source.name}, {source.layout}")
         curated = curate(sources, recipe)
+        sizes = {"train": recipe.store_size or recipe.image_size}
         tables = {
-            split: map_pictures(
-                table,
-                (recipe.store_size or recipe.image_size) if split == "train" else recipe.image_size,
-                f"map {split}",
-            )
+            split: map_pictures(table, sizes.get(split, recipe.image_size), f"map {split}")
             for split, table in curated.splits.items()
             if split != "test" or recipe.evaluate_test
         }
@@ -114,14 +111,8 @@ def main(argv: list[str]) -> None:
     # Run folder: model, predictions in float32, figures with intervals; the seal is last
     run_folder.write_model(run, trainer.model, processor)
     evaluated = {split: table for split, table in tables.items() if split != "train"}
-    logits = {
-        split: prediction.predict(
-            run.aside, table, args.per_device_eval_batch_size, str(args.device), f"predict {split}"
-        )
-        for split, table in evaluated.items()
-    }
-    rules = [source.label_rule for source in sources if source.label_rule]
-    about = {"classes": recipe.classes, "label_rule": rules[0] if rules else None, "seed": recipe.seed,
+    logits = prediction.predict(run.aside, evaluated, args.per_device_eval_batch_size, str(args.device))
+    about = {"classes": recipe.classes, "label_rule": curated.label_rule, "seed": recipe.seed,
              "resamples": recipe.bootstrap_resamples, "recipe": recipe.name}  # fmt: skip
     prediction.write_predictions(run.aside / "predictions.parquet", evaluated, logits, about)
     evaluation.write_figures(run.aside / "predictions.parquet", run.aside / "figures")
@@ -131,18 +122,10 @@ def main(argv: list[str]) -> None:
     run_folder.seal(
         run,
         machine.describe()
-        | {
-            "processes": args.world_size,
-            "threads": threads,
-            "precision": precision,
-            "wall_seconds": round(time.perf_counter() - started, 1),
-            "train_seconds": round(log.train_seconds, 1),
-            "pictures_per_second": round(log.pictures_per_second, 1),
-            "data_wait_share": round(log.data_wait_share, 4),
-            "peak_memory_gib": machine.peak_memory_gib(),
-            "resumed_from": run_folder.resumed_from(run),
-            "git_revision": run_folder.git_revision(),
-        },
+        | {"processes": args.world_size, "threads": threads, "precision": precision}
+        | {"wall_seconds": round(time.perf_counter() - started, 1)}
+        | log.speed()
+        | {"peak_memory_gib": machine.peak_memory_gib()},
     )
     print(run_folder.closing_words(run.path))
 

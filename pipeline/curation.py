@@ -34,6 +34,11 @@ class Curated:
     report: dict[str, Any]  # plain values: curation.json
     rows: dict[str, Rows]  # the splits before the row limits, with what was measured of them
 
+    @property
+    def label_rule(self) -> str | None:
+        """How raw votes became labels; None where no source has votes."""
+        return next((s["label_rule"] for s in self.report["sources"].values() if s["label_rule"]), None)
+
 
 def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     """Train, validation and (where there is or shall be one) test of all `sources` together.

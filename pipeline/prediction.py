@@ -16,16 +16,19 @@ from pipeline.collator import EvalCollator
 from pipeline.sampler import PictureRows
 
 
-def predict(folder: Path, table: datasets.Dataset, batch_size: int, device: str, description: str) -> np.ndarray:
-    """`(N, K) float32` logits of the model in `folder` for a mapped table: those of any client that loads it."""
+def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
+    """`(N, K) float32` logits of the model in `folder` for mapped tables by split: those of any client that loads it."""
     model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
     processor = AutoImageProcessor.from_pretrained(folder)
-    loader = torch.utils.data.DataLoader(
-        PictureRows(table), batch_size, collate_fn=EvalCollator(processor.image_mean, processor.image_std)
-    )
-    with torch.inference_mode():
-        batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in tqdm(loader, description)]
-    return torch.cat(batches).numpy()
+    collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
+    for split, table in tables.items():
+        loader = tqdm(
+            torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate), f"predict {split}"
+        )
+        with torch.inference_mode():
+            batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
+        logits[split] = torch.cat(batches).numpy()
+    return logits
 
 
 def write_predictions(

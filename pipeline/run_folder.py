@@ -190,7 +190,8 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     for pattern in PUBLISHABLE:
         base = run.path if pattern.startswith("logs/") else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
-    write_json(run.aside / "environment.json", environment | {"sha256": hashes})
+    history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
+    write_json(run.aside / "environment.json", environment | history | {"sha256": hashes})
     shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
     moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
     for item in sorted(moved, key=lambda p: p.name == SEAL):

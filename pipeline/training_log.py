@@ -75,6 +75,14 @@ class TrainingLog(TrainerCallback):
         )
         return compute_metrics(logits, label, target, self.classes)
 
+    def speed(self) -> dict[str, float]:
+        """What `environment.json` holds of it."""
+        return {
+            "train_seconds": round(self.train_seconds, 1),
+            "pictures_per_second": round(self.pictures_per_second, 1),
+            "data_wait_share": round(self.data_wait_share, 4),
+        }
+
     @property
     def pictures_per_second(self) -> float:
         """Rows trained a second, over this process's share of the run, without evaluation and saving."""

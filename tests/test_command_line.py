@@ -202,7 +202,7 @@ def test_a_run_stopped_twice_and_resumed_twice_is_the_run_left_alone(finished_ru
         main([*words, "--learning_rate", "1e-4", "--resume"])
 
     last = max(int(p.name.split("-")[1]) for p in run.glob("checkpoint-*"))
-    killed = stop_at(last + 2, signal.SIGKILL, finished_run.recipe, run, "--resume")
+    killed = stop_at(last // 2 * 2 + 2, signal.SIGKILL, finished_run.recipe, run, "--resume")
     assert killed.returncode == -signal.SIGKILL
     assert f"resume: from checkpoint-{last}\n" in killed.stdout
     assert not (run / "evaluation.json").exists()
@@ -210,7 +210,7 @@ def test_a_run_stopped_twice_and_resumed_twice_is_the_run_left_alone(finished_ru
     resumed = run_train_hf(*words, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     steps = json.loads((run / "environment.json").read_text())["resumed_from"]
-    assert steps[0] == last and len(steps) == 2 and last + 2 <= steps[1] < 12
+    assert steps[0] == last and len(steps) == 2 and last < steps[1] < 12
     for name in ("model.safetensors", "checkpoint-12/model.safetensors", "checkpoint-12/ema.safetensors"):
         ours, theirs = load_file(run / name), load_file(finished_run.path / name)
         assert ours.keys() == theirs.keys()

@@ -83,7 +83,7 @@ def table_of(pictures: dict[str, Path]) -> Dataset:
 
 def by_our_line(folder: Path, pictures: dict[str, Path]) -> np.ndarray:
     """The map that is cached, the collator of evaluation, the loop that writes predictions.parquet."""
-    logits = predict(folder, map_pictures(table_of(pictures), SIZE, "map"), 3, "cpu", "predict")
+    logits = predict(folder, {"test": map_pictures(table_of(pictures), SIZE, "map")}, 3, "cpu")["test"]
     return torch.from_numpy(logits).softmax(-1).numpy()
 
 
