@@ -17,7 +17,7 @@ from pipeline.sampler import PictureRows
 
 
 def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
-    """`(N, K) float32` logits of the model in `folder` for mapped tables by split: those of any client that loads it."""
+    """`(N, K) float32` logits of the model in `folder` for the mapped table of each split, as any client has them."""
     model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
     processor = AutoImageProcessor.from_pretrained(folder)
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
