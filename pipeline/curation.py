@@ -15,7 +15,7 @@ from datasets import DatasetDict, Value
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError, end_in_one_line
-from pipeline.leaks import counts, gate, shared
+from pipeline.leaks import contradicted, counts, gate, shared
 from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.report import counts_table, write_page
@@ -63,7 +63,9 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
         "person": {name: split.persons for name, split in splits.items()},
     }
     clean, copies = _exact_copies(kinds["exact copy"])
-    keep, leaks = gate(kinds, {name: np.array(split.table["key"][:]) for name, split in splits.items()}, recipe.leaks)
+    contradictions = contradicted(kinds["exact copy"], {name: split.labels for name, split in splits.items()})
+    keys = {name: np.array(split.table["key"][:]) for name, split in splits.items()}
+    keep, leaks = gate(kinds, contradictions, keys, recipe.leaks)
     splits["train"] = splits["train"].take(np.flatnonzero(keep))
     _refuse_gaps(splits, recipe)
     splits["train"] = splits["train"].take(_capped(splits["train"], recipe))

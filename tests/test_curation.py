@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.pixels import measure_picture, measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.sources import read_source, read_sources
+from pipeline.sources.drawn import draw_face
 from pipeline.splits import grouped_split, groups_of
 
 TWO = {"classes": ["happiness", "sadness"]}
@@ -191,8 +192,36 @@ def test_leaks_are_taken_out_of_train_alone(leaking):
         "exact copy": {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 1},
         "person": {"test_in_train": 1, "validation_in_train": 0, "test_in_validation": 0},
     }
-    assert before.report["leaks"] == {"rule": "report", "found": found, "dropped_from_train": 0}
-    assert after.report["leaks"] == {"rule": "drop_from_train", "found": found, "dropped_from_train": 3}
+    same = {"train": 2, "validation": 2, "test": 2}  # the copies lie in other class folders
+    assert before.report["leaks"] == {"rule": "report", "found": found, "two_labels": same, "dropped_from_train": 0}
+    assert after.report["leaks"] == {
+        "rule": "drop_from_train",
+        "found": found,
+        "two_labels": same,
+        "dropped_from_train": 3,
+    }
+
+
+def test_a_picture_under_two_labels_is_refused_or_taken_out_of_train(tmp_path):
+    """RAF-DB's code 7 is neutral. Read as anger, its faces contradict any other source that holds them too."""
+    for index in range(12):
+        for source, name in (("right", "neutral"), ("wrong", "anger" if index < 4 else "neutral")):
+            path = tmp_path / source / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_face("neutral", seed=1, index=index, size=32).save(path)
+            draw_face("anger", seed=len(source) * 7, index=index, size=32).save(tmp_path / source / f"{index}.png")
+        for source in ("right", "wrong"):
+            (tmp_path / source / "anger").mkdir(exist_ok=True)
+            (tmp_path / source / f"{index}.png").rename(tmp_path / source / "anger" / f"own{index}.png")
+    entries = [{"data_path": str(tmp_path / source)} for source in ("right", "wrong")]
+    settings = {"sources": entries, "classes": ["anger", "neutral"], "test_share": 0.0}
+    with pytest.raises(InputError, match=r"^8 rows show a picture that stands under another label too \(the first "):
+        recipe = Recipe(**settings)
+        curate(read_sources(recipe), recipe)
+    recipe = Recipe(**settings, leaks="drop_from_train")
+    result = curate(read_sources(recipe), recipe)
+    assert sum(result.report["leaks"]["two_labels"].values()) == 8
+    assert result.report["leaks"]["dropped_from_train"] == result.report["leaks"]["two_labels"]["train"] > 0
 
 
 def test_a_class_that_leaked_away_is_missed(tmp_path):
@@ -206,7 +235,7 @@ def test_a_class_that_leaked_away_is_missed(tmp_path):
 def test_made_splits_never_leak(tmp_path):
     fill(tmp_path, 30, 30)
     for i in range(10):
-        save(tmp_path / "sad" / f"copy{i}.bmp", i)
+        save(tmp_path / "happy" / f"copy{i}.bmp", i)
     found = curated(tmp_path, leaks="error").report["leaks"]["found"]
     assert set(found["exact copy"].values()) == {0}
 
