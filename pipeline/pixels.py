@@ -39,7 +39,15 @@ def hash_pictures(table: Dataset, split: str) -> np.ndarray:
 
 
 def pixel_hash(picture: Mapping[str, Any] | None) -> str | None:
-    """Hash of the decoded picture (upright by its EXIF, as RGB) and its size, or None where it cannot be decoded.
+    """Hash of the decoded picture (upright by its EXIF, as RGB) and its size, or None where it cannot be decoded."""
+    upright = decoded(picture)
+    if upright is None:
+        return None
+    return blake2b(upright.tobytes(), digest_size=16, person=b"%dx%d" % upright.size).hexdigest()
+
+
+def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image | None:
+    """The picture, upright by its EXIF, as RGB, or None where it cannot be decoded.
 
     `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
     """
@@ -47,10 +55,9 @@ def pixel_hash(picture: Mapping[str, Any] | None) -> str | None:
         return None
     try:
         with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] is not None else picture["path"]) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
+            return ImageOps.exif_transpose(opened).convert("RGB")
     except Exception:  # on a damaged file Pillow and its codecs raise almost anything
         return None
-    return blake2b(upright.tobytes(), digest_size=16, person=b"%dx%d" % upright.size).hexdigest()
 
 
 def _hash_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[str | None]]:
