@@ -116,11 +116,12 @@ def kinds(paths: list[str], rows: int, seed: int) -> None:
     found = near_copies({"as they are": table.select(chosen), "made": copies}).pairs
     right = found[:, 1] - found[:, 0] == len(chosen)
     hit = np.isin(np.arange(len(chosen)), found[right, 0])
+    astray = np.bincount(found[~right].ravel() % len(chosen), minlength=len(chosen))  # both ends of a wrong pair
     print(f"{len(chosen)} of {len(table)} rows have no copy among these; seed {seed}, similarity {SIMILARITY}")
-    for kind, part in zip(KINDS, np.array_split(hit, len(KINDS)), strict=True):
-        print(f"{kind:20} {part.mean():7.3f}  of {len(part)}")
-    wrong = int((~right).sum())
-    print(f"wrong pairs {wrong}, right ones {int(right.sum())}: precision {right.mean():.4f}")
+    print(f"{'kind':20} {'made':>5} {'found':>6}  in wrong pairs")
+    for kind, part in zip(KINDS, np.array_split(np.arange(len(chosen)), len(KINDS)), strict=True):
+        print(f"{kind:20} {len(part):5} {hit[part].mean():6.3f}  {astray[part].sum()}")
+    print(f"wrong pairs {int((~right).sum())}, right ones {int(right.sum())}: precision {right.mean():.4f}")
 
 
 def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
@@ -134,11 +135,9 @@ def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
     print(f"{'rows of':24} {'with a copy in':24} {'all':>6} {'exact':>6}    near pairs")
     for a, name in enumerate(tables):
         for b, other in enumerate(tables):
-            counts = [
-                rows_with_copies(pairs, owner, a, b) for pairs in (found.pairs, found.pairs[found.similarity == 1])
-            ]
+            every, exact = (rows_with_copies(links, owner, a, b) for links in (found.pairs, found.pairs[~near]))
             direct = int((np.sort(owner[found.pairs[near]], axis=1) == sorted((a, b))).all(1).sum())
-            print(f"{name:24} {other:24} {counts[0]:6} {counts[1]:6}    {direct}")
+            print(f"{name:24} {other:24} {every:6} {exact:6}    {direct}")
     if sheet is not None:
         rows = np.flatnonzero(near)
         chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
