@@ -51,16 +51,9 @@ def measure_pictures(table: Dataset, split: str) -> dict[str, np.ndarray]:
 
 
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One row of `FEATURES`: of the decoded picture, upright by its EXIF, as RGB.
-
-    `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
-    """
-    if picture is None:
-        return dict.fromkeys(FEATURES)
-    try:
-        with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] is not None else picture["path"]) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except Exception:  # on a damaged file Pillow and its codecs raise almost anything
+    """One row of `FEATURES`."""
+    upright = decoded(picture)
+    if upright is None:
         return dict.fromkeys(FEATURES)
     light = ImageStat.Stat(upright.convert("L"))
     return {
@@ -70,6 +63,20 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
         "brightness": light.mean[0],
         "contrast": light.stddev[0],
     }
+
+
+def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image | None:
+    """The picture, upright by its EXIF, as RGB, or None where it cannot be decoded.
+
+    `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
+    """
+    if picture is None:
+        return None
+    try:
+        with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] is not None else picture["path"]) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except Exception:  # on a damaged file Pillow and its codecs raise almost anything
+        return None
 
 
 def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:

@@ -1,0 +1,217 @@
+"""Which constructed near copies are found, which pictures of some data are taken for copies, and what it costs.
+
+    python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800]
+    python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
+    python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
+
+DIR is what `train_hf.py --data_path` reads. `pairs` of two sources without a common picture counts wrong ones. A sheet
+shows sampled near pairs side by side: its pictures stand under the terms of the data.
+"""
+
+import argparse
+import io
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict, Features, Image, concatenate_datasets
+from PIL import Image as PILImage
+from PIL import ImageDraw, ImageEnhance, ImageOps
+
+from pipeline.near_copies import SIMILARITY, clusters_of, near_copies
+from pipeline.recipe import Recipe
+from pipeline.sources import read_source
+
+Picture = PILImage.Image
+PICTURE = Features({"image": Image()})
+SHOWN, TILE, COLUMNS = 60, 96, 6  # pairs on a sheet, px of a picture, pairs in a line
+
+
+def jpeg(picture: Picture, quality: int) -> Picture:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return PILImage.open(file).convert("RGB")
+
+
+def coloured(picture: Picture, strength: float, rng: np.random.Generator) -> Picture:
+    """From one random colour in the dark to another in the bright; black to white at strength 0."""
+    dark, bright = (tuple(int(abs(end - d)) for d in rng.uniform(0, 120 * strength, 3)) for end in (0, 255))
+    return ImageOps.colorize(picture.convert("L"), dark, bright)
+
+
+def cropped(picture: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Without `share` of width and height, taken from both ends at random, at the old size."""
+    (width, height), (x, y) = picture.size, rng.uniform(0, share, 2)
+    return picture.resize(picture.size, box=(x * width, y * height, (1 + x - share) * width, (1 + y - share) * height))
+
+
+def shifted(picture: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Moved along both axes by `share` of the side, a pixel at least; pixels of the edge are repeated."""
+    reach, (x, y) = max(1, round(share * picture.width)), rng.choice([0, 2], 2)
+    padded = np.pad(np.asarray(picture), ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    return PILImage.fromarray(padded[reach * y :, reach * x :][: picture.height, : picture.width])
+
+
+def lit(picture: Picture, strength: float, rng: np.random.Generator) -> Picture:
+    """Brightness and contrast each up or down by `strength`; what leaves 0 to 255 is lost."""
+    brightness, contrast = 1 + strength * rng.choice([-1, 1], 2)
+    return ImageEnhance.Contrast(ImageEnhance.Brightness(picture).enhance(brightness)).enhance(contrast)
+
+
+def everything(picture: Picture, crop: float, quality: int, light: float, rng: np.random.Generator) -> Picture:
+    mirrored = cropped(ImageOps.mirror(picture), crop, rng).resize((112, 112))
+    return lit(jpeg(mirrored, quality), light, rng)
+
+
+KINDS: dict[str, Callable[[Picture, np.random.Generator], Picture]] = {
+    "resized to 224 px": lambda p, rng: p.resize((224, 224)),
+    "resized to 32 px": lambda p, rng: p.resize((32, 32)),
+    "JPEG quality 70": lambda p, rng: jpeg(p, 70),
+    "JPEG quality 30": lambda p, rng: jpeg(p, 30),
+    "coloured weakly": lambda p, rng: coloured(p, 0.3, rng),
+    "coloured strongly": lambda p, rng: coloured(p, 1.0, rng),
+    "mirrored": lambda p, rng: ImageOps.mirror(p),
+    "mirrored, JPEG 50": lambda p, rng: jpeg(ImageOps.mirror(p), 50),
+    "cropped by 5 %": lambda p, rng: cropped(p, 0.05, rng),
+    "cropped by 12 %": lambda p, rng: cropped(p, 0.12, rng),
+    "shifted by 2 %": lambda p, rng: shifted(p, 0.02, rng),
+    "shifted by 6 %": lambda p, rng: shifted(p, 0.06, rng),
+    "light by 15 %": lambda p, rng: lit(p, 0.15, rng),
+    "light by 40 %": lambda p, rng: lit(p, 0.4, rng),
+    "all weakly": lambda p, rng: everything(p, 0.04, 75, 0.1, rng),
+    "all strongly": lambda p, rng: everything(p, 0.1, 50, 0.25, rng),
+}
+
+
+def read(path: str) -> DatasetDict:
+    return read_source(Recipe(data_path=path)).tables
+
+
+def merged(paths: list[str]) -> Dataset:
+    """All rows of all sources, the column image alone."""
+    tables = [table.select_columns("image").cast(PICTURE) for path in paths for table in read(path).values()]
+    return concatenate_datasets(tables)
+
+
+def kinds(paths: list[str], rows: int, seed: int) -> None:
+    """Print the share found of the copies of every kind, and the confirmed pairs that are neither made nor theirs."""
+    rng = np.random.default_rng(seed)
+    table = merged(paths)
+    table = table.select(np.sort(rng.permutation(len(table))[:rows]))
+    alone = np.setdiff1d(np.arange(len(table)), near_copies({"as they are": table}).pairs)
+    chosen = rng.permutation(alone)
+    parts = np.array_split(chosen, len(KINDS))
+    made = [
+        KINDS[kind](table[int(i)]["image"].convert("RGB"), rng)
+        for kind, part in zip(KINDS, parts, strict=True)
+        for i in part
+    ]
+    copies = Dataset.from_dict({"image": made}, features=PICTURE)
+    found = near_copies({"as they are": table.select(chosen), "made": copies}).pairs
+    right = found[:, 1] - found[:, 0] == len(chosen)
+    hit = np.isin(np.arange(len(chosen)), found[right, 0])
+    astray = np.bincount(found[~right].ravel() % len(chosen), minlength=len(chosen))  # both ends of a wrong pair
+    print(f"{len(chosen)} of {len(table)} rows have no copy among these; seed {seed}, similarity {SIMILARITY}")
+    print(f"{'kind':20} {'made':>5} {'found':>6}  in wrong pairs")
+    for kind, part in zip(KINDS, np.array_split(np.arange(len(chosen)), len(KINDS)), strict=True):
+        print(f"{kind:20} {len(part):5} {hit[part].mean():6.3f}  {astray[part].sum()}")
+    print(f"wrong pairs {int((~right).sum())}, right ones {int(right.sum())}: precision {right.mean():.4f}")
+
+
+def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
+    """Print how many rows of a table have a copy in another, exact in its thumbnail or near; draw some near ones."""
+    tables = {f"{Path(path).name} {split}": table for path in paths for split, table in read(path).items()}
+    began = time.perf_counter()
+    found = near_copies(tables)
+    print(f"{sum(map(len, tables.values()))} rows in {time.perf_counter() - began:.0f} s")
+    owner = np.repeat(np.arange(len(tables)), [len(table) for table in tables.values()])
+    near = found.similarity < 1
+    print(f"{'rows of':24} {'with a copy in':24} {'all':>6} {'exact':>6}    near pairs")
+    for a, name in enumerate(tables):
+        for b, other in enumerate(tables):
+            every, exact = (rows_with_copies(links, owner, a, b) for links in (found.pairs, found.pairs[~near]))
+            direct = int((np.sort(owner[found.pairs[near]], axis=1) == sorted((a, b))).all(1).sum())
+            print(f"{name:24} {other:24} {every:6} {exact:6}    {direct}")
+    if sheet is not None:
+        rows = np.flatnonzero(near)
+        chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
+        draw_sheet(merged(paths), found.pairs[chosen], found.similarity[chosen]).save(sheet)
+
+
+def rows_with_copies(pairs: np.ndarray, owner: np.ndarray, a: int, b: int) -> int:
+    """Rows of table `a` that share a cluster with a row of `b`; if they are one table, with another row of it."""
+    clusters = clusters_of(pairs, len(owner))
+    members = np.bincount(clusters[owner == b], minlength=clusters.max() + 1)
+    return int((members[clusters[owner == a]] > (a == b)).sum())
+
+
+def draw_sheet(table: Dataset, pairs: np.ndarray, similarity: np.ndarray) -> Picture:
+    """Every pair side by side, numbered, with its similarity above it."""
+    width, height = 2 * TILE + 12, TILE + 16
+    sheet = PILImage.new("RGB", (COLUMNS * width, -(-len(pairs) // COLUMNS) * height), "white")
+    for n, (pair, value) in enumerate(zip(pairs.tolist(), similarity.tolist(), strict=True)):
+        left, top = n % COLUMNS * width, n // COLUMNS * height
+        ImageDraw.Draw(sheet).text((left + 2, top + 2), f"{n}: {value:.3f}", fill="black")
+        for i, row in enumerate(pair):
+            sheet.paste(table[row]["image"].convert("RGB").resize((TILE, TILE)), (left + i * TILE, top + 14))
+    return sheet
+
+
+def blends(paths: list[str], count: int, seed: int) -> Iterator[dict[str, Picture]]:
+    """`count` new faces, each the mean of two, every tenth followed by a copy of all kinds at once."""
+    rng, table = np.random.default_rng(seed), merged(paths)
+    for _ in range(count // 10):
+        for a, b in rng.integers(len(table), size=(9, 2)).tolist():
+            face = table[a]["image"].convert("RGB")
+            face = PILImage.blend(face, table[b]["image"].convert("RGB").resize(face.size), 0.5)
+            yield {"image": face}
+        yield {"image": everything(face, 0.04, 75, 0.1, rng)}
+
+
+def cost(paths: list[str], sizes: list[int], seed: int) -> None:
+    """Print seconds, processor seconds and peak memory at each size, every one in a process of its own."""
+    print(f"blends of pairs of faces, seed {seed}, {torch.get_num_threads()} threads")
+    print(f"{'rows':>8} {'seconds':>8} {'CPU s':>8} {'peak MiB':>9} {'made':>7} {'found':>7}")
+    for size in sizes:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(pool.apply(partial(cost_of, paths, size, seed)), flush=True)
+
+
+def cost_of(paths: list[str], size: int, seed: int) -> str:
+    with tempfile.TemporaryDirectory() as cache:
+        made = {"paths": paths, "count": size, "seed": seed}
+        table = Dataset.from_generator(blends, features=PICTURE, gen_kwargs=made, cache_dir=cache)
+        began, busy = time.perf_counter(), time.process_time()
+        found = near_copies({"blends": table})
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        right = (found.pairs[:, 1] % 10 == 9) & (found.pairs[:, 1] - found.pairs[:, 0] == 1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return f"{size:8} {seconds:8.1f} {busy:8.1f} {peak:9.0f} {size // 10:7} {int(right.sum()):7}"
+
+
+def main() -> None:
+    """Measure what the first word names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", choices=("kinds", "pairs", "cost"))
+    parser.add_argument("--data_path", nargs="+", required=True)
+    parser.add_argument("--rows", type=int, default=4800)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 3000, 10000, 30000, 100000])
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    words = parser.parse_args()
+    if words.what == "kinds":
+        kinds(words.data_path, words.rows, words.seed)
+    elif words.what == "pairs":
+        pairs(words.data_path, words.sheet, words.seed)
+    else:
+        cost(words.data_path, words.sizes, words.seed)
+
+
+if __name__ == "__main__":
+    main()
