@@ -1,0 +1,161 @@
+"""The one face crop: training data, serving and apps cut faces out of photos by this file, so that all see them alike.
+
+Faces are found by YuNet and framed as FER2013 frames them, whose pictures the models are trained on. NumPy and OpenCV
+alone, and nothing else of the project: an app carries a copy of this very file.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+YUNET = "face_detection_yunet_2023mar.onnx"
+YUNET_PAGE = "https://huggingface.co/opencv/face_detection_yunet"
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+
+# YuNet's box in a FER2013 picture, in sides of the picture; tests/benchmarks/crop_geometry.py measures them.
+BOX_WIDTH, BOX_HEIGHT = 0.777, 1.019
+BOX_CENTRE = (0.507, 0.512)  # x, y; YuNet sees mirrored pictures as far to the right
+
+SCORE = 0.6  # least score of a face
+OVERLAP = 0.3  # of two boxes that overlap by more (intersection over union), the one of lower score goes
+CANDIDATES = 5000  # boxes that enter this suppression, at most
+
+# Longer side, in px, of what the detector looks at. YuNet was trained for faces of 10 to 300 px and misses a third of
+# those that fill 640 px; 256 px is near the best for them, and shows FER2013's 48 px large enough.
+COARSE, FINE = 256, 640
+
+
+@dataclass(frozen=True)
+class Face:
+    """A found face, in pixels of its photo: x to the right, y down, from the outer corner of the first pixel."""
+
+    box: tuple[float, float, float, float]  # left, top, width, height; can reach outside the photo
+    right_eye: tuple[float, float]  # the person's right: left in the photo of an upright face
+    left_eye: tuple[float, float]
+    score: float
+
+
+def load_detector(weights: Path) -> cv2.FaceDetectorYN:
+    """YuNet (Wu et al. 2023, doi:10.1007/s11633-023-1423-y) from its ONNX file; not for two threads at once.
+
+    Raises:
+        ValueError: the file cannot be read, or is not the version that the constants here were measured with.
+    """
+    where = f"download {YUNET} from {YUNET_PAGE}"
+    try:
+        content = weights.read_bytes()
+    except OSError as error:
+        raise ValueError(f"face detector {weights}: {error.strerror}; {where}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != YUNET_SHA256:
+        raise ValueError(f"face detector {weights}: sha256 is {digest}, not {YUNET_SHA256}; {where}")
+    # From the bytes that were checked, not from the path: nothing can be put between, and any path will do.
+    model, config = np.frombuffer(content, np.uint8), np.empty(0, np.uint8)
+    return cv2.FaceDetectorYN.create("onnx", model, config, (COARSE, COARSE), SCORE, OVERLAP, CANDIDATES)
+
+
+def find_faces(detector: cv2.FaceDetectorYN, image: np.ndarray) -> list[Face]:
+    """The faces of a photo, best score first; an empty list where there is none.
+
+    The photo is looked at with a longer side of 256 px, up or down; where that shows no face, in its own size, 640 px
+    at most, for small faces. Larger faces are seen best in the first look, so the second need not join it.
+
+    Args:
+        detector: what `load_detector` gave.
+        image: `(H, W, 3) uint8` RGB, upright (turned by its EXIF tag).
+
+    Raises:
+        ValueError: the array is no such photo.
+    """
+    check_photo(image)
+    for side in (COARSE, min(max(image.shape[:2]), FINE)):
+        faces = _detect(detector, image, side)
+        if faces:
+            return faces
+    return []
+
+
+def largest(faces: Sequence[Face]) -> Face | None:
+    """The face whose box has the largest area, of equal ones the first; None where there is no face."""
+    return max(faces, key=lambda face: face.box[2] * face.box[3], default=None)
+
+
+def framing(face: Face, align: bool) -> np.ndarray:
+    """Where the crop lies in the photo: `(2, 3) float64`, the affine map from the crop's unit square to photo pixels.
+
+    The crop is a square of which the box takes the share of area that it takes in FER2013. Width and height of the box
+    each tell the crop's side; a turned head narrows the one and an open mouth lengthens the other, so their geometric
+    mean is taken. With `align` the square is rolled around the middle of the box until the eyes are level in it.
+    """
+    left, top, width, height = face.box
+    side = math.sqrt(width * height / (BOX_WIDTH * BOX_HEIGHT))
+    eyes = np.subtract(face.left_eye, face.right_eye)
+    roll = math.atan2(eyes[1], eyes[0]) if align else 0.0
+    axes = side * np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]])
+    origin = np.array([left + width / 2, top + height / 2]) - axes @ BOX_CENTRE
+    return np.column_stack([axes, origin])
+
+
+def crop_face(image: np.ndarray, face: Face, size: int, align: bool) -> np.ndarray:
+    """The crop of `framing`, as `(size, size, 3) uint8` RGB.
+
+    What lies outside the photo repeats its border: reflection would mirror eyes and mouths into the crop, and a flat
+    colour would draw edges; FER2013 has neither.
+
+    Args:
+        image: `(H, W, 3) uint8` RGB, the photo that `face` was found in.
+        face: which face.
+        size: side of the crop, in px.
+        align: roll the crop so that the eyes are level. FER2013's own faces are not; and YuNet, trained on upright
+            faces for the most part, sees about three quarters of a roll of up to 30 degrees, so a quarter stays.
+
+    Raises:
+        ValueError: the array is no such photo.
+    """
+    check_photo(image)
+    to_photo = framing(face, align)
+    side = math.hypot(*to_photo[:, 0])
+    # No finer than the photo, the crop is sampled in whole multiples of its size and averaged, lest it alias.
+    fine = size * max(1, math.ceil(side / size))
+    axes, origin = to_photo[:, :2] / fine, to_photo[:, 2]
+    matrix = np.column_stack([axes, origin + axes @ (0.5, 0.5) - 0.5])  # OpenCV counts from the middle of a pixel
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    sampled = cv2.warpAffine(image, matrix, (fine, fine), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def check_photo(image: np.ndarray) -> None:
+    """Refuse what is not `(H, W, 3) uint8` with at least one pixel.
+
+    Raises:
+        ValueError: what it is, and how to make it one.
+    """
+    if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
+        return
+    raise ValueError(
+        f"a photo is (H, W, 3) uint8 in RGB and not empty; this one is {image.shape} {image.dtype}: "
+        'with Pillow, np.asarray(ImageOps.exif_transpose(image).convert("RGB"))'
+    )
+
+
+def _detect(detector: cv2.FaceDetectorYN, image: np.ndarray, side: int) -> list[Face]:
+    """The faces seen when the longer side of the photo is `side` px, in pixels of the photo."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    seen = max(1, round(width * scale)), max(1, round(height * scale))
+    resized = cv2.resize(image, seen, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    detector.setInputSize(seen)
+    found = detector.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))[1]
+    if found is None:
+        return []
+    # A row: box (x, y, w, h), right eye, left eye, nose, corners of the mouth (x, y each), score.
+    points = found[:, :14].reshape(-1, 7, 2).astype(float) * (width / seen[0], height / seen[1])
+    return [
+        Face((*corner, *extent), tuple(right), tuple(left), float(score))
+        for (corner, extent, right, left, *_), score in zip(points.tolist(), found[:, 14], strict=True)
+    ]
