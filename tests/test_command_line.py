@@ -191,6 +191,7 @@ def stop_at(step: int, how: signal.Signals, recipe: Path, run: Path, *words: str
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_twice_and_resumed_twice_is_the_run_left_alone(finished_run: Finished, tmp_path: Path) -> None:
     run, words = tmp_path / "run", [str(finished_run.recipe), "--output_dir", str(tmp_path / "run")]
     interrupted = stop_at(2, signal.SIGINT, finished_run.recipe, run)
