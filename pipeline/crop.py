@@ -17,7 +17,8 @@ YUNET = "face_detection_yunet_2023mar.onnx"
 YUNET_PAGE = "https://huggingface.co/opencv/face_detection_yunet"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-# YuNet's box in a FER2013 picture, in sides of the picture; tests/benchmarks/crop_geometry.py measures them.
+# YuNet's box in a FER2013 picture, in sides of the picture. The side of the crop follows from the product of the two;
+# tests/benchmarks/crop_geometry.py measures it and the centre (the box itself is wider and less high there).
 BOX_WIDTH, BOX_HEIGHT = 0.777, 1.019
 BOX_CENTRE = (0.507, 0.512)  # x, y; YuNet sees mirrored pictures as far to the right
 

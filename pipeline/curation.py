@@ -1,4 +1,4 @@
-"""One source in, splits out: unreadable pictures dropped, missing splits made, copies and persons found, all counted.
+"""Sources in, splits out: unreadable pictures dropped, missing splits made, copies and persons found, all counted.
 
 python -m pipeline.curation RECIPE [--data_path DIR] --output_dir out    # the same step alone, and a page to look at
 """
@@ -55,7 +55,7 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     """
     read = [_readable(source, recipe) for source in sources]
     completed, how = _completed_all([rows for rows, _ in read], [s.name for s in sources], recipe)
-    names = [name for name in SPLITS if any(len(c.get(name, ())) for c in completed)]
+    names = [name for name in SPLITS if name == "train" or any(len(c.get(name, ())) for c in completed)]
     splits = {name: Rows.joined([c[name] for c in completed if name in c]) for name in names}
     _refuse_gaps(splits, recipe)
     kinds = {

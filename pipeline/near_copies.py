@@ -5,18 +5,14 @@ neighbours in a space that forgets small shifts and stretches; and registration 
 Faces are all alike, so only the last step decides: fine detail must agree after the pair is laid on each other.
 """
 
-import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import datasets
 import numpy as np
-import PIL
 import torch
-from datasets import Dataset, Features, Image, Value
-from datasets.fingerprint import Hasher
+from datasets import Dataset, Features, Value
 from PIL import Image as PILImage
 from scipy.linalg import eigh
 from scipy.sparse import coo_matrix
@@ -77,17 +73,8 @@ def thumbnails(table: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
 
     Kept on disk by the rows, the code of this module and of `pixels`, and the libraries that decode.
     """
-    code = [inspect.getsource(module) for module in (sys.modules[__name__], registration, pixels)]
-    shown = table.cast_column("image", Image(decode=False)).map(
-        _thumbnail_batch,
-        batched=True,
-        batch_size=256,
-        input_columns=["image"],
-        remove_columns=table.column_names,
-        features=Features({"thumbnail": Value("binary")}),
-        new_fingerprint=Hasher.hash((table._fingerprint, code, PIL.__version__, datasets.__version__)),
-        desc=f"Thumbnails ({split})",
-    )
+    features, code = Features({"thumbnail": Value("binary")}), [sys.modules[__name__], registration, pixels]
+    shown = pixels.map_undecoded(table, _thumbnail_batch, features, code, f"Thumbnails ({split})")
     values = shown["thumbnail"][:]
     readable = np.array([value is not None for value in values], dtype=bool)
     joined = b"".join(value or bytes(SIDE * SIDE) for value in values)

@@ -5,8 +5,9 @@ its light. A picture that cannot be decoded has no hash.
 import inspect
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from types import ModuleType
 from typing import Any
 
 import datasets
@@ -29,25 +30,32 @@ FEATURES = Features(
 
 
 def measure_pictures(table: Dataset, split: str) -> dict[str, np.ndarray]:
-    """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk.
-
-    The cache is keyed by the rows, the source of this module and the libraries that decode: `datasets` alone would hash
-    the function by its name and serve old figures after an edit.
-    """
+    """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk."""
     if not len(table):
         return {name: np.zeros(0, dtype=object if name == "pixels" else np.float32) for name in FEATURES}
-    code = inspect.getsource(sys.modules[__name__])
-    measured = table.cast_column("image", Image(decode=False)).map(
-        _measure_batch,
+    measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({split})")
+    return {name: np.array(measured[name][:], dtype=object if name == "pixels" else np.float32) for name in FEATURES}
+
+
+def map_undecoded(
+    table: Dataset, function: Callable[..., Any], features: Features, modules: Sequence[ModuleType], description: str
+) -> Dataset:
+    """`function` of batches of undecoded cells of the column `image`, as columns `features`; kept on disk.
+
+    The cache is keyed by the rows, the source of `modules` and the libraries that decode: `datasets` alone would hash
+    the function by its name and serve old results after an edit.
+    """
+    code = [inspect.getsource(module) for module in modules]
+    return table.cast_column("image", Image(decode=False)).map(
+        function,
         batched=True,
         batch_size=256,
         input_columns=["image"],
         remove_columns=table.column_names,
-        features=FEATURES,
+        features=features,
         new_fingerprint=Hasher.hash((table._fingerprint, code, PIL.__version__, datasets.__version__)),
-        desc=f"Decoding pictures ({split})",
+        desc=description,
     )
-    return {name: np.array(measured[name][:], dtype=object if name == "pixels" else np.float32) for name in FEATURES}
 
 
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,6 +152,13 @@ def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
         text=True,
         **how,
     )
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], run: Path, step: int) -> None:
+    """Until the checkpoint of a step is whole; the process must not have ended before."""
+    while not (run / f"checkpoint-{step}" / "trainer_state.json").is_file():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
 
 
 def run_train_hf(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:

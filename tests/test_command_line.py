@@ -22,7 +22,7 @@ from transformers import pipeline
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
 from pipeline.run_folder import PUBLISHABLE
-from tests.conftest import ROOT, Finished, process_of, run_train_hf
+from tests.conftest import ROOT, Finished, process_of, run_train_hf, wait_for_checkpoint
 from train_hf import main
 
 
@@ -180,9 +180,7 @@ def stop_at(step: int, how: signal.Signals, recipe: Path, run: Path, *words: str
     """A run that gets a signal once the checkpoint of a step is whole."""
     process = process_of(str(recipe), "--output_dir", str(run), *words)
     try:
-        while not (run / f"checkpoint-{step}" / "trainer_state.json").is_file():
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.01)
+        wait_for_checkpoint(process, run, step)
         process.send_signal(how)
         out, err = process.communicate(timeout=60)
     finally:

@@ -23,7 +23,7 @@ from pipeline.errors import InputError, Stopped
 from pipeline.interruption import Interruption
 from pipeline.memory import advice
 from pipeline.trainer import ExpressionTrainer
-from tests.conftest import ROOT, STILL, process_of, run_train_hf, write_recipe
+from tests.conftest import ROOT, STILL, process_of, run_train_hf, wait_for_checkpoint, write_recipe
 from tests.killed import POINTS
 from train_hf import main
 
@@ -154,9 +154,7 @@ def test_a_run_asked_to_stop_saves_a_checkpoint_and_says_how_to_go_on(alone: Pat
     words = [str(alone), "--output_dir", str(run)]
     process = process_of(*words)
     try:
-        while not (run / "checkpoint-4" / "trainer_state.json").is_file():
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
+        wait_for_checkpoint(process, run, 4)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
@@ -330,9 +328,7 @@ def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
         [*command, "train_hf.py", recipe, "--output_dir", str(run)],
         cwd=ROOT, env=os.environ | {"ACCELERATE_USE_CPU": "1"}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not (run / "checkpoint-4" / "trainer_state.json").is_file():
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for_checkpoint(process, run, 4)
     process.send_signal(signal.SIGTERM)  # to the launcher, which passes it on
     _, err = process.communicate(timeout=100)
     steps = set(re.findall(r"stopped by SIGTERM after step (\d+)", err))
@@ -504,9 +500,7 @@ def test_a_cache_removed_in_mid_run_does_no_harm(alone: Path, tmp_path: Path, wo
     words = [str(alone), "--output_dir", str(run), "--dataloader_num_workers", workers]
     process = process_of(*words, env=os.environ | {"HF_DATASETS_CACHE": str(cache)})
     try:
-        while not (run / "checkpoint-4" / "trainer_state.json").is_file():
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.01)
+        wait_for_checkpoint(process, run, 4)
         assert any(cache.rglob("*.arrow"))
         shutil.rmtree(cache, ignore_errors=True)
         _, err = process.communicate(timeout=100)

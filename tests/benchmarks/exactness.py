@@ -5,7 +5,6 @@
 A running stream cannot be resumed in mid-epoch: it stands in the checkpoint a batch further than what was trained.
 """
 
-import argparse
 import contextlib
 import statistics
 import tempfile
@@ -22,7 +21,7 @@ from pipeline.recipe import Recipe
 from pipeline.sampler import Draw, PictureRows
 from pipeline.trainer import ExpressionTrainer
 from pipeline.transforms import UNIFORMS
-from tests.benchmarks.trainer_against_loop import prepare, trainer
+from tests.benchmarks.trainer_against_loop import parse, prepare, trainer
 
 
 class RunningStream(TrainCollator):
@@ -76,13 +75,7 @@ def checkpoint(recipe: Recipe, rows: PictureRows) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("recipe", nargs="?", default="quickstart")
-    parser.add_argument("--data_path")
-    parser.add_argument("--checkpoint")
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
-    words = parser.parse_args()
+    words = parse(__doc__)
     recipe, rows, few = prepare(words.recipe, words.data_path, words.checkpoint)
     kinds = {"by counter (seed, epoch, row)": TrainCollator, "one running stream": RunningStream}
     speeds: dict[str, list[float]] = {name: [] for name in kinds}

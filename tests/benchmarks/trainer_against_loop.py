@@ -113,15 +113,20 @@ def prepare(name: str, data_path: str | None, checkpoint: str | None) -> tuple[R
     return recipe, rows, PictureRows(map_pictures(table.select(range(8)), recipe.image_size, "map for the evaluation"))
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def parse(description: str | None) -> argparse.Namespace:
+    """The words of a speed benchmark: recipe, data, checkpoint, steps and rounds."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0] if description else None)
     parser.add_argument("recipe", nargs="?", default="quickstart")
     parser.add_argument("--data_path")
     parser.add_argument("--checkpoint")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
-    words = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print the table."""
+    words = parse(__doc__)
     recipe, rows, few = prepare(words.recipe, words.data_path, words.checkpoint)
     kinds: dict[str, Callable[[], float]] = {
         "bare loop, one batch again and again": lambda: bare_loop(recipe, rows, words.steps, False, False, False),
