@@ -306,7 +306,7 @@ def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tm
     recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT))
     assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
     run = tmp_path / "killed"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "tests.killed", "in a step", recipe, "--output_dir", str(run)]
     environment = os.environ | {"ACCELERATE_USE_CPU": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, start_new_session=True, timeout=300)
@@ -320,10 +320,10 @@ def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tm
 
 @pytest.mark.slow
 def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
-    recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT | {"max_steps": 400, "early_stopping": 0}))
+    recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT | {"max_steps": 100, "early_stopping": 0}))
     assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
     run = tmp_path / "stopped"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     process = subprocess.Popen(
         [*command, "train_hf.py", recipe, "--output_dir", str(run)],
         cwd=ROOT, env=os.environ | {"ACCELERATE_USE_CPU": "1"}, stderr=subprocess.PIPE, text=True,
@@ -341,14 +341,15 @@ def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_rank_that_fails_ends_the_other_within_seconds(tmp_path: Path) -> None:
-    recipe = str(write_recipe(tmp_path / "two.yaml", output_dir=str(tmp_path / "run"), **EXACT | {"max_steps": 100000}))
+    made = EXACT | {"output_dir": str(tmp_path / "run"), "max_steps": 100000, "early_stopping": 0}
+    recipe = str(write_recipe(tmp_path / "two.yaml", **made))
     code = "import os, sys, train_hf; from pipeline.trainer import ExpressionTrainer as T; step = T.training_step\n"
     code += "def failing(self, *words):\n"
     code += "    if os.environ['RANK'] == '1' and self.state.global_step == 20: sys.exit('rank 1 failed')\n"
     code += "    return step(self, *words)\n"
     code += "T.training_step = failing; train_hf.main(sys.argv[1:])"
     (tmp_path / "failing.py").write_text(code)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "1", "PYTHONPATH": str(ROOT)}
     started = time.monotonic()
     ended = subprocess.run(
