@@ -111,15 +111,10 @@ class ExpressionTrainer(Trainer):
         state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
         ended = bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
         if ended:
+            # The best checkpoint lies in the run folder, wherever that was moved to. Any later save sees to it by itself.
+            state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"checkpoint-{state.best_global_step}")
             self.state = state
-            self._find_best()
         return ended
-
-    def _find_best(self) -> None:
-        """The best checkpoint lies in the run folder, wherever that was moved to; Trainer would do without it."""
-        best = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
-        if best.is_dir():
-            self.state.best_model_checkpoint = str(best)
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """The micro-batches of an optimizer step, and its rows over all processes; their indices stay here."""
@@ -241,9 +236,6 @@ class _EachStep(TrainerCallback):
 
     def __init__(self, trainer: ExpressionTrainer) -> None:
         self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer._find_best()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.train_sampler.set_epoch(int((state.epoch or 0) + 1e-6))

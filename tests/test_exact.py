@@ -307,14 +307,14 @@ def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tm
     assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
     run = tmp_path / "killed"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "tests.killed", "in a step", recipe, "--output_dir", str(run)]
+    command += ["-m", "tests.killed", "in the optimizer of a checkpoint", recipe, "--output_dir", str(run)]
     environment = os.environ | {"ACCELERATE_USE_CPU": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, start_new_session=True, timeout=300)
     one = run_train_hf(recipe, "--output_dir", str(run), "--resume")
     assert one.returncode == 2 and "a run of 2 process(es) and this launch has 1: go on with 2" in one.stderr
     ended = launch(recipe, "--output_dir", str(run), "--resume")
     assert ended.returncode == 0, ended.stderr
-    assert resumed_from(run) == [4]
+    assert resumed_from(run) == [8], "in the middle of the second epoch"
     assert_same_run(run, tmp_path / "alone")
 
 
