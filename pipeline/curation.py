@@ -1,4 +1,4 @@
-"""Sources in, splits out: unreadable pictures dropped, missing splits made, copies and persons found, all counted.
+"""Sources in, splits out: unusable pictures dropped, missing splits made, copies and persons found, all counted.
 
 python -m pipeline.curation RECIPE [--data_path DIR] --output_dir out    # the same step alone, and a page to look at
 """
@@ -15,7 +15,8 @@ from datasets import DatasetDict, Value
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError, end_in_one_line
-from pipeline.leaks import contradicted, counts, gate, shared
+from pipeline.leaks import PAIRS, contradicted, counts, gate, shared
+from pipeline.near_copies import clusters_of, near_copies
 from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.report import counts_table, write_page
@@ -45,24 +46,25 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
 
     A source's official splits are kept. A missing one is made of its train rows: seeded, stratified by label, with
     copies of a picture and pictures of a person kept together, over all sources. What official splits have in common is
-    judged by the setting `leaks`. Validation and test get a column `clean`: no exact copy in train (validation), or in
-    train and validation (test), as published. Copies are found before `caps`, `max_train_samples` and
-    `max_eval_samples` cut rows off.
+    judged by the setting `leaks`. Validation and test get the columns `clean` and `clean_near`: no exact copy, and no
+    near copy either, in train (validation), or in train and validation (test), as published; `clean_near` is null where
+    near copies were not looked for. Copies are found before `caps`, `max_train_samples` and `max_eval_samples` cut rows
+    off.
 
     Raises:
-        InputError: too many pictures cannot be decoded, splits leak and `leaks` is `error`, train lacks a class, or
+        InputError: too many pictures cannot be used, splits leak and `leaks` is `error`, train lacks a class, or
             validation has no row to choose on.
     """
-    read = [_readable(source, recipe) for source in sources]
+    read = _readable_all(sources, recipe)
     completed, how = _completed_all([rows for rows, _ in read], [s.name for s in sources], recipe)
     names = [name for name in SPLITS if name == "train" or any(len(c.get(name, ())) for c in completed)]
     splits = {name: Rows.joined([c[name] for c in completed if name in c]) for name in names}
     _refuse_gaps(splits, recipe)
-    kinds = {
-        "exact copy": {name: split.pixels for name, split in splits.items()},
-        "person": {name: split.persons for name, split in splits.items()},
-    }
-    clean, copies = _exact_copies(kinds["exact copy"])
+    kinds = {"exact copy": {name: split.pixels for name, split in splits.items()}}
+    if recipe.near_copies:
+        kinds["near copy"] = {name: split.pictures for name, split in splits.items()}
+    columns, copies = _copies(kinds)
+    kinds["person"] = {name: split.persons for name, split in splits.items()}
     contradictions = contradicted(kinds["exact copy"], {name: split.labels for name, split in splits.items()})
     keys = {name: np.array(split.table["key"][:]) for name, split in splits.items()}
     keep, leaks = gate(kinds, contradictions, keys, recipe.leaks)
@@ -71,8 +73,9 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     splits["train"] = splits["train"].take(_capped(splits["train"], recipe))
     chosen = {split: _limited(splits[split], split, recipe) for split in splits}
     tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
-    for split in clean:
-        tables[split] = tables[split].add_column("clean", clean[split][chosen[split]], feature=Value("bool"))
+    for name, clean in columns.items():
+        for split, marks in clean.items():
+            tables[split] = tables[split].add_column(name, marks[chosen[split]], feature=Value("bool"))
     if recipe.row_weights:
         weights = _row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
@@ -86,36 +89,55 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
                 "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
                 "dropped": source.dropped,
                 "unreadable": unreadable,
+                "faces": source.faces,
                 "splits": made,
             }
             for source, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
         },
         "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
         "rows_used": {split: _per_class(splits[split].labels[chosen[split]], recipe) for split in splits},
-        "copies": {"exact": copies},
+        "copies": copies,
         "leaks": leaks,
         "persons_shared": _persons_shared(splits),
     }
     return Curated(tables, report, splits)
 
 
-def _readable(source: Source, recipe: Recipe) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """The rows whose picture can be decoded, by split; count and first keys of the others."""
+def _readable_all(sources: Sequence[Source], recipe: Recipe) -> list[tuple[dict[str, Rows], dict[str, Any]]]:
+    """Of every source the rows whose picture can be used, by split; of the others their count and the first keys."""
+    measured = [
+        {split: measure_pictures(table, f"{source.name}, {split}") for split, table in source.tables.items()}
+        for source in sources
+    ]
+    parts = [part for of_source in measured for part in of_source.values()]
+    pictures = np.concatenate([part["pixels"] for part in parts])
+    thumbnails = np.concatenate([part.pop("thumbnail") for part in parts])
+    if recipe.near_copies:
+        pictures = clusters_of(near_copies(thumbnails).pairs, len(pictures))
+    ends = iter(np.split(pictures, np.cumsum([len(part["pixels"]) for part in parts])[:-1]))
+    for part in parts:
+        part["pictures"] = next(ends)
+    return [_readable(source, of_source, recipe) for source, of_source in zip(sources, measured, strict=True)]
+
+
+def _readable(
+    source: Source, measured: Mapping[str, dict[str, np.ndarray]], recipe: Recipe
+) -> tuple[dict[str, Rows], dict[str, Any]]:
     rows: dict[str, Rows] = {}
     lost: list[str] = []
     for split, table in source.tables.items():
-        measured = measure_pictures(table, split)
-        pixels = measured.pop("pixels")
-        readable = np.array([value is not None for value in pixels], dtype=bool)
-        lost += table.select(np.flatnonzero(~readable))["key"][:]
+        pixels, pictures, faults = (measured[split].pop(name) for name in ("pixels", "pictures", "fault"))
+        readable = np.array([fault is None for fault in faults], dtype=bool)
+        bad = np.flatnonzero(~readable)
+        lost += [f"{key} ({fault})" for key, fault in zip(table.select(bad)["key"], faults[bad], strict=True)]
         labels = np.array(table["label"][:], dtype=int)
         persons = np.array([None if p is None else f"{source.name}: {p}" for p in table["person"][:]], dtype=object)
-        measures = np.stack(list(measured.values()), axis=1)
-        rows[split] = Rows(table, labels, pixels, persons, measures).take(np.flatnonzero(readable))
+        measures = np.stack(list(measured[split].values()), axis=1)
+        rows[split] = Rows(table, labels, pixels, pictures, persons, measures).take(np.flatnonzero(readable))
     total = sum(len(table) for table in source.tables.values())
     if len(lost) > recipe.max_bad_share * total:
         raise InputError(
-            f"{source.name}: {len(lost)} of {total} pictures ({len(lost) / total:.1%}) cannot be decoded, the first "
+            f"{source.name}: {len(lost)} of {total} pictures ({len(lost) / total:.1%}) cannot be used, the first "
             f"{', '.join(lost[:3])}: above max_bad_share {recipe.max_bad_share:g}; repair them, or raise max_bad_share"
         )
     return rows, {"count": len(lost), "keys": lost[:KEYS_SHOWN]}
@@ -126,7 +148,7 @@ def _completed_all(
 ) -> tuple[list[dict[str, Rows]], list[dict[str, Any]]]:
     """Every source with its missing splits made, and how; a picture or person stays in one split over all sources."""
     parts = [rows for source in sources for rows in source.values()]
-    groups = groups_of(np.concatenate([p.pixels for p in parts]), np.concatenate([p.persons for p in parts]))
+    groups = groups_of(np.concatenate([p.pictures for p in parts]), np.concatenate([p.persons for p in parts]))
     ends = iter(np.split(groups, np.cumsum([len(p) for p in parts])[:-1]))
     of = [{split: next(ends) for split in source} for source in sources]
     place: dict[int, str] = {}  # group -> the split that it is in already
@@ -195,16 +217,21 @@ def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
         raise InputError("validation is empty: set validation_share above 0, or give more pictures")
 
 
-def _exact_copies(pixels: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """`clean` (N,) bool of validation and test, and how many rows have a copy further left."""
-    copied = shared(pixels)
-    clean = {split: np.ones(len(pixels[split]), dtype=bool) for split in pixels if split != "train"}
-    for pair, rows in copied.items():
-        clean[pair.split("_in_")[0]] &= ~rows
-    if not clean["validation"].any():
+def _copies(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """The columns `clean` and `clean_near` of validation and test, (N,) each; how many rows have a copy, by kind."""
+    columns: dict[str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
+    for column, name, kind in (("clean", "exact", "exact copy"), ("clean_near", "near", "near copy")):
+        values = kinds.get(kind)
+        rows = {split: len(marks) for split, marks in kinds["exact copy"].items() if split != "train"}
+        columns[column] = {split: np.full(n, None if values is None else True) for split, n in rows.items()}
+        copied = shared(values or {})
+        for pair, marks in copied.items():
+            columns[column][pair.split("_in_")[0]][marks] = False
+        found[name] = None if values is None else {f"{a}_in_{b}": 0 for a, b in PAIRS} | counts(copied)
+    if not columns["clean"]["validation"].any():
         raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
-    pairs = ("test_in_train", "validation_in_train", "test_in_validation")
-    return clean, dict.fromkeys(pairs, 0) | counts(copied)
+    return columns, found
 
 
 def _capped(train: Rows, recipe: Recipe) -> np.ndarray:

@@ -29,20 +29,24 @@ from pipeline.errors import InputError
 
 INTERVAL = 0.95
 COLUMNS = ("split", "source", "key", "label", "target", "logits", "clean", "clean_near")
-ROW_SETS = ("official", "clean", "validation")
+ROW_SETS = ("official", "clean", "clean_near", "validation")
 """Names of row sets in `evaluation.json`, the one that speaks for the model first."""
+
+RowSets = dict[str, tuple[str, str, NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """predictions.parquet as arrays of N rows; where copies were not looked for, `checked` and `clean` are False."""
+    """predictions.parquet as arrays of N rows; where copies were not looked for, `checked` and `clean*` are False."""
 
     split: NDArray[np.str_]
+    source: NDArray[np.str_]
     label: NDArray[np.int32]
     target: NDArray[np.float32]
     logits: NDArray[np.float32]
     checked: NDArray[np.bool_]
     clean: NDArray[np.bool_]
+    clean_near: NDArray[np.bool_]
     classes: list[str]
     label_rule: str | None
     seed: int
@@ -81,34 +85,49 @@ def read_predictions(path: Path) -> Predictions:
     bad = np.flatnonzero(~(np.isfinite(logits).all(1) & np.isfinite(target).all(1)))
     if len(bad):
         raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
-    split, clean = np.array(table["split"].to_pylist()), table["clean"].to_pylist()
-    checked, clean = np.array([row is not None for row in clean]), np.array([row is True for row in clean])
-    return Predictions(split, label, target, logits, checked, clean, **about)
+    split, source = (np.array(table[name].to_pylist()) for name in ("split", "source"))
+    checked = table["clean"].is_valid().to_numpy()
+    clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
+    return Predictions(split, source, label, target, logits, checked, clean, clean_near, **about)
 
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
     """The content of evaluation.json, from predictions.parquet alone; the same file always gives the same figures.
 
-    Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows) and `clean` (test rows
-    without a pixel copy in train or validation). A set without rows is left out: `clean` is, where copies are unknown.
+    Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
+    a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
+    as where copies are unknown. Where there are several sources, `per_source` holds the same of each alone.
 
     Raises:
         InputError: as `read_predictions`, or neither validation nor test rows.
     """
     predictions = read_predictions(path)
-    return {
+    evaluation: dict[str, Any] = {
         "classes": predictions.classes,
         "interval": INTERVAL,
         "resamples": predictions.resamples,
         "recipe": predictions.recipe,
-    } | {
-        name: {"split": split, "rows": rows, "label_rule": predictions.label_rule, "seed": predictions.seed}
-        | _evaluate_rows(predictions, held)
-        for name, (split, rows, held) in row_sets(predictions).items()
     }
+    sets = row_sets(predictions)
+    sources = np.unique(predictions.source).tolist()
+    if len(sources) > 1:
+        evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
+    return evaluation | _evaluate_sets(predictions, sets)
 
 
-def row_sets(predictions: Predictions) -> dict[str, tuple[str, str, NDArray[np.bool_]]]:
+def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None = None) -> dict[str, Any]:
+    """The figures of every row set, of one source alone where it is named, and what the set is."""
+    figures_of = {}
+    for name, (split, rows, held) in sets.items():
+        if source is not None:
+            rows, held = f"{rows}, {source} alone", held & (predictions.source == source)
+        if held.any():
+            about = {"split": split, "rows": rows, "label_rule": predictions.label_rule, "seed": predictions.seed}
+            figures_of[name] = about | _evaluate_rows(predictions, held)
+    return figures_of
+
+
+def row_sets(predictions: Predictions) -> RowSets:
     """Name of each row set that has rows -> its split, what its rows are in words, and which of the N rows it holds.
 
     Raises:
@@ -120,6 +139,7 @@ def row_sets(predictions: Predictions) -> dict[str, tuple[str, str, NDArray[np.b
         "validation": ("validation", "validation rows without a pixel copy in train", validation & clean),
         "official": ("test", "all test rows", test),
         "clean": ("test", "test rows without a pixel copy in train or validation", test & clean),
+        "clean_near": ("test", "test rows without a near copy in train or validation", test & predictions.clean_near),
     }
     if not predictions.checked[validation].any():
         sets["validation"] = ("validation", "all validation rows (copies in train were not looked for)", validation)
@@ -162,10 +182,14 @@ def format_table(evaluation: dict[str, Any]) -> str:
     """What a run prints at its end, at most 100 columns wide for class names of up to 18 letters."""
     best = most_important(evaluation)
     names = [name for name in ROW_SETS if name in evaluation]
-    width = max(map(len, (*names, *evaluation["classes"])))
+    sets = {name: evaluation[name] for name in names} | {
+        f"{name}, {source}": rows
+        for source, own in evaluation.get("per_source", {}).items()
+        for name, rows in own.items()
+    }
+    width = max(map(len, (*sets, *evaluation["classes"])))
     lines = [f"{'':{width}}  {'rows':>6}  {'accuracy':20}  {'macro F1':20}  {'NLL':5}  {'ECE':5}"]
-    for name in names:
-        rows = evaluation[name]
+    for name, rows in sets.items():
         figures_shown = f"{_shown(rows['accuracy'])}  {_shown(rows['macro_f1'])}"
         calibration = f"{rows['nll']['value']:.3f}  {rows['ece']['value']:.3f}"
         lines.append(f"{name:{width}}  {rows['n']:>6,}  {figures_shown}  {calibration}")

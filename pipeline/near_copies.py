@@ -1,27 +1,31 @@
 """Near copies: pictures that are one picture but for size, compression, colour, mirroring, framing or light.
 
-Three steps, each cheaper to pass than the next: a small gray thumbnail of every picture, kept on disk; its nearest
-neighbours in a space that forgets small shifts and stretches; and registration of the pixels of every such pair.
-Faces are all alike, so only the last step decides: fine detail must agree after the pair is laid on each other.
+Three steps, each cheaper to pass than the next: a small gray thumbnail of every picture; its nearest neighbours in a
+space that forgets small shifts and stretches; and registration of the pixels of every such pair. Faces are all
+alike, so only the last step decides: fine detail must agree after the pair is laid on each other.
 """
 
+import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import scipy
+import sklearn
 import torch
-from datasets import Dataset, Features, Value
-from PIL import Image as PILImage
+from datasets import Dataset, Features, List, Value
 from scipy.linalg import eigh
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from pipeline import pixels, registration
-from pipeline.registration import COARSE, SIDE, similarities, warped
+from pipeline import registration
+from pipeline.pixels import SIDE
+from pipeline.registration import COARSE, similarities, warped
 
 DIMENSIONS = 32  # of the space of neighbours
 NEIGHBOURS = 10  # of a picture and of its mirror image; that many are registered
@@ -30,32 +34,31 @@ NOISE = 1e-4  # variance of a coarse pixel by compression and rounding, in units
 BATCH = 256  # pairs registered at once; they fit the cache of a core
 SIMILARITY = 0.85  # of detail in the window where it agrees least; from here on a pair counts as copies
 
+FOUND = Features({"pairs": List(List(Value("int64"), length=2)), "similarity": List(Value("float32"))})
+
 
 @dataclass(frozen=True)
 class NearCopies:
     """Pairs that link copies. The rows of a picture shown n times are linked by n - 1 pairs or more, not by all."""
 
-    pairs: np.ndarray  # (P, 2) int, rows counted over all tables in their order, the lower one first
+    pairs: np.ndarray  # (P, 2) int, the lower row first
     similarity: np.ndarray  # (P,) float32 in [SIMILARITY, 1]: agreement where it is weakest; 1 for equal thumbnails
 
 
-def near_copies(tables: Mapping[str, Dataset]) -> NearCopies:
-    """The near and exact copies among the pictures of all `tables` (column `image`); unreadable ones have none.
+def near_copies(thumbnails: np.ndarray) -> NearCopies:
+    """The near and exact copies among pictures, by their `thumbnails` (N,) of SIDE * SIDE bytes; None has no copy.
 
-    Which rows get linked, directly or over others, does not depend on their order.
+    Which rows get linked, directly or over others, does not depend on their order. What was found is kept on disk.
     """
-    read = [thumbnails(table, split) for split, table in tables.items()]
-    readable = np.concatenate([ok for _, ok in read]) if read else np.zeros(0, dtype=bool)
-    rows = np.flatnonzero(readable)
+    rows = np.flatnonzero([thumbnail is not None for thumbnail in thumbnails])
     if len(rows) < 2:
         return NearCopies(np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32))
-    thumbs = np.concatenate([values for values, _ in read])[rows]
+    thumbs = np.frombuffer(b"".join(thumbnails[rows]), dtype=np.uint8).reshape(-1, SIDE, SIDE)
     # Sorted by content: the order of rows decides nothing, and exact copies do not crowd out other neighbours.
     keys = thumbs.reshape(len(rows), -1).view(f"V{SIDE * SIDE}").ravel()
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[which] != np.arange(len(rows)))
-    different = thumbs[first]
-    found, similarity = _confirmed(different, _candidates(*_embedded(different)))
+    found, similarity = _kept(thumbs[first])
     pairs = np.concatenate([np.column_stack([first[which[again]], again]), first[found]])
     pairs = np.sort(rows[pairs], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -68,28 +71,23 @@ def clusters_of(pairs: np.ndarray, count: int) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
-def thumbnails(table: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Gray thumbnails (N, SIDE, SIDE) uint8, black where a picture cannot be decoded, and (N,) bool: it can.
+def _kept(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`_search`, kept on disk by the thumbnails, the code and the libraries that decide a pair."""
+    code = [inspect.getsource(module) for module in (sys.modules[__name__], registration)]
+    versions = [library.__version__ for library in (np, scipy, sklearn, torch)]
+    digest = blake2b(repr((code, versions)).encode(), digest_size=16)
+    digest.update(thumbs.tobytes())
+    (found,) = Dataset.from_generator(
+        _search, features=FOUND, gen_kwargs={"thumbs": thumbs}, fingerprint=digest.hexdigest()
+    )
+    return np.array(found["pairs"], np.int64).reshape(-1, 2), np.array(found["similarity"], np.float32)
 
-    Kept on disk by the rows, the code of this module and of `pixels`, and the libraries that decode.
-    """
-    features, code = Features({"thumbnail": Value("binary")}), [sys.modules[__name__], registration, pixels]
-    shown = pixels.map_undecoded(table, _thumbnail_batch, features, code, f"Thumbnails ({split})")
-    values = shown["thumbnail"][:]
-    readable = np.array([value is not None for value in values], dtype=bool)
-    joined = b"".join(value or bytes(SIDE * SIDE) for value in values)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, SIDE, SIDE), readable
 
-
-def _thumbnail_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[bytes | None]]:
-    whole = [pixels.decoded(picture) for picture in pictures]
-    size = (SIDE, SIDE)
-    return {
-        "thumbnail": [
-            None if picture is None else picture.convert("L").resize(size, PILImage.Resampling.BICUBIC).tobytes()
-            for picture in whole
-        ]
-    }
+def _search(thumbs: np.ndarray) -> Iterator[dict[str, Any]]:
+    """One row for the cache: the copies among different `thumbs` (N, SIDE, SIDE)."""
+    candidates = _candidates(*_embedded(thumbs))
+    pairs, similarity = _confirmed(thumbs, candidates) if len(candidates) else ([], [])
+    yield {"pairs": pairs, "similarity": similarity}
 
 
 # Neighbours

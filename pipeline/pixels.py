@@ -1,10 +1,11 @@
-"""What a picture shows, measured once and kept: a hash that is equal for exact copies whatever their file, its size and
-its light. A picture that cannot be decoded has no hash.
+"""What a picture shows, measured once and kept: a hash that is equal for exact copies whatever their file, a thumbnail
+that near copies are looked for by, its size and its light. A picture that cannot be used has a fault in their place.
 """
 
 import inspect
 import io
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from types import ModuleType
@@ -18,9 +19,12 @@ from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 from PIL import ImageOps, ImageStat
 
+SIDE = 48  # px of a thumbnail: the size of FER2013
 FEATURES = Features(
     {
+        "fault": Value("string"),  # why the picture cannot be used, or None
         "pixels": Value("string"),  # hash, or None
+        "thumbnail": Value("binary"),  # SIDE * SIDE gray pixels, or None
         "width": Value("int32"),
         "height": Value("int32"),
         "brightness": Value("float32"),  # mean of the luma, 0 to 255
@@ -31,19 +35,25 @@ FEATURES = Features(
 
 def measure_pictures(table: Dataset, split: str) -> dict[str, np.ndarray]:
     """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk."""
+    dtypes = {name: np.float32 if "32" in feature.dtype else object for name, feature in FEATURES.items()}
     if not len(table):
-        return {name: np.zeros(0, dtype=object if name == "pixels" else np.float32) for name in FEATURES}
+        return {name: np.zeros(0, dtype) for name, dtype in dtypes.items()}
     measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({split})")
-    return {name: np.array(measured[name][:], dtype=object if name == "pixels" else np.float32) for name in FEATURES}
+    return {name: np.array(measured[name][:], dtype) for name, dtype in dtypes.items()}
 
 
 def map_undecoded(
-    table: Dataset, function: Callable[..., Any], features: Features, modules: Sequence[ModuleType], description: str
+    table: Dataset,
+    function: Callable[..., Any],
+    features: Features,
+    modules: Sequence[ModuleType],
+    description: str,
+    settings: str = "",
 ) -> Dataset:
     """`function` of batches of undecoded cells of the column `image`, as columns `features`; kept on disk.
 
-    The cache is keyed by the rows, the source of `modules` and the libraries that decode: `datasets` alone would hash
-    the function by its name and serve old results after an edit.
+    The cache is keyed by the rows, the source of `modules`, the `settings` of `function` and the libraries that decode:
+    `datasets` alone would hash the function by its name and serve old results after an edit.
     """
     code = [inspect.getsource(module) for module in modules]
     return table.cast_column("image", Image(decode=False)).map(
@@ -53,19 +63,23 @@ def map_undecoded(
         input_columns=["image"],
         remove_columns=table.column_names,
         features=features,
-        new_fingerprint=Hasher.hash((table._fingerprint, code, PIL.__version__, datasets.__version__)),
+        new_fingerprint=Hasher.hash((table._fingerprint, code, settings, PIL.__version__, datasets.__version__)),
         desc=description,
     )
 
 
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     """One row of `FEATURES`."""
-    upright = decoded(picture)
-    if upright is None:
-        return dict.fromkeys(FEATURES)
-    light = ImageStat.Stat(upright.convert("L"))
+    try:
+        upright = decoded(picture)
+    except UnusablePicture as error:
+        return dict.fromkeys(FEATURES) | {"fault": str(error)}
+    gray = upright.convert("L")
+    light = ImageStat.Stat(gray)
     return {
+        "fault": None,
         "pixels": blake2b(upright.tobytes(), digest_size=16, person=b"%dx%d" % upright.size).hexdigest(),
+        "thumbnail": gray.resize((SIDE, SIDE), PILImage.Resampling.BICUBIC).tobytes(),
         "width": upright.width,
         "height": upright.height,
         "brightness": light.mean[0],
@@ -73,18 +87,38 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image | None:
-    """The picture, upright by its EXIF, as RGB, or None where it cannot be decoded.
+class UnusablePicture(ValueError):  # noqa: N818 (it is the picture that is named)
+    """What is wrong with a picture, in a few words."""
+
+
+def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image:
+    """The picture (the first of an animation), upright by its EXIF, as RGB.
 
     `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
+
+    Raises:
+        UnusablePicture: nothing is there, no decoder knows it, its data is damaged or too large, or Pillow would clip
+            its channels of 16 bits and more to white, in training and in every client.
     """
-    if picture is None:
-        return None
+    if picture is None or picture["bytes"] == b"":
+        raise UnusablePicture("empty")
     try:
-        with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] is not None else picture["path"]) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PILImage.DecompressionBombWarning)
+            with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] else picture["path"]) as opened:
+                if opened.mode.startswith(("I", "F")):
+                    raise UnusablePicture("more than 8 bits a channel: save it with 8")
+                return ImageOps.exif_transpose(opened).convert("RGB")
+    except UnusablePicture:
+        raise
+    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning):
+        raise UnusablePicture(f"more than {PILImage.MAX_IMAGE_PIXELS:,} pixels") from None
+    except FileNotFoundError:
+        raise UnusablePicture("no such file") from None
+    except PIL.UnidentifiedImageError:
+        raise UnusablePicture("no picture that Pillow knows") from None
     except Exception:  # on a damaged file Pillow and its codecs raise almost anything
-        return None
+        raise UnusablePicture("damaged") from None
 
 
 def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:

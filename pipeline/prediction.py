@@ -54,6 +54,6 @@ def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
             "target": pa.array(table["target"][:], pa.list_(pa.float32())),
             "logits": pa.array(list(logits), pa.list_(pa.float32())),
             "clean": pa.array(table["clean"][:], pa.bool_()),
-            "clean_near": pa.nulls(rows, pa.bool_()),
+            "clean_near": pa.array(table["clean_near"][:], pa.bool_()),
         }
     )

@@ -44,7 +44,11 @@ class Recipe:
     test_share: float = setting(0.1, "data", "share of all rows for test where the source has none", "share")
     split_seed: int = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed")
     drawn_faces: int = setting(6000, "data", "faces drawn by source drawn, all splits together", "pictures")
-    max_bad_share: float = setting(0.01, "data", "share of pictures that may fail to decode before the run stops", "share")
+    crop: str = setting("none", "data", "detect: every picture is a photo, cut to its largest face as FER2013 frames faces; pictures without a face are dropped", choices=("none", "detect"))
+    face_align: bool = setting(False, "data", "crop detect rolls the face until its eyes are level")
+    face_detector: str = setting("opencv/face_detection_yunet", "data", "YuNet's ONNX file for crop detect: a file, a local folder or a Hub id")
+    max_bad_share: float = setting(0.01, "data", "share of pictures that may be damaged or unusable before the run stops", "share")
+    near_copies: bool = setting(True, "data", "look for near copies too: pictures resized, recompressed, cropped, mirrored, lit anew")
     leaks: str = setting("error", "data", "a copy or a person of validation or test in train, or of test in validation: refuse, take out of train, or let pass on record", choices=("error", "drop_from_train", "report"))
     caps: dict[str, int] = setting({}, "data", "at most so many train rows of a source, a class, or source/class", "rows")
     row_weights: dict[str, float] = setting({}, "data", "train rows of a source, a class, or source/class are drawn so many times as often", "factor")
@@ -178,6 +182,7 @@ class Recipe:
 SHARED_BY_SOURCES = {
     "sources",
     "classes",
+    "near_copies",
     "leaks",
     "caps",
     "row_weights",

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-SIDE = 48  # px of a thumbnail: the size of FER2013; three pixels of it are one of the coarse picture
-COARSE = 16  # px
+from pipeline.pixels import SIDE
+
+COARSE = 16  # px: three pixels of a thumbnail are one of the coarse picture
 UNMOVED = (1.0, 1.0, 0.0, 0.0)  # a warp: scale of x and y, shift of x and y; x and y run from -1 to 1 over a picture
 BOUND = 0.25  # how far a warp may go from UNMOVED
 COARSE_STEPS, FINE_STEPS = 6, 3  # of registration

@@ -61,19 +61,22 @@ def entropy_by_class(rows: Rows, classes: list[str]) -> dict[str, float]:
     return {name: float(bits[rows.labels == i].mean()) for i, name in enumerate(classes) if (rows.labels == i).any()}
 
 
-def copies_across(splits: Mapping[str, Rows]) -> list[dict[str, str]]:
-    """Pairs of rows of two splits that show the same picture, `SHOWN` of them at most, with the picture."""
-    found: list[dict[str, str]] = []
+def copies_across(splits: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    """Pairs of rows of two splits that show one picture, `SHOWN` exact and `SHOWN` near copies at most."""
+    found: dict[str, list[dict[str, Any]]] = {"=": [], "~": []}
     for a, b in ((a, b) for a, b in PAIRS if a in splits and b in splits):
-        first = {value: position for position, value in reversed(list(enumerate(splits[b].pixels)))}
-        for position, value in enumerate(splits[a].pixels):
-            if value in first and len(found) < SHOWN:
-                left, right = splits[a].table[position], splits[b].table[first[value]]
+        first = {value: position for position, value in reversed(list(enumerate(splits[b].pictures)))}
+        exact = {value: position for position, value in reversed(list(enumerate(splits[b].pixels)))}
+        for position, (picture, pixels) in enumerate(zip(splits[a].pictures, splits[a].pixels, strict=True)):
+            sign, other = ("=", exact[pixels]) if pixels in exact else ("~", first.get(picture))
+            if other is not None and len(found[sign]) < SHOWN:
+                left, right = splits[a].table[position], splits[b].table[other]
                 names = splits[a].table.features["label"].names
                 labels = " / ".join(dict.fromkeys((names[left["label"]], names[right["label"]])))
-                caption = f"{a} {left['key']} = {b} {right['key']}: {labels}"
-                found.append({"picture": _data_url(left["image"]), "caption": caption})
-    return found
+                caption = f"{a} {left['key']} {sign} {b} {right['key']}: {labels}"
+                shown = [left, right] if sign == "~" else [left]
+                found[sign].append({"pictures": [_data_url(row["image"]) for row in shown], "caption": caption})
+    return found["="] + found["~"]
 
 
 def most_disputed(splits: Mapping[str, Rows]) -> list[dict[str, str]]:

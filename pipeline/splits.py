@@ -16,6 +16,7 @@ class Rows:
     table: Dataset
     labels: np.ndarray  # int
     pixels: np.ndarray  # str, hash of the decoded picture
+    pictures: np.ndarray  # what near copies share: rows of one value show one picture
     persons: np.ndarray  # str or None
     measures: np.ndarray  # (N, 4) float: width, height, brightness, contrast
 
@@ -26,25 +27,27 @@ class Rows:
         """The rows at the increasing positions `chosen`."""
         if len(chosen) == len(self):
             return self
-        beside = (array[chosen] for array in (self.labels, self.pixels, self.persons, self.measures))
-        return Rows(self.table.select(chosen), *beside)
+        return Rows(self.table.select(chosen), *(array[chosen] for array in self._beside()))
 
     @staticmethod
     def joined(parts: Sequence["Rows"]) -> "Rows":
         """The rows of all `parts`, in their order."""
         if len(parts) == 1:
             return parts[0]
-        beside = zip(*((p.labels, p.pixels, p.persons, p.measures) for p in parts), strict=True)
-        return Rows(concatenate_datasets([p.table for p in parts]), *map(np.concatenate, beside))
+        beside = zip(*(part._beside() for part in parts), strict=True)
+        return Rows(concatenate_datasets([part.table for part in parts]), *map(np.concatenate, beside))
+
+    def _beside(self) -> tuple[np.ndarray, ...]:
+        return self.labels, self.pixels, self.pictures, self.persons, self.measures
 
 
-def groups_of(pixels: np.ndarray, persons: np.ndarray) -> np.ndarray:
-    """Group of every row, (N,) int: rows with one `pixels` value, or one `persons` value but None, share a group."""
-    rows = np.arange(len(pixels))
+def groups_of(pictures: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """Group of every row, (N,) int: rows with one `pictures` value, or one `persons` value but None, share a group."""
+    rows = np.arange(len(pictures))
     known = np.array([person is not None for person in persons], dtype=bool)
-    pixel_ids = np.unique(pixels.astype(str), return_inverse=True)[1]
+    picture_ids = np.unique(pictures.astype(str), return_inverse=True)[1]
     person_ids = np.unique(persons[known].astype(str), return_inverse=True)[1] + len(rows)
-    ends = np.concatenate([pixel_ids, person_ids]) + len(rows)
+    ends = np.concatenate([picture_ids, person_ids]) + len(rows)
     starts = np.concatenate([rows, rows[known]])
     nodes = 3 * len(rows)
     links = coo_matrix((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(nodes, nodes))

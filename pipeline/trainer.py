@@ -111,7 +111,7 @@ class ExpressionTrainer(Trainer):
         state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
         ended = bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
         if ended:
-            # The best checkpoint lies in the run folder, wherever that was moved to. Any later save sees to it by itself.
+            # The best checkpoint lies in the run folder, wherever that was moved to; any save sees to it by itself.
             state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"checkpoint-{state.best_global_step}")
             self.state = state
         return ended

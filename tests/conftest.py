@@ -34,6 +34,7 @@ HALF = [0.5] * 3
 TINY = {
     "source": "drawn",
     "drawn_faces": 100,
+    "near_copies": False,
     "image_size": 32,
     "vit_config": {
         "hidden_size": 32,

@@ -191,7 +191,10 @@ CASES: list[tuple[Make, str]] = [
         votes_of_a_parquet_file_that_do_not_sum,
         r"train\.parquet, split all row 1: votes \[20, .* sum to 20; .*: correct",
     ),
-    (undecodable_pictures, r"faces: 4 of 40 pictures \(10\.0%\) .* happy/03\.png, sad/07\.png.* raise max_bad_share"),
+    (
+        undecodable_pictures,
+        r"faces: 4 of 40 pictures \(10\.0%\) .* happy/03\.png \(.*\), sad/07\.png.* raise max_bad_share",
+    ),
     (
         a_class_without_a_row,
         r"train has no row of fear \(happiness \d+, sadness \d+, fear 0\): add pictures, or set --cl",

@@ -1,17 +1,22 @@
-"""Unreadable pictures, made splits, exact copies, limits, and the counts of FER+ itself."""
+"""Unusable pictures, made splits, exact copies, limits, and the counts of FER+ itself."""
 
+import io
 import json
 import os
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from PIL import ImageEnhance, ImageOps
+from transformers.image_utils import load_image
 
 from pipeline.curation import curate
 from pipeline.errors import InputError
-from pipeline.pixels import measure_picture, measure_pictures
+from pipeline.pixels import decoded, measure_picture, measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.sources import read_source, read_sources
 from pipeline.sources.drawn import draw_face
@@ -176,7 +181,8 @@ def test_splits_that_leak_are_refused_and_the_message_counts_names_and_says_what
         curated(leaking, leaks="error")
     assert str(told.value) == (
         "splits leak: 1 rows test_in_train by exact copy, 1 rows validation_in_train by exact copy, 1 rows "
-        "test_in_validation by exact copy, 1 rows test_in_train by person (the first test/sad/of-train.bmp, "
+        "test_in_validation by exact copy, 1 rows test_in_train by near copy, 1 rows validation_in_train by near copy, "
+        "1 rows test_in_validation by near copy, 1 rows test_in_train by person (the first test/sad/of-train.bmp, "
         "val/sad/of-train.bmp, test/sad/of-validation.bmp): add --leaks drop_from_train to take such rows out of "
         "train, or --leaks report to let them pass, on record"
     )
@@ -188,8 +194,10 @@ def test_leaks_are_taken_out_of_train_alone(leaking):
     assert set(keys(before)["train"]) - set(keys(after)["train"]) == gone
     for split in ("validation", "test"):
         assert before.splits[split].to_dict() == after.splits[split].to_dict(), "clean is as published"
+    copies = {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 1}
     found = {
-        "exact copy": {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 1},
+        "exact copy": copies,
+        "near copy": copies,
         "person": {"test_in_train": 1, "validation_in_train": 0, "test_in_validation": 0},
     }
     same = {"train": 2, "validation": 2, "test": 2}  # the copies lie in other class folders
@@ -238,6 +246,70 @@ def test_made_splits_never_leak(tmp_path):
         save(tmp_path / "happy" / f"copy{i}.bmp", i)
     found = curated(tmp_path, leaks="error").report["leaks"]["found"]
     assert set(found["exact copy"].values()) == {0}
+
+
+# near copies
+
+
+@pytest.fixture
+def nearly_leaking(tmp_path):
+    """Official splits of drawn faces; validation and test hold a smaller, darker JPEG of a train picture each."""
+    for split, seed, count in (("train", 1, 8), ("val", 2, 4), ("test", 3, 4)):
+        for index in range(count):
+            for name in TWO["classes"]:
+                path = tmp_path / split / name / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draw_face(name, seed=seed, index=index, size=96).save(path)
+    for split, index in (("val", 0), ("test", 1)):
+        dark = ImageEnhance.Brightness(draw_face("sadness", seed=1, index=index, size=96)).enhance(0.8)
+        ImageOps.mirror(dark).resize((64, 64)).save(tmp_path / split / "sadness" / "again.jpg", quality=70)
+    return tmp_path
+
+
+def test_near_copies_are_counted_marked_and_refused(nearly_leaking):
+    result = curated(nearly_leaking)
+    assert result.report["copies"] == {
+        "exact": {"test_in_train": 0, "validation_in_train": 0, "test_in_validation": 0},
+        "near": {"test_in_train": 1, "validation_in_train": 1, "test_in_validation": 0},
+    }
+    for split in ("validation", "test"):
+        table = result.splits[split]
+        assert all(table["clean"])
+        assert [k for k, c in zip(table["key"], table["clean_near"], strict=True) if not c] == [
+            f"{'val' if split == 'validation' else split}/sadness/again.jpg"
+        ]
+    with pytest.raises(
+        InputError, match="splits leak: 1 rows test_in_train by near copy, 1 rows validation_in_train by"
+    ):
+        curated(nearly_leaking, leaks="error")
+
+
+def test_near_copies_are_taken_out_of_train(nearly_leaking):
+    gone = set(keys(curated(nearly_leaking))["train"]) - set(
+        keys(curated(nearly_leaking, leaks="drop_from_train"))["train"]
+    )
+    assert gone == {"train/sadness/0.png", "train/sadness/1.png"}
+
+
+def test_near_copies_that_are_not_looked_for_pass_and_are_null(nearly_leaking):
+    result = curated(nearly_leaking, leaks="error", near_copies=False)
+    assert result.report["copies"]["near"] is None
+    assert result.splits["validation"]["clean_near"][:] == [None] * 9
+    assert "near copy" not in result.report["leaks"]["found"]
+
+
+def test_made_splits_keep_near_copies_together(tmp_path):
+    for index in range(20):
+        for name in TWO["classes"]:
+            (tmp_path / name).mkdir(exist_ok=True)
+            face = draw_face(name, seed=1, index=index, size=96)
+            face.save(tmp_path / name / f"{index}.png")
+            ImageOps.mirror(face).resize((48, 48)).save(tmp_path / name / f"{index}-again.png")
+    result = curated(tmp_path, leaks="error")
+    assert set(result.report["copies"]["near"].values()) == {0}
+    apart = curated(tmp_path, near_copies=False)
+    twins = {key.replace("-again", "") for key in keys(apart)["validation"]}
+    assert twins & {key.replace("-again", "") for key in keys(apart)["train"]}, "they would have been parted"
 
 
 # several sources
@@ -317,7 +389,7 @@ def test_caps_and_weights_name_a_source_a_class_or_both(tmp_path):
     [
         ([{"data_path": "a", "leaks": "report"}], "sources: leaks is no setting of one source"),
         ([{"data_path": "a", "flip": 0.1}], "sources: flip is no setting of one source"),
-        ([{"path": "a"}], "sources: path is no setting of one source; those are class_map, data_path"),
+        ([{"path": "a"}], "sources: path is no setting of one source; those are class_map, crop, data_path"),
     ],
 )
 def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, told):
@@ -353,19 +425,86 @@ def test_the_hash_is_of_the_upright_pixels_and_not_of_the_file(tmp_path):
     assert measure_picture({"bytes": (tmp_path / "a.png").read_bytes(), "path": "gone.png"})["pixels"] == a
 
 
-# unreadable pictures
+# unusable pictures
 
 
-def test_unreadable_pictures_are_dropped_counted_and_named(tmp_path):
+def test_unusable_pictures_are_dropped_counted_and_named(tmp_path):
     fill(tmp_path, 30, 30)
     whole = (tmp_path / "sad" / "000.png").read_bytes()
     (tmp_path / "sad" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "sad" / "empty.png").write_bytes(b"")
     result = curated(tmp_path, max_bad_share=0.1)
-    assert only(result)["unreadable"] == {"count": 2, "keys": ["sad/cut.png", "sad/empty.png"]}
+    lost = ["sad/cut.png (damaged)", "sad/empty.png (no picture that Pillow knows)"]
+    assert only(result)["unreadable"] == {"count": 2, "keys": lost}
     assert sum(map(len, result.splits.values())) == 60
-    with pytest.raises(InputError, match=r"2 of 62 pictures \(3.2%\) cannot be decoded.*sad/cut.png.*max_bad_share"):
+    with pytest.raises(
+        InputError, match=r"2 of 62 pictures \(3.2%\) cannot be used, the first sad/cut.png \(damaged\).*max_bad_share"
+    ):
         curated(tmp_path)
+
+
+def png(width, height, depth, colour, data):
+    """A PNG file of its chunks, also such as Pillow would not write."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)), (b"IDAT", zlib.compress(data))]
+    chunks = [
+        struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in [*parts, (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def stored(picture, form, **how):
+    file = io.BytesIO()
+    picture.save(file, form, **how)
+    return file.getvalue()
+
+
+COLOURS = PILImage.fromarray(pixels(3))
+TURNED = PILImage.Exif()
+TURNED[0x0112] = 6
+USABLE = {
+    "palette": stored(COLOURS.quantize(16), "PNG"),
+    "palette with a clear colour": stored(COLOURS.quantize(16), "PNG", transparency=3),
+    "alpha": stored(PILImage.merge("RGBA", [*COLOURS.split(), COLOURS.getchannel(0)]), "PNG"),
+    "gray and alpha": stored(PILImage.merge("LA", COLOURS.split()[:2]), "PNG"),
+    "CMYK": stored(COLOURS.convert("CMYK"), "JPEG"),
+    "one bit": stored(COLOURS.convert("1"), "PNG"),
+    "animated": stored(COLOURS, "GIF", save_all=True, append_images=[PILImage.fromarray(pixels(4))]),
+    "turned by EXIF": stored(COLOURS, "JPEG", exif=TURNED),
+    "16 bits of colour": png(8, 8, 16, 2, (b"\0" + pixels(5)[0].tobytes() * 2) * 8),
+    "progressive": stored(COLOURS, "JPEG", progressive=True),
+    "WebP": stored(COLOURS, "WEBP"),
+}
+UNUSABLE = {
+    "no bytes": (b"", "empty"),
+    "text": (b"<html>not found</html>", "no picture that Pillow knows"),
+    "cut": (stored(COLOURS, "PNG")[:-60], "damaged"),
+    "16 bits of gray": (stored(PILImage.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)), "PNG"), "more than 8"),
+    "floats": (stored(PILImage.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "more than 8 bits a channel"),
+    "a bomb": (png(30_000, 30_000, 1, 0, b""), "more than 89,478,485 pixels"),
+    "a small bomb": (png(10_000, 10_000, 1, 0, b""), "more than 89,478,485 pixels"),
+}
+
+
+@pytest.mark.parametrize("kind", USABLE)
+def test_a_picture_of_any_kind_is_what_every_client_sees(kind, tmp_path):
+    (tmp_path / "file").write_bytes(USABLE[kind])
+    seen = decoded({"bytes": None, "path": str(tmp_path / "file")})
+    assert np.array_equal(seen, load_image(str(tmp_path / "file")).convert("RGB"))
+    assert np.array_equal(seen, decoded({"bytes": USABLE[kind], "path": None}))
+    assert np.asarray(seen).std() > 10
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_picture_that_cannot_be_used_says_why(kind):
+    content, why = UNUSABLE[kind]
+    row = measure_picture({"bytes": content, "path": None})
+    assert row.pop("fault").startswith(why)
+    assert set(row.values()) == {None}
+
+
+def test_a_missing_picture_says_so(tmp_path):
+    assert measure_picture(None)["fault"] == "empty"
+    assert measure_picture({"bytes": None, "path": str(tmp_path / "gone.png")})["fault"] == "no such file"
 
 
 def test_pictures_are_decoded_once(tmp_path):

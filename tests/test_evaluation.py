@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,35 @@ def test_validation_holds_clean_rows_official_all_test_rows_and_clean_its_clean_
         "clean": 108,
     }
     assert [evaluation[name]["split"] for name in ("validation", "official", "clean")] == ["validation", "test", "test"]
+
+
+def test_near_copies_make_a_row_set_where_they_were_looked_for(tmp_path):
+    rows = drawn_rows("test", 60)
+    rows["clean_near"] = [i % 5 != 0 for i in range(60)]
+    evaluation = evaluate_predictions(write_predictions(tmp_path / "p.parquet", drawn_rows("validation", 50), rows))
+    assert {name: evaluation[name]["n"] for name in ("official", "clean", "clean_near")} == {
+        "official": 60,
+        "clean": 54,
+        "clean_near": 48,
+    }
+    assert "near copy" in evaluation["clean_near"]["rows"]
+
+
+def test_several_sources_are_told_together_and_each_alone(tmp_path):
+    parts = [drawn_rows("validation", 50), drawn_rows("validation", 30, 1), drawn_rows("test", 60, 2)]
+    parts[1]["source"] = ["photos"] * 30
+    path = write_predictions(tmp_path / "p.parquet", *parts)
+    evaluation = evaluate_predictions(path)
+    assert evaluation["validation"]["n"] == 72
+    told = {
+        source: {name: rows["n"] for name, rows in sets.items()} for source, sets in evaluation["per_source"].items()
+    }
+    assert told == {"drawn": {"validation": 45, "official": 60, "clean": 54}, "photos": {"validation": 27}}
+    photos = evaluation["per_source"]["photos"]["validation"]
+    alone = evaluate_predictions(write_predictions(tmp_path / "alone.parquet", parts[1]))["validation"]
+    assert photos["accuracy"] == alone["accuracy"] and photos["rows"].endswith("photos alone")
+    assert "per_source" not in evaluate_predictions(tmp_path / "alone.parquet")
+    assert re.search(r"^validation, photos +27 ", format_table(evaluation), re.MULTILINE)
 
 
 def test_a_closed_test_split_leaves_validation_alone(tmp_path):

@@ -4,13 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from PIL import ImageEnhance, ImageOps
 
 from pipeline import near_copies as room
 from pipeline.emotions import CLASSES
-from pipeline.near_copies import SIDE, clusters_of, near_copies, thumbnails
+from pipeline.near_copies import clusters_of, near_copies
+from pipeline.pixels import measure_picture
 from pipeline.sources.drawn import draw_face
 
 
@@ -26,14 +26,13 @@ def stored(picture, format="PNG", **how):
     return {"bytes": file.getvalue(), "path": None}
 
 
-def table(*pictures):
-    features = Features({"image": Image(), "key": Value("string")})
+def copies(*pictures):
     cells = [picture if isinstance(picture, dict | None) else stored(picture) for picture in pictures]
-    return Dataset.from_dict({"image": cells, "key": [str(i) for i in range(len(cells))]}, features=features)
+    return near_copies(np.array([measure_picture(cell)["thumbnail"] for cell in cells] + [None], object)[:-1])
 
 
 def linked(*pictures):
-    return near_copies({"all": table(*pictures)}).pairs.tolist()
+    return copies(*pictures).pairs.tolist()
 
 
 def cropped(picture, left, top, right, bottom):
@@ -74,10 +73,11 @@ def test_expressions_of_one_face_in_one_scene_are_no_copies():
     assert linked(*shown) == []
 
 
-def test_unreadable_pictures_are_passed_over():
+def test_unusable_pictures_are_passed_over():
     assert linked(b"no picture", face(0), None, face(1), face(0, size=96)) == [[1, 4]]
     assert linked(b"no picture", None) == []
-    assert near_copies({}).pairs.shape == (0, 2)
+    assert copies().pairs.shape == (0, 2)
+    assert linked(face(0), face(0)) == [[0, 1]]
 
 
 def test_pictures_of_one_tone_are_copies_of_their_equals_alone():
@@ -85,8 +85,8 @@ def test_pictures_of_one_tone_are_copies_of_their_equals_alone():
     assert linked(face(0), *tones, face(1)) == [[2, 4]]
 
 
-def test_rows_count_over_all_tables_and_exact_copies_are_linked_once_each():
-    found = near_copies({"train": table(face(0), face(1), face(1)), "test": table(face(2), face(1, size=160), face(1))})
+def test_exact_copies_are_linked_once_each():
+    found = copies(face(0), face(1), face(1), face(2), face(1, size=160), face(1))
     assert [0, 3] not in found.pairs.tolist()
     clusters = clusters_of(found.pairs, 6)
     assert len(found.pairs) == 3
@@ -100,30 +100,27 @@ def test_the_order_of_rows_decides_nothing():
     pictures = [face(i, label) for i, label in enumerate(CLASSES)]
     pictures += [change(picture) for picture, change in zip(pictures, list(KINDS.values())[3:10], strict=True)]
     order = np.random.default_rng(0).permutation(len(pictures))
-    straight = near_copies({"all": table(*pictures)})
-    mixed = near_copies({"all": table(*(pictures[i] for i in order))})
+    straight = copies(*pictures)
+    mixed = copies(*(pictures[i] for i in order))
     assert sorted(np.sort(order[mixed.pairs], axis=1).tolist()) == straight.pairs.tolist()
     assert np.sort(mixed.similarity).tolist() == np.sort(straight.similarity).tolist()
 
 
 def test_more_copies_than_neighbours_are_one_cluster():
-    copies = [stored(face(0), "JPEG", quality=q) for q in range(30, 95, 4)]
-    pictures = [*copies, *(face(i) for i in range(1, 9))]
-    assert len(copies) > room.NEIGHBOURS
-    clusters = clusters_of(near_copies({"all": table(*pictures)}).pairs, len(pictures))
-    assert len(set(clusters[: len(copies)])) == 1
+    same = [stored(face(0), "JPEG", quality=q) for q in range(30, 95, 4)]
+    pictures = [*same, *(face(i) for i in range(1, 9))]
+    assert len(same) > room.NEIGHBOURS
+    clusters = clusters_of(copies(*pictures).pairs, len(pictures))
+    assert len(set(clusters[: len(same)])) == 1
     assert len(set(clusters)) == 9
 
 
-def test_thumbnails_are_made_once(tmp_path):
-    paths = [tmp_path / f"{i}.png" for i in range(3)]
-    for i, path in enumerate(paths):
-        face(i).save(path)
-    table(*({"bytes": None, "path": str(path)} for path in paths)).save_to_disk(tmp_path / "table")
-    rows = Dataset.load_from_disk(tmp_path / "table")  # tables in memory alone are not kept
-    first, readable = thumbnails(rows, "all")
-    for path in paths:
-        path.unlink()
-    again, _ = thumbnails(rows, "all")
-    assert readable.all() and first.shape == (3, SIDE, SIDE)
-    assert np.array_equal(again, first)
+def test_what_was_found_is_kept_and_new_pictures_are_searched_anew(monkeypatch):
+    pictures = [*map(face, range(4)), face(1, size=160)]
+    found = copies(*pictures)
+    monkeypatch.setattr(room, "_candidates", lambda *_: pytest.fail("searched again"))
+    again = copies(*reversed(pictures))
+    assert (4 - again.pairs[:, ::-1]).tolist() == found.pairs.tolist() == [[1, 4]]
+    assert again.similarity.tolist() == found.similarity.tolist()
+    with pytest.raises(pytest.fail.Exception, match="searched again"):
+        copies(*pictures, face(9))

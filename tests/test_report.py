@@ -50,6 +50,15 @@ def test_a_curation_is_a_table_a_report_and_a_page_that_needs_nothing_else(faces
     assert "no votes" in page
 
 
+def test_a_near_copy_is_shown_beside_its_picture(faces, tmp_path):
+    (faces / "val" / "sadness" / "<script>alert(1)<&.png").unlink()
+    draw_face("happiness", seed=5, index=1, size=48).resize((80, 80)).save(faces / "val" / "happiness" / "near.png")
+    curation.main(words(faces, tmp_path / "out", "--leaks", "report"))
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "validation val/happiness/near.png ~ train train/happiness/1.png: happiness" in page
+
+
 def test_a_curated_folder_trains_as_its_source_does(faces, tmp_path):
     out = tmp_path / "out"
     curation.main(words(faces, out, "--leaks", "report"))

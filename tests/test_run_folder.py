@@ -40,7 +40,9 @@ def filled(recipe: Recipe, table: Dataset) -> RunFolder:
     run = find_run(recipe, resume=False)
     begin(run, recipe, 1, resume=False)
     write_model(run, *build_model(recipe))
-    rows = table.remove_columns("image").add_column("clean", [True] * len(table))
+    rows = table.remove_columns("image")
+    for name in ("clean", "clean_near"):
+        rows = rows.add_column(name, [True] * len(table))
     logits = np.random.default_rng(0).normal(size=(len(table), len(recipe.classes))).astype(np.float32)
     about = {"classes": recipe.classes, "label_rule": None, "seed": 0, "resamples": 20, "recipe": "test"}
     prediction.write_predictions(run.aside / "predictions.parquet", {"validation": rows}, {"validation": logits}, about)

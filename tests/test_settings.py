@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from transformers import EarlyStoppingCallback
 from transformers.models.vit.modeling_vit import ViTLayer
 
+from pipeline import crop
 from pipeline.arguments import DEFAULTS, training_arguments
 from pipeline.collator import TrainCollator
 from pipeline.curation import Curated, curate
@@ -33,6 +34,7 @@ from pipeline.sources.drawn import draw_face
 from pipeline.trainer import sampling_weights
 from pipeline.transforms import map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
+from tests.test_face_crops import Squares, eyes_of, squares_photo
 from train_hf import main
 
 # One run for what train_hf.py alone puts together
@@ -317,6 +319,60 @@ def of_sources(bench: Bench) -> None:
     entries = [{"data_path": str(bench.tmp / place)} for place in ("one", "two")]
     assert len(bench.curated(bench.tmp / "one", sources=entries).rows["train"]) > 12
     assert set(bench.curated(bench.tmp / "one", sources=entries).report["sources"]) == {"one", "two"}
+
+
+def rolled(bench: Bench) -> Path:
+    """A photo of a face whose eyes are not level, as `Squares` sees it, and one without a face."""
+    photo = squares_photo((40, 30, 60), eyes=((55, 45), (85, 65)))
+    for label, name, picture in (("happy", "face", photo), ("sad", "none", np.zeros((90, 90, 3), np.uint8))):
+        (bench.tmp / "photos" / label).mkdir(parents=True)
+        PILImage.fromarray(picture).save(bench.tmp / "photos" / label / f"{name}.png")
+    return bench.tmp / "photos"
+
+
+@case
+def of_crop(bench: Bench) -> None:
+    root = rolled(bench)
+    assert len(bench.read(root).tables["all"]) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop, "load_detector", lambda weights: Squares())
+        (row,) = bench.read(root, crop="detect", face_detector=str(bench.tmp)).tables["all"]
+    assert row["image"].size == (32, 32) and row["key"] == "happy/face.png"
+
+
+@case
+def of_face_align(bench: Bench) -> None:
+    root = rolled(bench)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop, "load_detector", lambda weights: Squares())
+        as_they_are, level = (
+            np.array(
+                bench.read(root, crop="detect", face_detector=str(bench.tmp), face_align=a).tables["all"][0]["image"]
+            )
+            for a in (False, True)
+        )
+    assert abs(eyes_of(level)) < 1 < abs(eyes_of(as_they_are))
+
+
+@case
+def of_face_detector(bench: Bench) -> None:
+    with pytest.raises(InputError, match=r"face detector .*mine\.onnx: No such file .* give its path with --face_det"):
+        bench.read(bench.faces(), crop="detect", face_detector=str(bench.tmp / "mine.onnx"))
+
+
+@case
+def of_near_copies(bench: Bench) -> None:
+    for split, side in (("train", 96), ("val", 48)):
+        for index, name in enumerate(["happiness", "sadness"] * 3):
+            path = bench.tmp / "near" / split / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_face(name, seed=0, index=index, size=side).save(path)
+    sides = {"leaks": "report", "test_share": 0.0}
+    look, pass_over = (bench.curated(bench.tmp / "near", near_copies=n, **sides) for n in (True, False))
+    assert look.report["copies"]["near"]["validation_in_train"] == 6
+    assert look.splits["validation"]["clean_near"][:] == [False] * 6
+    assert pass_over.report["copies"]["near"] is None
+    assert pass_over.splits["validation"]["clean_near"][:] == [None] * 6
 
 
 @case

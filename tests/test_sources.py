@@ -197,6 +197,21 @@ def test_parquet_class_labels_are_read_by_name_whatever_their_order(tmp_path):
     assert source.dropped["test"] == {"contempt": 1}
 
 
+def test_each_class_of_muxspace_has_its_name_and_person(tmp_path):
+    """muxspace/facial_expressions in seven classes: parquet files with the columns of its data card."""
+    label, text = ClassLabel(names=CLASSES), Value("string")
+    for split in ("train", "validation", "test"):
+        persons = [f"{split}-{i}" for i in range(7)]
+        columns = {"label": (list(range(7)), label), "person_id": (persons, text), "annotator": (["x"] * 7, text)}
+        save_parquet(tmp_path / "muxspace-7cls", split, **columns)
+    source = read(tmp_path / "muxspace-7cls")
+    check_contract(source)
+    assert source.name == "muxspace-7cls" and set(source.tables) == {"train", "validation", "test"}
+    for split, table in source.tables.items():
+        assert names(table) == list(CLASSES)
+        assert table["person"][:] == [f"{split}-{i}" for i in range(7)]
+
+
 def test_parquet_strings_are_names_and_null_is_no_label(tmp_path):
     save_parquet(tmp_path, expression=(["Sad", None, "fear"], Value("string")))
     source = read(tmp_path / "train-00000-of-00001.parquet")

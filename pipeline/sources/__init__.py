@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from datasets import DatasetDict
 
@@ -27,6 +28,7 @@ class Source:
     terms: str
     pixels_may_travel: bool
     label_rule: str | None  # None where labels came ready
+    faces: dict[str, Any] | None = None  # what the face crop left out, and where it had a choice; None without a crop
 
 
 def read_sources(recipe: Recipe) -> list[Source]:
@@ -46,11 +48,16 @@ def read_sources(recipe: Recipe) -> list[Source]:
 
 
 def read_source(recipe: Recipe) -> Source:
-    """The source that `recipe.source` names, or that `recipe.data_path` is seen to hold.
+    """The source that `recipe.source` names, or that `recipe.data_path` is seen to hold; its faces cropped on demand.
 
     Raises:
-        InputError: nothing is there, no layout is recognised, or a reader refuses what it finds.
+        InputError: nothing is there, no layout is recognised, a reader refuses what it finds, or faces cannot be found.
     """
+    source = _read_as_it_is(recipe)
+    return source if recipe.crop == "none" else import_module("pipeline.sources.face_crops").crop_faces(source, recipe)
+
+
+def _read_as_it_is(recipe: Recipe) -> Source:
     if recipe.source == "drawn":
         return import_module("pipeline.sources.drawn").read(recipe)
     if recipe.data_path is None:

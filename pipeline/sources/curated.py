@@ -19,13 +19,14 @@ def read(recipe: Recipe) -> Source:
     root = Path(str(recipe.data_path)).expanduser()
     report = json.loads((root / "curation.json").read_text())
     files = {split: root / f"{split}.parquet" for split in ("train", "validation", "test")}
-    # One by one, for train has no column `clean`.
+    # One by one, for train does not have all the columns.
     tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}
     label = tables["train"].features["label"]
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
-    tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c == "clean"]) for s, t in tables.items()})
+    made = ("clean", "clean_near")
+    tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()})
     told = report["sources"]
     dropped: dict[str, dict[str, int]] = {}
     for name, source in told.items():

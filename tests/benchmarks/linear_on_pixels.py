@@ -6,11 +6,11 @@ python -m tests.benchmarks.linear_on_pixels runs/quickstart
 import json
 import sys
 import warnings
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
+from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -27,12 +27,6 @@ ITERATIONS = 150  # a budget, not convergence: on validation more of them are no
 def pixels(table: Dataset) -> np.ndarray:
     """Pictures as rows (N, SIDE * SIDE * 3) float32; grey alone is worse."""
     return np.stack([np.asarray(row.convert("RGB").resize((SIDE, SIDE)), np.float32).ravel() for row in table["image"]])
-
-
-def wilson(accuracy: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % score interval of a share (https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval)."""
-    centre, half = accuracy + z * z / (2 * n), z * sqrt(accuracy * (1 - accuracy) / n + z * z / (4 * n * n))
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 def linear_accuracy(splits: dict[str, Dataset]) -> tuple[float, str]:
@@ -61,8 +55,9 @@ def main(run: Path) -> None:
     linear, which = linear_accuracy(splits)
     print(f"{'official test':<40} accuracy  95 % (Wilson)  n")
     for name, accuracy in ((str(run), official["accuracy"]["value"]), (f"linear on pixels ({which})", linear)):
-        low, high = wilson(accuracy, official["n"])
-        print(f"{name:<40} {accuracy:.3f}     {low:.3f}-{high:.3f}    {official['n']}")
+        right = round(accuracy * official["n"])
+        told = binomtest(right, official["n"]).proportion_ci(method="wilson")
+        print(f"{name:<40} {accuracy:.3f}     {told.low:.3f}-{told.high:.3f}    {official['n']}")
 
 
 if __name__ == "__main__":

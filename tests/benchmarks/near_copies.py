@@ -24,7 +24,8 @@ from datasets import Dataset, DatasetDict, Features, Image, concatenate_datasets
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageEnhance, ImageOps
 
-from pipeline.near_copies import SIMILARITY, clusters_of, near_copies
+from pipeline.near_copies import SIMILARITY, NearCopies, clusters_of, near_copies
+from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.sources import read_source
 
@@ -99,12 +100,17 @@ def merged(paths: list[str]) -> Dataset:
     return concatenate_datasets(tables)
 
 
+def copies_among(tables: dict[str, Dataset]) -> NearCopies:
+    """Of the pictures of all `tables`, rows counted over them in their order."""
+    return near_copies(np.concatenate([measure_pictures(table, name)["thumbnail"] for name, table in tables.items()]))
+
+
 def kinds(paths: list[str], rows: int, seed: int) -> None:
     """Print the share found of the copies of every kind, and the confirmed pairs that are neither made nor theirs."""
     rng = np.random.default_rng(seed)
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
-    alone = np.setdiff1d(np.arange(len(table)), near_copies({"as they are": table}).pairs)
+    alone = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
     chosen = rng.permutation(alone)
     parts = np.array_split(chosen, len(KINDS))
     made = [
@@ -113,7 +119,7 @@ def kinds(paths: list[str], rows: int, seed: int) -> None:
         for i in part
     ]
     copies = Dataset.from_dict({"image": made}, features=PICTURE)
-    found = near_copies({"as they are": table.select(chosen), "made": copies}).pairs
+    found = copies_among({"as they are": table.select(chosen), "made": copies}).pairs
     right = found[:, 1] - found[:, 0] == len(chosen)
     hit = np.isin(np.arange(len(chosen)), found[right, 0])
     astray = np.bincount(found[~right].ravel() % len(chosen), minlength=len(chosen))  # both ends of a wrong pair
@@ -128,7 +134,7 @@ def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
     """Print how many rows of a table have a copy in another, exact in its thumbnail or near; draw some near ones."""
     tables = {f"{Path(path).name} {split}": table for path in paths for split, table in read(path).items()}
     began = time.perf_counter()
-    found = near_copies(tables)
+    found = copies_among(tables)
     print(f"{sum(map(len, tables.values()))} rows in {time.perf_counter() - began:.0f} s")
     owner = np.repeat(np.arange(len(tables)), [len(table) for table in tables.values()])
     near = found.similarity < 1
@@ -188,7 +194,7 @@ def cost_of(paths: list[str], size: int, seed: int) -> str:
         made = {"paths": paths, "count": size, "seed": seed}
         table = Dataset.from_generator(blends, features=PICTURE, gen_kwargs=made, cache_dir=cache)
         began, busy = time.perf_counter(), time.process_time()
-        found = near_copies({"blends": table})
+        found = copies_among({"blends": table})
         seconds, busy = time.perf_counter() - began, time.process_time() - busy
         right = (found.pairs[:, 1] % 10 == 9) & (found.pairs[:, 1] - found.pairs[:, 0] == 1)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
