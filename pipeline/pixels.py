@@ -14,11 +14,12 @@ from typing import Any
 import datasets
 import numpy as np
 import PIL
-from datasets import Dataset, Features, Image, Value
+from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 from PIL import ImageOps, ImageStat
 
+PART = 8192  # rows that are kept on disk together
 SIDE = 48  # px of a thumbnail: the size of FER2013
 FEATURES = Features(
     {
@@ -53,19 +54,27 @@ def map_undecoded(
     """`function` of batches of undecoded cells of the column `image`, as columns `features`; kept on disk.
 
     The cache is keyed by the rows, the source of `modules`, the `settings` of `function` and the libraries that decode:
-    `datasets` alone would hash the function by its name and serve old results after an edit.
+    `datasets` alone would hash the function by its name and serve old results after an edit. It is written in parts of
+    PART rows, and what was stopped goes on with the first part that is not whole.
     """
     code = [inspect.getsource(module) for module in modules]
-    return table.cast_column("image", Image(decode=False)).map(
-        function,
-        batched=True,
-        batch_size=256,
-        input_columns=["image"],
-        remove_columns=table.column_names,
-        features=features,
-        new_fingerprint=Hasher.hash((table._fingerprint, code, settings, PIL.__version__, datasets.__version__)),
-        desc=description,
-    )
+    made_by = (table._fingerprint, code, settings, PIL.__version__, datasets.__version__)
+    undecoded = table.cast_column("image", Image(decode=False))
+    starts = range(0, len(table), PART)
+    parts = [
+        undecoded.select(range(start, min(start + PART, len(table)))).map(
+            function,
+            batched=True,
+            batch_size=256,
+            input_columns=["image"],
+            remove_columns=table.column_names,
+            features=features,
+            new_fingerprint=Hasher.hash((made_by, start, PART)),
+            desc=description if len(starts) == 1 else f"{description}, from row {start:,} of {len(table):,}",
+        )
+        for start in starts
+    ]
+    return concatenate_datasets(parts)
 
 
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:

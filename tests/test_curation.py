@@ -14,6 +14,7 @@ from PIL import Image as PILImage
 from PIL import ImageEnhance, ImageOps
 from transformers.image_utils import load_image
 
+from pipeline import pixels as room_of_pixels
 from pipeline.curation import curate
 from pipeline.errors import InputError
 from pipeline.pixels import decoded, measure_picture, measure_pictures
@@ -514,6 +515,27 @@ def test_pictures_are_decoded_once(tmp_path):
     for path in tmp_path.rglob("*.png"):
         path.unlink()
     assert measure_pictures(table, "all")["pixels"].tolist() == first.tolist()
+
+
+def test_what_was_stopped_goes_on_with_the_part_that_is_not_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(room_of_pixels, "PART", 4)
+    fill(tmp_path, 5, 5)
+    table = read_source(Recipe(data_path=str(tmp_path))).tables["all"]
+    seen = []
+
+    def measured(picture):
+        seen.append(Path(picture["path"]).name)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        return measure_picture(picture)
+
+    monkeypatch.setattr(room_of_pixels, "measure_picture", measured)
+    with pytest.raises(KeyboardInterrupt):
+        measure_pictures(table, "all")
+    again = measure_pictures(table, "all")
+    assert len(seen) == 7 + 6, "the first four were kept"
+    monkeypatch.setattr(room_of_pixels, "PART", 100)
+    assert measure_pictures(table, "all")["pixels"].tolist() == again["pixels"].tolist()
 
 
 def test_a_changed_picture_is_decoded_anew(tmp_path):

@@ -40,6 +40,9 @@ def crop_faces(source: Source, recipe: Recipe) -> Source:
     none: list[str] = []
     several = 0
     for split, table in source.tables.items():
+        if not len(table):
+            tables[split] = table
+            continue
         cropped = pixels.map_undecoded(
             table, cut, FEATURES, [crop, pixels], f"Cropping faces ({source.name}, {split})", told
         )
