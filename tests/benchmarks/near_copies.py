@@ -1,11 +1,11 @@
 """Which constructed near copies are found, which pictures of some data are taken for copies, and what it costs.
 
-    python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800]
+    python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800] [--sheet PATH]
     python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
     python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
 
 DIR is what `train_hf.py --data_path` reads. `pairs` of two sources without a common picture counts wrong ones. A sheet
-shows sampled near pairs side by side: its pictures stand under the terms of the data.
+shows sampled near pairs (`kinds`: the wrong ones) side by side: its pictures stand under the terms of the data.
 """
 
 import argparse
@@ -105,8 +105,8 @@ def copies_among(tables: dict[str, Dataset]) -> NearCopies:
     return near_copies(np.concatenate([measure_pictures(table, name)["thumbnail"] for name, table in tables.items()]))
 
 
-def kinds(paths: list[str], rows: int, seed: int) -> None:
-    """Print the share found of the copies of every kind, and the confirmed pairs that are neither made nor theirs."""
+def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
+    """Print the share found of the copies of every kind; count, and draw, the pairs that are neither made nor theirs."""
     rng = np.random.default_rng(seed)
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
@@ -119,7 +119,8 @@ def kinds(paths: list[str], rows: int, seed: int) -> None:
         for i in part
     ]
     copies = Dataset.from_dict({"image": made}, features=PICTURE)
-    found = copies_among({"as they are": table.select(chosen), "made": copies}).pairs
+    both = copies_among({"as they are": table.select(chosen), "made": copies})
+    found = both.pairs
     right = found[:, 1] - found[:, 0] == len(chosen)
     hit = np.isin(np.arange(len(chosen)), found[right, 0])
     astray = np.bincount(found[~right].ravel() % len(chosen), minlength=len(chosen))  # both ends of a wrong pair
@@ -128,6 +129,9 @@ def kinds(paths: list[str], rows: int, seed: int) -> None:
     for kind, part in zip(KINDS, np.array_split(np.arange(len(chosen)), len(KINDS)), strict=True):
         print(f"{kind:20} {len(part):5} {hit[part].mean():6.3f}  {astray[part].sum()}")
     print(f"wrong pairs {int((~right).sum())}, right ones {int(right.sum())}: precision {right.mean():.4f}")
+    if sheet is not None:
+        shown = concatenate_datasets([table.select(chosen), copies])
+        draw_sheet(shown, found[~right], both.similarity[~right]).save(sheet)
 
 
 def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
@@ -191,7 +195,7 @@ def cost(paths: list[str], sizes: list[int], seed: int) -> None:
 
 def cost_of(paths: list[str], size: int, seed: int) -> str:
     with tempfile.TemporaryDirectory() as cache:
-        made = {"paths": paths, "count": size, "seed": seed}
+        made = {"paths": tuple(paths), "count": size, "seed": seed}  # a list would mean shards
         table = Dataset.from_generator(blends, features=PICTURE, gen_kwargs=made, cache_dir=cache)
         began, busy = time.perf_counter(), time.process_time()
         found = copies_among({"blends": table})
@@ -212,7 +216,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     if words.what == "kinds":
-        kinds(words.data_path, words.rows, words.seed)
+        kinds(words.data_path, words.rows, words.sheet, words.seed)
     elif words.what == "pairs":
         pairs(words.data_path, words.sheet, words.seed)
     else:
