@@ -109,6 +109,8 @@ OBSERVED: dict[str, Any] = {
     "early_stopping": 3,
     "cutmix": 1.0,
     "mix_off_epoch": 4,
+    "near_copies": True,
+    "leaks": "report",
     "evaluate_test": True,
     "bootstrap_resamples": 77,
     **STILL,
@@ -373,6 +375,12 @@ def of_near_copies(bench: Bench) -> None:
     assert look.splits["validation"]["clean_near"][:] == [False] * 6
     assert pass_over.report["copies"]["near"] is None
     assert pass_over.splits["validation"]["clean_near"][:] == [None] * 6
+    run = bench.seen().folder
+    near = json.loads((run / "curation.json").read_text())["copies"]["near"]
+    rows = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "test")])
+    told = rows["clean_near"].to_pylist()
+    assert None not in told and near["test_in_train"] <= told.count(False) <= sum(near.values())
+    assert "clean_near" in json.loads((run / "evaluation.json").read_text())
 
 
 @case
