@@ -1,0 +1,52 @@
+"""What a split is worth that lets copies fall on both sides: the same rows, parted at random and parted by group.
+
+    python -m tests.benchmarks.random_split RECIPE [--field value ...] --output_dir OUT
+
+curates as training does, throws train and validation together, and writes OUT/random and OUT/grouped: a tenth of the
+rows is validation, stratified by class; test stays closed. Train on each with `--source curated --data_path
+OUT/random --leaks report`, and compare by `tests.benchmarks.leak_worth`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from pipeline.command_line import parse_command_line
+from pipeline.curation import curate
+from pipeline.errors import InputError, end_in_one_line
+from pipeline.sources import read_sources
+from pipeline.splits import Rows, grouped_split, groups_of
+
+SHARES = [0.9, 0.1]  # train, validation
+
+
+def write_split(folder: Path, rows: Rows, part: np.ndarray, report: dict) -> None:
+    """A folder as `python -m pipeline.curation` writes it, without its page."""
+    folder.mkdir(parents=True)
+    for index, split in enumerate(("train", "validation")):
+        table: Dataset = rows.table.select(np.flatnonzero(part == index))
+        table.to_parquet(folder / f"{split}.parquet")
+    (folder / "curation.json").write_text(json.dumps(report))
+    print(f"{folder}: {', '.join(f'{(part == i).sum():,} rows of {s}' for i, s in enumerate(('train', 'validation')))}")
+
+
+def main(argv: list[str]) -> None:
+    """Write both splits."""
+    recipe, _ = parse_command_line([*argv, "--leaks", "report"])
+    if recipe.output_dir.exists():
+        raise InputError(f"output_dir {recipe.output_dir} is there already; choose another --output_dir")
+    curated = curate(read_sources(recipe), recipe)
+    rows = Rows.joined([curated.rows[split] for split in ("train", "validation")])
+    together = groups_of(rows.pictures, rows.persons)
+    for name, group in {"random": np.arange(len(rows)), "grouped": together}.items():
+        part = grouped_split(rows.labels, group, SHARES, recipe.split_seed)
+        write_split(recipe.output_dir / name, rows, part, curated.report)
+        crossing = np.isin(together[part == 1], together[part == 0]).sum()
+        print(f"{name}: {crossing:,} rows of validation have a copy or the same person in train")
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))
