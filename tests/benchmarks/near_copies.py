@@ -106,7 +106,7 @@ def copies_among(tables: dict[str, Dataset]) -> NearCopies:
 
 
 def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
-    """Print the share found of the copies of every kind; count, and draw, the pairs that are neither made nor theirs."""
+    """Print the share found of the copies of every kind; count, and draw, pairs that are neither made nor theirs."""
     rng = np.random.default_rng(seed)
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
