@@ -20,11 +20,11 @@ from pipeline.near_copies import clusters_of, near_copies
 from pipeline.pixels import measure_pictures
 from pipeline.recipe import Recipe
 from pipeline.report import counts_table, write_page
+from pipeline.selection import capped, limited, row_weights
 from pipeline.sources import Source, read_sources
-from pipeline.splits import Rows, grouped_split, groups_of
+from pipeline.splits import SPLITS, Rows, complete_splits
 
 KEYS_SHOWN = 10
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
             validation has no row to choose on.
     """
     read = _readable_all(sources, recipe)
-    completed, how = _completed_all([rows for rows, _ in read], [s.name for s in sources], recipe)
+    completed, how = complete_splits([rows for rows, _ in read], [s.name for s in sources], recipe)
     names = [name for name in SPLITS if name == "train" or any(len(c.get(name, ())) for c in completed)]
     splits = {name: Rows.joined([c[name] for c in completed if name in c]) for name in names}
     _refuse_gaps(splits, recipe)
@@ -70,28 +70,18 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     keep, leaks = gate(kinds, contradictions, keys, recipe.leaks)
     splits["train"] = splits["train"].take(np.flatnonzero(keep))
     _refuse_gaps(splits, recipe)
-    splits["train"] = splits["train"].take(_capped(splits["train"], recipe))
-    chosen = {split: _limited(splits[split], split, recipe) for split in splits}
+    splits["train"] = splits["train"].take(capped(splits["train"], recipe))
+    chosen = {split: limited(splits[split], split, recipe) for split in splits}
     tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
     for name, clean in columns.items():
         for split, marks in clean.items():
             tables[split] = tables[split].add_column(name, marks[chosen[split]], feature=Value("bool"))
     if recipe.row_weights:
-        weights = _row_weights(splits["train"], recipe)[chosen["train"]]
+        weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     report = {
         "sources": {
-            source.name: {
-                "layout": source.layout,
-                "terms": source.terms,
-                "pixels_may_travel": source.pixels_may_travel,
-                "label_rule": source.label_rule,
-                "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
-                "dropped": source.dropped,
-                "unreadable": unreadable,
-                "faces": source.faces,
-                "splits": made,
-            }
+            source.name: _report_of(source, parts, unreadable, made, recipe)
             for source, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
         },
         "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
@@ -143,67 +133,6 @@ def _readable(
     return rows, {"count": len(lost), "keys": lost[:KEYS_SHOWN]}
 
 
-def _completed_all(
-    sources: Sequence[dict[str, Rows]], names: Sequence[str], recipe: Recipe
-) -> tuple[list[dict[str, Rows]], list[dict[str, Any]]]:
-    """Every source with its missing splits made, and how; a picture or person stays in one split over all sources."""
-    parts = [rows for source in sources for rows in source.values()]
-    groups = groups_of(np.concatenate([p.pictures for p in parts]), np.concatenate([p.persons for p in parts]))
-    ends = iter(np.split(groups, np.cumsum([len(p) for p in parts])[:-1]))
-    of = [{split: next(ends) for split in source} for source in sources]
-    place: dict[int, str] = {}  # group -> the split that it is in already
-    for rows, group in zip(sources, of, strict=True):
-        for split in SPLITS:
-            if split in rows and (split != "train" or not _missing(rows, recipe)):
-                place.update(dict.fromkeys(group[split].tolist(), split))
-    completed, how = [], []
-    for rows, group, name in zip(sources, of, names, strict=True):
-        splits, made = _completed(rows, group, place, name, recipe)
-        completed.append(splits)
-        how.append(made)
-    return completed, how
-
-
-def _completed(
-    rows: dict[str, Rows], groups: dict[str, np.ndarray], place: dict[int, str], name: str, recipe: Recipe
-) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """`rows` with validation and test made where they are missing (and asked for), and how that was done.
-
-    A group that `place` knows goes where it is; the others are noted there.
-    """
-    base_name = "all" if "all" in rows else "train"
-    if base_name not in rows:
-        raise InputError(f"{name} has the splits {', '.join(rows)} and none to train on; name one of them train")
-    base, group = rows[base_name], groups[base_name]
-    total = sum(len(split) for split in rows.values())
-    made = _missing(rows, recipe)
-    splits = {"train": base} | {split: rows[split] for split in ("validation", "test") if split in rows}
-    if made and len(base):
-        shares = [share * total / len(base) for share in made.values()]
-        if sum(shares) >= 1:
-            named = " and ".join(f"{split}_share" for split in made)
-            raise InputError(f"{named} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
-        parts = ["train", *made]
-        part = np.array([parts.index(place[g]) if place.get(g) in parts else -1 for g in group.tolist()])
-        free = np.flatnonzero(part < 0)
-        part[free] = grouped_split(base.labels[free], group[free], [1 - sum(shares), *shares], recipe.split_seed)
-        place.update({g: parts[p] for g, p in zip(group.tolist(), part.tolist(), strict=True)})
-        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(parts)}
-    how = {
-        "official": [split for split in SPLITS if split in rows],
-        "made": list(made) if "train" in rows else ["train", *made],
-        "seed": recipe.split_seed if made else None,
-        "shares": made,
-    }
-    return {split: splits[split] for split in SPLITS if len(splits.get(split, ())) or split == "train"}, how
-
-
-def _missing(rows: Mapping[str, Rows], recipe: Recipe) -> dict[str, float]:
-    """Splits to be made, and their share of all rows."""
-    shares = {"validation": recipe.validation_share, "test": recipe.test_share}
-    return {split: share for split, share in shares.items() if split not in rows and share > 0}
-
-
 def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
     counts = _per_class(splits["train"].labels, recipe)
     missing = [name for name, count in counts.items() if not count]
@@ -234,54 +163,20 @@ def _copies(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[dict[str, di
     return columns, found
 
 
-def _capped(train: Rows, recipe: Recipe) -> np.ndarray:
-    """Increasing positions of the train rows within `caps`: a seeded subset of what is above one."""
-    keep = np.ones(len(train), dtype=bool)
-    order = np.random.default_rng(recipe.split_seed).permutation(len(train))
-    for key, limit in recipe.caps.items():
-        inside = order[(_named(key, "caps", train, recipe) & keep)[order]]
-        keep[inside[limit:]] = False
-    return np.flatnonzero(keep)
-
-
-def _row_weights(train: Rows, recipe: Recipe) -> np.ndarray:
-    """How often each train row is drawn beside the others, (N,) float32."""
-    weights = np.ones(len(train), dtype=np.float32)
-    for key, factor in recipe.row_weights.items():
-        weights[_named(key, "row_weights", train, recipe)] *= factor
-    if not weights.any():
-        raise InputError("row_weights leave no train row to draw; give one of them more than 0")
-    return weights
-
-
-def _named(key: str, setting: str, train: Rows, recipe: Recipe) -> np.ndarray:
-    """The train rows (N,) bool that `key` names: a source, a class, or source/class."""
-    sources, labels = np.array(train.table["source"][:]), np.array(recipe.classes)[train.labels]
-    names = [*dict.fromkeys(sources.tolist())]
-    known = {name: sources == name for name in names} | {name: labels == name for name in recipe.classes}
-    known |= {f"{a}/{b}": known[a] & known[b] for a in names for b in recipe.classes}
-    if key not in known:
-        raise InputError(
-            f"{setting}: {key} is no source ({', '.join(names)}), no class ({', '.join(recipe.classes)}), and no "
-            "source/class"
-        )
-    return known[key]
-
-
-def _limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
-    """Increasing positions of a seeded subset, within the row limit of the split; train keeps a row of each class."""
-    setting = "max_train_samples" if name == "train" else "max_eval_samples"
-    limit = getattr(recipe, setting)
-    if limit is None or limit >= len(split):
-        return np.arange(len(split))
-    least = len(recipe.classes) if name == "train" else 1
-    if limit < least:
-        raise InputError(f"{setting} is {limit}; {name} needs {least} rows at least")
-    order = np.random.default_rng(recipe.split_seed).permutation(len(split))
-    if name == "train":
-        first = np.sort(np.unique(split.labels[order], return_index=True)[1])
-        order = np.concatenate([order[first], np.delete(order, first)])
-    return np.sort(order[:limit])
+def _report_of(
+    source: Source, parts: Mapping[str, Rows], unreadable: dict[str, Any], made: dict[str, Any], recipe: Recipe
+) -> dict[str, Any]:
+    return {
+        "layout": source.layout,
+        "terms": source.terms,
+        "pixels_may_travel": source.pixels_may_travel,
+        "label_rule": source.label_rule,
+        "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
+        "dropped": source.dropped,
+        "unreadable": unreadable,
+        "faces": source.faces,
+        "splits": made,
+    }
 
 
 def _per_class(labels: np.ndarray, recipe: Recipe) -> dict[str, int]:

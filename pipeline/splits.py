@@ -1,12 +1,18 @@
-"""Splits that leak nothing: rows that show the same picture or the same person stay together."""
+"""Splits that leak nothing, made where a source lacks them: rows of one picture or one person stay together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+from pipeline.errors import InputError
+from pipeline.recipe import Recipe
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -77,3 +83,70 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
         lacking[part[group]] -= counts[group]
         empty[part[group]] = False
     return part[index]
+
+
+def complete_splits(
+    sources: Sequence[dict[str, Rows]], names: Sequence[str], recipe: Recipe
+) -> tuple[list[dict[str, Rows]], list[dict[str, Any]]]:
+    """Every source (split -> rows) with its missing splits made, and how.
+
+    A picture or person stays in one split over all sources.
+
+    Raises:
+        InputError: a source has no rows to train on, or the shares leave none for train.
+    """
+    parts = [rows for source in sources for rows in source.values()]
+    groups = groups_of(np.concatenate([p.pictures for p in parts]), np.concatenate([p.persons for p in parts]))
+    ends = iter(np.split(groups, np.cumsum([len(p) for p in parts])[:-1]))
+    of = [{split: next(ends) for split in source} for source in sources]
+    place: dict[int, str] = {}  # group -> the split that it is in already
+    for rows, group in zip(sources, of, strict=True):
+        for split in SPLITS:
+            if split in rows and (split != "train" or not _missing(rows, recipe)):
+                place.update(dict.fromkeys(group[split].tolist(), split))
+    completed, how = [], []
+    for rows, group, name in zip(sources, of, names, strict=True):
+        splits, made = _completed(rows, group, place, name, recipe)
+        completed.append(splits)
+        how.append(made)
+    return completed, how
+
+
+def _completed(
+    rows: dict[str, Rows], groups: dict[str, np.ndarray], place: dict[int, str], name: str, recipe: Recipe
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """`rows` with validation and test made where they are missing (and asked for), and how that was done.
+
+    A group that `place` knows goes where it is; the others are noted there.
+    """
+    base_name = "all" if "all" in rows else "train"
+    if base_name not in rows:
+        raise InputError(f"{name} has the splits {', '.join(rows)} and none to train on; name one of them train")
+    base, group = rows[base_name], groups[base_name]
+    total = sum(len(split) for split in rows.values())
+    made = _missing(rows, recipe)
+    splits = {"train": base} | {split: rows[split] for split in ("validation", "test") if split in rows}
+    if made and len(base):
+        shares = [share * total / len(base) for share in made.values()]
+        if sum(shares) >= 1:
+            named = " and ".join(f"{split}_share" for split in made)
+            raise InputError(f"{named} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
+        parts = ["train", *made]
+        part = np.array([parts.index(place[g]) if place.get(g) in parts else -1 for g in group.tolist()])
+        free = np.flatnonzero(part < 0)
+        part[free] = grouped_split(base.labels[free], group[free], [1 - sum(shares), *shares], recipe.split_seed)
+        place.update({g: parts[p] for g, p in zip(group.tolist(), part.tolist(), strict=True)})
+        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(parts)}
+    how = {
+        "official": [split for split in SPLITS if split in rows],
+        "made": list(made) if "train" in rows else ["train", *made],
+        "seed": recipe.split_seed if made else None,
+        "shares": made,
+    }
+    return {split: splits[split] for split in SPLITS if len(splits.get(split, ())) or split == "train"}, how
+
+
+def _missing(rows: Mapping[str, Rows], recipe: Recipe) -> dict[str, float]:
+    """Splits to be made, and their share of all rows."""
+    shares = {"validation": recipe.validation_share, "test": recipe.test_share}
+    return {split: share for split, share in shares.items() if split not in rows and share > 0}
