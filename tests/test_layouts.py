@@ -1,12 +1,15 @@
 """The layouts in which FER+, RAF-DB and AffectNet are held, with drawn faces, and every way they may be wrong."""
 
+import json
 import os
 import pickle
 from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.curation import main
 from pipeline.emotions import AFFECTNET_CODES, CLASSES, FERPLUS_COLUMNS, RAFDB_CODES, canonical, decoded
 from pipeline.errors import InputError
 from pipeline.sources.drawn import draw_face
@@ -440,3 +443,39 @@ def test_linked_folders_are_read_and_links_in_a_circle_end(tmp_path):
     (tmp_path / "elsewhere" / "itself").symlink_to(tmp_path / "elsewhere" / "itself")
     source = read(tmp_path / "faces")
     assert labels(source.tables["all"]) == {"happy/b.png": "happiness", "sad/a.png": "sadness"}
+
+
+# all three together
+
+
+def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes(tmp_path):
+    """A source with its own validation split once vanished from a merge: here every row stands under its source."""
+    votes = [[f"{i}.png", BOX, *HAPPY] for i in range(4)]
+    save_ferplus(tmp_path / "ferplus", votes, ("FER2013Train", "FER2013Valid", "FER2013Test"))
+    for split in ("training", "validation"):
+        save_affectnet_csv(tmp_path / "affectnet", split=split)
+    codes = [code for code in range(1, 8) for _ in range(4)]
+    rows = [(f"train_{i:05d}.jpg", str(code)) for i, code in enumerate(codes)] + [("test_0001.jpg", "7")]
+    save_rafdb(tmp_path / "rafdb", rows)
+    sources = [{"data_path": str(tmp_path / name)} for name in ("ferplus", "affectnet", "rafdb")]
+    words = ["--sources", json.dumps(sources), "--leaks", "report", "--near_copies", "false"]
+    main(["merged_vit_tiny", *words, "--output_dir", str(tmp_path / "out")])
+    report = json.loads((tmp_path / "out" / "curation.json").read_text())
+    counted = {
+        name: {split: sum(rows.values()) for split, rows in source["rows"].items()}
+        for name, source in report["sources"].items()
+    }
+    assert counted == {
+        "ferplus": {"train": 4, "validation": 4, "test": 4},
+        "affectnet": {"train": 6, "validation": 7, "test": 1},
+        "rafdb": {"train": 27, "validation": 1, "test": 1},
+    }
+    for split, rows in report["rows"].items():
+        assert sum(rows.values()) == sum(source[split] for source in counted.values())
+        kept = pq.read_table(tmp_path / "out" / f"{split}.parquet")["source"].to_pylist()
+        assert {name: kept.count(name) for name in counted} == {name: rows[split] for name, rows in counted.items()}
+    assert {s: sum(source["dropped"].get("train", {}).values()) for s, source in report["sources"].items()} == {
+        "ferplus": 0,
+        "affectnet": 4,
+        "rafdb": 0,
+    }
