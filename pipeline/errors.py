@@ -47,6 +47,12 @@ def end_in_one_line(main: Callable[[list[str]], None]) -> int:
     return 0
 
 
+def first_line(error: BaseException) -> str:
+    """The kind of what a library raised and the first line of its words, if it has any."""
+    words = str(error).strip()
+    return f"{type(error).__name__}: {words.splitlines()[0]}" if words else type(error).__name__
+
+
 def full_disk(error: BaseException | None) -> str | None:
     """What could not be written, where `error` or an error that led to it tells of a full disk; else None.
 

@@ -29,7 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm
 from pipeline.emotions import id2label, label2id
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.recipe import Recipe
 
 VIT_TINY = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768}
@@ -75,10 +75,9 @@ def find_checkpoint(checkpoint: str) -> Path:
                 snapshot_download(checkpoint, allow_patterns=["config.json", "preprocessor_config.json", WEIGHTS])
             )
         except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
-            reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"checkpoint {checkpoint} is no folder here and could not be had from the Hub ({type(error).__name__}: "
-                f"{reason}); check the name and the network, or give a local folder"
+                f"checkpoint {checkpoint} is no folder here and could not be had from the Hub ({first_line(error)}); "
+                "check the name and the network, or give a local folder"
             ) from None
     if not (path / "config.json").is_file():
         raise InputError(f"checkpoint {checkpoint} has no config.json")

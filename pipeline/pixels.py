@@ -34,13 +34,11 @@ FEATURES = Features(
 )
 
 
-def measure_pictures(table: Dataset, split: str) -> dict[str, np.ndarray]:
+def measure_pictures(table: Dataset, name: str) -> dict[str, np.ndarray]:
     """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk."""
     dtypes = {name: np.float32 if "32" in feature.dtype else object for name, feature in FEATURES.items()}
-    if not len(table):
-        return {name: np.zeros(0, dtype) for name, dtype in dtypes.items()}
-    measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({split})")
-    return {name: np.array(measured[name][:], dtype) for name, dtype in dtypes.items()}
+    measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({name})")
+    return {feature: np.array(measured[feature][:], dtype) for feature, dtype in dtypes.items()}
 
 
 def map_undecoded(
@@ -57,6 +55,8 @@ def map_undecoded(
     `datasets` alone would hash the function by its name and serve old results after an edit. It is written in parts of
     PART rows, and what was stopped goes on with the first part that is not whole.
     """
+    if not len(table):
+        return Dataset.from_dict({name: [] for name in features}, features=features)
     code = [inspect.getsource(module) for module in modules]
     made_by = (table._fingerprint, code, settings, PIL.__version__, datasets.__version__)
     undecoded = table.cast_column("image", Image(decode=False))

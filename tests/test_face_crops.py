@@ -119,6 +119,13 @@ def test_crops_are_a_setting_of_each_source(squares, tmp_path):
         assert source.tables["all"][0]["image"].size == ((48, 48) if place == "photos" else (240, 180))
 
 
+def test_an_empty_split_stays_empty(squares, tmp_path):
+    photos(tmp_path / "train", one=squares_photo((100, 50, 70)))
+    (tmp_path / "test" / "happy").mkdir(parents=True)
+    tables = read_source(recipe_for(tmp_path)).tables
+    assert {split: len(table) for split, table in tables.items()} == {"train": 1, "test": 0}
+
+
 def test_a_source_without_any_face_is_refused(squares, tmp_path):
     root = photos(tmp_path, none=np.zeros((90, 90, 3), np.uint8))
     with pytest.raises(InputError, match="no face was found in any of 1 pictures; set crop to none for it"):

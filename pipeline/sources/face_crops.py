@@ -1,18 +1,20 @@
 """Photos of a source become crops of their faces, so that a model learns what an app shows it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from huggingface_hub import hf_hub_download
 from PIL import Image as PILImage
 
 from pipeline import crop, pixels
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 
@@ -35,17 +37,15 @@ def crop_faces(source: Source, recipe: Recipe) -> Source:
     except ValueError as error:
         raise InputError(f"{error}, and give its path with --face_detector") from None
     cut = partial(_crop_batch, detector=detector, size=recipe.image_size, align=recipe.face_align)
-    told = f"{crop.YUNET_SHA256} {recipe.image_size} {recipe.face_align}"
+    code, told = [sys.modules[__name__], crop, pixels], f"{cv2.__version__} {recipe.image_size} {recipe.face_align}"
     tables: dict[str, Dataset] = {}
     none: list[str] = []
     several = 0
     for split, table in source.tables.items():
-        if not len(table):
+        if not len(table):  # `datasets` joins no empty tables
             tables[split] = table
             continue
-        cropped = pixels.map_undecoded(
-            table, cut, FEATURES, [crop, pixels], f"Cropping faces ({source.name}, {split})", told
-        )
+        cropped = pixels.map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({source.name}, {split})", told)
         faces = np.array(cropped["faces"][:], dtype=int)
         none += table.select(np.flatnonzero(faces == 0))["key"][:]
         several += int((faces > 1).sum())
@@ -67,10 +67,9 @@ def find_detector(face_detector: str) -> Path:
     try:
         return Path(hf_hub_download(face_detector, crop.YUNET))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
-        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"face_detector {face_detector} is no file here and could not be had from the Hub ({type(error).__name__}: "
-            f"{reason}): download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path with --face_detector"
+            f"face_detector {face_detector} is no file here and could not be had from the Hub ({first_line(error)}): "
+            f"download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path with --face_detector"
         ) from None
 
 
