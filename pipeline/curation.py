@@ -170,6 +170,7 @@ def _report_of(
         "layout": source.layout,
         "terms": source.terms,
         "pixels_may_travel": source.pixels_may_travel,
+        "labels_may_travel": source.labels_may_travel,
         "label_rule": source.label_rule,
         "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
         "dropped": source.dropped,

@@ -213,6 +213,16 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(folder / "run", recipe, run_train_hf(str(recipe)))
 
 
+@pytest.fixture(scope="session")
+def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two steps with test figures, that a test may look at but not change."""
+    folder = tmp_path_factory.mktemp("publishable")
+    recipe = write_recipe(folder / "drawn_tiny.yaml", output_dir=str(folder / "run"), max_steps=2, evaluate_test=True)
+    ended = run_train_hf(str(recipe))
+    assert ended.returncode == 0, ended.stderr
+    return folder / "run"
+
+
 @pytest.fixture(autouse=True)
 def _threads() -> None:
     torch.set_num_threads(2)

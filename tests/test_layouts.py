@@ -59,6 +59,7 @@ def test_ferplus_folders_are_its_three_splits(tmp_path):
     assert (source.name, source.label_rule) == ("ferplus", "majority")
     assert "FER2013Valid" in source.layout
     assert "no open licence" in source.terms
+    assert source.labels_may_travel and not source.pixels_may_travel
 
 
 @pytest.mark.parametrize("boxes", [[BOX], []], ids=["with the box", "without"])
@@ -148,6 +149,7 @@ def test_each_code_of_the_rafdb_list_has_its_class(tmp_path):
     assert labels(source.tables["train"]) == EVERY_RAF_CODE
     assert labels(source.tables["test"]) == {"test_0001.jpg": "neutral", "test_0002.jpg": "happiness"}
     assert (source.name, source.label_rule) == ("rafdb", None)
+    assert not source.labels_may_travel
     assert "non-commercial" in source.terms
 
 
@@ -250,6 +252,7 @@ def test_rafdb_in_named_folders_keeps_its_terms_where_source_says_so(tmp_path):
     face(tmp_path / "test" / "angry" / "a.jpg")
     source = read(tmp_path, source="rafdb")
     assert (names(source.tables["test"]), source.name) == (["anger"], "rafdb")
+    assert not source.labels_may_travel
     assert read(tmp_path).name == tmp_path.name
 
 
@@ -285,6 +288,7 @@ def test_each_code_of_an_affectnet_csv_has_its_class(tmp_path, delimiter):
     assert labels(source.tables["validation"]) == {"0/validation 0.jpg": "anger", "1/validation 1.jpg": "neutral"}
     assert source.dropped == {"train": NO_EXPRESSION, "validation": {}}
     assert (source.name, source.label_rule) == ("affectnet", None)
+    assert not source.labels_may_travel
     assert "research" in source.terms
 
 

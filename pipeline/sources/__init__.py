@@ -29,6 +29,7 @@ class Source:
     pixels_may_travel: bool
     label_rule: str | None  # None where labels came ready
     faces: dict[str, Any] | None = None  # what the face crop left out, and where it had a choice; None without a crop
+    labels_may_travel: bool = True  # keys and labels, row by row; False where an agreement keeps them with who signed
 
 
 def read_sources(recipe: Recipe) -> list[Source]:

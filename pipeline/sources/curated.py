@@ -40,4 +40,5 @@ def read(recipe: Recipe) -> Source:
         "; ".join(dict.fromkeys(f"{name}: {source['terms']}" for name, source in told.items())),
         all(source["pixels_may_travel"] for source in told.values()),
         next((source["label_rule"] for source in told.values() if source["label_rule"]), None),
+        labels_may_travel=all(source.get("labels_may_travel", False) for source in told.values()),
     )

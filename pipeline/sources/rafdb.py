@@ -38,7 +38,7 @@ def read(recipe: Recipe) -> Source:
     tables, dropped, shape = class_folders(given, recipe, "rafdb", RAFDB_CODES)
     how = "stated" if recipe.source == "rafdb" else "assumed; --source rafdb states it, --class_map names others"
     layout = f"class folders {shape}, numbers 1 to 7 read as RAF-DB codes ({how})"
-    return Source("rafdb", layout, tables, dropped, RAFDB_TERMS, False, None)
+    return Source("rafdb", layout, tables, dropped, RAFDB_TERMS, False, None, labels_may_travel=False)
 
 
 def _by_list(path: Path, recipe: Recipe) -> Source:
@@ -63,7 +63,7 @@ def _by_list(path: Path, recipe: Recipe) -> Source:
         )
     refuse_empty(tables, str(path), dropped)
     layout = f"RAF-DB by {path.name}, aligned pictures"
-    return Source("rafdb", layout, DatasetDict(tables), dropped, RAFDB_TERMS, False, None)
+    return Source("rafdb", layout, DatasetDict(tables), dropped, RAFDB_TERMS, False, None, labels_may_travel=False)
 
 
 def _aligned(path: Path) -> Path:

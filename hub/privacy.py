@@ -1,0 +1,178 @@
+"""Nothing private leaves: event files without their traces, and a scan of everything that would be sent.
+
+TensorBoard's writer puts the host name into the name of an event file and Trainer puts settings, with their paths, into
+its texts; exporters put source paths into ONNX; image writers keep what a camera noted. Staging makes copies without
+them, and the scan is the proof: it reads every file that is staged, not only those that are known to carry something.
+"""
+
+import getpass
+import json
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import onnx
+import pyarrow.parquet as pq
+from google.protobuf.message import DecodeError
+from huggingface_hub import get_token
+from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from pipeline.errors import InputError
+
+TEXT = (".md", ".json", ".yaml", ".txt")
+SECRETS = (
+    r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",  # AWS
+    r"\bsk-[A-Za-z0-9_-]{20,}|\bAIza[\w-]{30,}",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    r"\bBearer +[\w.~+/-]{16,}",
+)
+ROOTS = "home|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|data|usr|etc|content|kaggle|workspace|scratch|nfs"
+NAMES_NOBODY = {"root", "user", "admin", "ubuntu", "docker", "runner", "jovyan", "localhost"}
+"""Names that machines give by themselves: they point at no one, and are words of any text."""
+
+
+def clean_events(source: Path, target: Path) -> None:
+    """A copy of a TensorBoard event file that holds its numbers and pictures alone.
+
+    Raises:
+        InputError: it is no event file.
+    """
+    with target.open("wb") as file:
+        writer = RecordWriter(file)
+        for index, event in enumerate(_events(source)):
+            values = [
+                _clean_value(v) for v in event.summary.value if v.WhichOneof("value") in ("simple_value", "image")
+            ]
+            if index == 0:
+                writer.write(Event(wall_time=event.wall_time, file_version="brain.Event:2").SerializeToString())
+            if values:
+                kept = Event(wall_time=event.wall_time, step=event.step, summary=Summary(value=values))
+                writer.write(kept.SerializeToString())
+
+
+def _clean_value(value: Summary.Value) -> Summary.Value:
+    if value.WhichOneof("value") == "image":
+        return Summary.Value(tag=value.tag, image=value.image)
+    return Summary.Value(tag=value.tag, simple_value=value.simple_value)
+
+
+def _events(path: Path) -> Iterator[Event]:
+    count = 0
+    try:
+        for record in RawEventFileLoader(str(path)).Load():  # ends at a record that a kill cut short
+            yield Event.FromString(record)
+            count += 1
+    except DecodeError:
+        count = 0
+    if not count:
+        raise InputError(f"{path} cannot be read as a TensorBoard event file; train again, or take it out of logs/")
+
+
+def refuse_private(folder: Path, namespace: str) -> None:
+    """Read every file under `folder`, its name included, and refuse what points at a person, a machine or a secret.
+
+    Searched for: tokens and keys (by their shapes, and the one that is logged in here), the names of user and host as
+    whole words, `namespace` (of the repository) excepted, the home folder, and absolute paths.
+
+    Raises:
+        InputError: something was found, or a file is of a kind that cannot be searched. A secret is not repeated.
+    """
+    searches = _searches(namespace)
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        for place, text in ((name, name), *((f"{name}: {where}", t) for where, t in _texts(path))):
+            for what, pattern in searches.items():
+                if hit := pattern.search(text):
+                    shown = "" if what == "a secret" else f" {hit.group()!r}"
+                    found.append(f"{what}{shown} in {place}")
+    if found:
+        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InputError(f"nothing was sent, for the staged folder holds {'; '.join(dict.fromkeys(found[:3]))}{more}")
+
+
+def _searches(namespace: str) -> dict[str, re.Pattern[str]]:
+    secrets = [*SECRETS, *([re.escape(token)] if (token := get_token()) else [])]
+    names = {getpass.getuser(), socket.gethostname(), socket.gethostname().partition(".")[0]}
+    words = sorted(n for n in names if len(n) > 2 and n.lower() not in NAMES_NOBODY | {namespace.lower()})
+    searches = {
+        "a secret": re.compile("|".join(secrets)),
+        "an absolute path": re.compile(
+            rf"(?<![\w.:/~-])/(?:{ROOTS})/[\w.@-]|(?<!\w)[A-Za-z]:\\\\?\w|\bfile:/|(?<!\w)~/\w|(?<!\w)\\\\\\\\\w"
+        ),
+    }
+    if len(home := str(Path.home())) > 2 and home != "/root":
+        searches["the home folder"] = re.compile(re.escape(home))
+    if words:
+        searches["the user or host name"] = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, words))})(?!\w)", re.I)
+    return searches
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """(where, text) of everything in a file that can hold words.
+
+    Raises:
+        InputError: a kind of file that publishing does not know.
+    """
+    if path.suffix in TEXT or path.name == ".gitattributes":
+        yield "text", path.read_text(errors="replace")
+    elif path.suffix == ".safetensors":
+        yield "header", _safetensors_header(path)
+    elif path.suffix == ".png":
+        yield from _picture_texts(path)
+    elif path.suffix == ".onnx":
+        yield "graph", _onnx_text(path)
+    elif path.suffix == ".parquet":
+        yield from _parquet_texts(path)
+    elif ".tfevents." in path.name:
+        for event in _events(path):
+            yield "events", str(_without_pictures(event))
+    else:
+        raise InputError(f"{PurePosixPath(path.name)}: a file of this kind cannot be searched and is not published")
+
+
+def _safetensors_header(path: Path) -> str:
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        return json.dumps(json.loads(file.read(length)), ensure_ascii=False)
+
+
+def _picture_texts(path: Path) -> Iterator[tuple[str, str]]:
+    with Image.open(path) as picture:
+        picture.load()  # notes may stand behind the pixels
+        for key, value in picture.info.items():
+            yield f"note {key!r}", value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _without_pictures(event: Event) -> Event:
+    for value in event.summary.value:
+        if value.WhichOneof("value") == "image":
+            value.image.encoded_image_string = b""
+    return event
+
+
+def _onnx_text(path: Path) -> str:
+    """The model as text without the numbers of its tensors, of this graph and all within it."""
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.ClearField("float_data")
+        tensor.ClearField("int32_data")
+        tensor.ClearField("int64_data")
+    return str(model)
+
+
+def _parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
+    table = pq.ParquetFile(path).read()
+    yield "schema", str(table.schema.metadata)
+    for name in table.column_names:
+        if table.schema.field(name).type in ("string", "large_string"):
+            yield f"column {name}", "\n".join({v for v in table[name].to_pylist() if v})

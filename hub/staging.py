@@ -1,0 +1,92 @@
+"""The folder that goes up: an allow-list of a run's files, as copies without anything private; the run is not touched.
+
+Staged beside them are what publishing makes: `onnx/`, `parity.json` and the card.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm.auto import tqdm
+
+from hub.privacy import clean_events
+from hub.run import Run, sha256
+from pipeline.errors import InputError
+
+AS_THEY_ARE = ("config.json", "model.safetensors", "preprocessor_config.json", "evaluation.json", "curation.json")
+PICTURES = ("figures/*.png", "examples/*.png")
+EVENTS = "logs/*tfevents*"
+PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
+"""Settings whose value may be a path of this machine."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+PUBLISHED = (*AS_THEY_ARE, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json", "parity.json", "onnx/*",
+             "predictions.parquet")  # fmt: skip
+"""What a release consists of: a file of these patterns that a release lacks is no longer part of it."""
+
+
+def stage(run: Run, folder: Path, with_predictions: bool) -> None:
+    """Copy the run's publishable files into `folder`, with local paths told by name and content.
+
+    Hashes in the staged environment.json are those of the staged files.
+
+    Raises:
+        InputError: `with_predictions`, where the terms of a source keep its labels with who signed them.
+    """
+    if with_predictions:
+        _refuse_kept_labels(run)
+    for pattern in (*AS_THEY_ARE, *PICTURES, *(["predictions.parquet"] if with_predictions else [])):
+        for file in sorted(run.path.glob(pattern)):
+            target = folder / file.relative_to(run.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    for number, file in enumerate(sorted(run.path.glob(EVENTS))):
+        (folder / "logs").mkdir(exist_ok=True)
+        clean_events(file, folder / "logs" / f"events.out.tfevents.{number:010d}")
+    settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    staged = sorted(p for p in folder.rglob("*") if p.is_file())
+    environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}
+    write_json(folder / "environment.json", environment)
+
+
+def _refuse_kept_labels(run: Run) -> None:
+    for name, source in run.curation["sources"].items():
+        if not source.get("labels_may_travel", True):
+            raise InputError(
+                f"--with_predictions: predictions.parquet holds labels of {name}, whose terms forbid it ("
+                f"{source['terms']}); publish without them"
+            )
+
+
+def _without_path(name: str, value: Any) -> Any:
+    """A setting as a stranger may see it: an existing path becomes its name and what it holds."""
+    if isinstance(value, list):
+        return [_without_path(name, v) for v in value]
+    if isinstance(value, dict):
+        return {key: _without_path(key, v) for key, v in value.items()}
+    if name not in PATHS or not isinstance(value, str):
+        return value
+    path = Path(value).expanduser()
+    if name == "output_dir":
+        return f"runs/{path.name}"
+    if not path.exists():
+        return value if HUB_ID.fullmatch(value) else path.name
+    return f"{path.resolve().name}#sha256={content_hash(path)[:16]}"
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 over the sorted names and contents of a file or of all files under a folder, hidden ones left out."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
+    digest = hashlib.sha256()
+    for file in tqdm(files, f"hash {path.name}", disable=len(files) < 100, leave=False):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Indented JSON in UTF-8."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,174 @@
+"""What must never be published is found wherever it hides, and ordinary words are left alone."""
+
+import getpass
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image as PILImage
+from PIL.PngImagePlugin import PngInfo
+from safetensors.numpy import save_file
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto as EventTensor
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from hub.privacy import clean_events, refuse_private
+from pipeline.errors import InputError
+
+TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyz"
+LEAKS = {
+    "a token": TOKEN,
+    "a home path": "see /home/somebody/faces for it",
+    "a mac path": "/Users/somebody/faces",
+    "a temporary path": "written to /tmp/run/model.py",
+    "a windows path": r"C:\Users\somebody\faces",
+    "a file address": "file:///etc/hosts",
+    "a home sign": "data in ~/faces",
+    "a key": "AKIAABCDEFGHIJKLMNOP",
+    "a person": "trained by Annette on a laptop",
+    "a machine": "on box-of-annette, at night",
+}
+HARMLESS = {
+    "an address": "https://huggingface.co/home/user/file and s3://tmp/data/x",
+    "a ratio": "pictures/second, and/or, 1/255, image/png",
+    "a module": "vit.encoder.layer.0, /vit/encoder/layer.0/MatMul",
+    "a longer word": "annetteville and pannette",
+    "the namespace": "annabel/fer-vit-tiny",
+    "a hash": "a" * 64,
+}
+
+
+@pytest.fixture(autouse=True)
+def _annette(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: "annette")
+    monkeypatch.setattr(socket, "gethostname", lambda: "box-of-annette.example")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+
+def in_card(folder: Path, text: str) -> None:
+    (folder / "README.md").write_text(f"# A card\n\n{text}\n")
+
+
+def in_json(folder: Path, text: str) -> None:
+    (folder / "evaluation.json").write_text(json.dumps({"recipe": text}, ensure_ascii=False))
+
+
+def in_file_name(folder: Path, text: str) -> None:
+    (folder / "logs").mkdir()
+    name = text.strip("/").replace("/", "_").replace("\\", "_")
+    (folder / "logs" / f"{name}.txt").write_text("")
+
+
+def in_events(folder: Path, text: str) -> None:
+    value = Summary.Value(tag="settings", tensor=EventTensor(string_val=[text.encode()]))
+    write_events(folder / "events.out.tfevents.1", Event(summary=Summary(value=[value])))
+
+
+def in_picture_note(folder: Path, text: str) -> None:
+    note = PngInfo()
+    note.add_text("Comment", text, zip=True)
+    PILImage.new("L", (8, 8)).save(folder / "face.png", pnginfo=note)
+
+
+def in_onnx(folder: Path, text: str) -> None:
+    node = helper.make_node("Identity", ["pixel_values"], ["logits"], doc_string=text)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("pixel_values", "logits")]
+    onnx.save(helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), folder / "model.onnx")
+
+
+def in_weights(folder: Path, text: str) -> None:
+    save_file({"w": np.zeros(3, np.float32)}, folder / "model.safetensors", metadata={"from": text})
+
+
+def in_predictions(folder: Path, text: str) -> None:
+    pq.write_table(pa.table({"key": ["a.png", text]}), folder / "predictions.parquet")
+
+
+PLACES = (in_card, in_json, in_events, in_picture_note, in_onnx, in_weights, in_predictions)
+
+
+def write_events(path: Path, *events: Event) -> None:
+    with path.open("wb") as file:
+        writer = RecordWriter(file)
+        for event in events:
+            writer.write(event.SerializeToString())
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("text", LEAKS.values(), ids=LEAKS)
+def test_what_is_private_is_found_wherever_it_hides(place: object, text: str, tmp_path: Path) -> None:
+    place(tmp_path, text)  # type: ignore[operator]
+    with pytest.raises(InputError, match="nothing was sent") as error:
+        refuse_private(tmp_path, "somebody-else")
+    assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+def test_ordinary_words_pass(place: object, text: str, tmp_path: Path) -> None:
+    place(tmp_path, text)  # type: ignore[operator]
+    refuse_private(tmp_path, "annabel")
+
+
+def test_names_of_files_are_read_too(tmp_path: Path) -> None:
+    in_file_name(tmp_path, "events.box-of-annette.7")
+    with pytest.raises(InputError, match="host name 'box-of-annette'"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+def test_the_namespace_of_the_repository_may_be_the_user(tmp_path: Path) -> None:
+    in_card(tmp_path, "annette/fer-vit-tiny")
+    refuse_private(tmp_path, "Annette")
+    with pytest.raises(InputError, match="'annette'"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+def test_the_token_in_use_is_found_whatever_its_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "quite-another-shape-42")
+    in_card(tmp_path, "with quite-another-shape-42 in it")
+    with pytest.raises(InputError, match="a secret in README.md") as error:
+        refuse_private(tmp_path, "somebody")
+    assert "another-shape" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "optimizer.pt", "training_args.bin", "notes.docx"])
+def test_a_kind_of_file_that_cannot_be_searched_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04")
+    with pytest.raises(InputError, match=name):
+        refuse_private(tmp_path, "somebody")
+
+
+def test_events_keep_numbers_and_pictures_and_lose_the_rest(tmp_path: Path) -> None:
+    picture = Summary.Image(height=1, width=1, colorspace=1, encoded_image_string=b"png")
+    source, target = tmp_path / "events.out.tfevents.1.box-of-annette.77.0", tmp_path / "events.out.tfevents.0"
+    scalar = Summary.Value(tag="loss", simple_value=0.5)
+    text = Summary.Value(tag="args", tensor=EventTensor(string_val=[b"/home/annette/faces"]))
+    write_events(
+        source,
+        Event(wall_time=1.0, file_version="brain.Event:2"),
+        Event(wall_time=2.0, step=3, summary=Summary(value=[scalar, text])),
+        Event(wall_time=3.0, step=4, summary=Summary(value=[Summary.Value(tag="matrix", image=picture)])),
+        Event(wall_time=4.0, step=5, summary=Summary(value=[text])),
+    )
+    clean_events(source, target)
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    kept = list(LegacyEventFileLoader(str(target)).Load())
+    assert [e.step for e in kept] == [0, 3, 4]
+    assert kept[0].file_version == "brain.Event:2"
+    assert [(v.tag, v.simple_value) for v in kept[1].summary.value] == [("loss", 0.5)]
+    assert kept[2].summary.value[0].image == picture
+    assert b"annette" not in target.read_bytes()
+
+
+def test_a_damaged_event_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1").write_bytes(b"no record at all, but long enough")
+    with pytest.raises(InputError, match=r"tfevents\.1 cannot be read"):
+        clean_events(tmp_path / "events.out.tfevents.1", tmp_path / "copy")

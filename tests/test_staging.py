@@ -1,0 +1,165 @@
+"""What is staged: an allow-list of a whole, sealed run, without paths, the run itself untouched."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hub.privacy import refuse_private
+from hub.run import load_run, sha256
+from hub.staging import content_hash, stage
+from pipeline.errors import InputError
+
+
+@pytest.fixture
+def run(publishable_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(publishable_run, tmp_path / "run")
+
+
+def reseal(run: Path) -> None:
+    environment = json.loads((run / "environment.json").read_text())
+    environment["sha256"] = {name: sha256(run / name) for name in environment["sha256"]}
+    (run / "environment.json").write_text(json.dumps(environment))
+
+
+def change_json(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): sha256(p) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path, tmp_path: Path) -> None:
+    for name in ("training_args.bin", "optimizer.pt", "notes.txt", "figures/contact_sheet.jpg", ".env"):
+        (run / name).write_text("not for others")
+    before = files(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    staged = files(tmp_path / "staged")
+    assert {Path(name).parts[0] for name in staged} == {
+        "config.json", "model.safetensors", "preprocessor_config.json", "recipe.yaml", "evaluation.json",
+        "curation.json", "environment.json", "figures", "examples", "logs",
+    }  # fmt: skip
+    assert all(name.endswith(".png") for name in staged if name.startswith(("figures/", "examples/")))
+    assert files(run) == before
+    assert staged["model.safetensors"] == before["model.safetensors"]
+
+
+def test_predictions_go_up_on_demand_alone(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "with", with_predictions=True)
+    assert (tmp_path / "with" / "predictions.parquet").is_file()
+
+
+def test_predictions_with_labels_that_an_agreement_keeps_stay_here(run: Path, tmp_path: Path) -> None:
+    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(labels_may_travel=False))
+    reseal(run)
+    with pytest.raises(InputError, match="--with_predictions: .* labels of drawn, whose terms forbid it"):
+        stage(load_run(run), tmp_path / "staged", with_predictions=True)
+    assert not (tmp_path / "staged").exists()
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+
+
+def test_hashes_in_the_staged_environment_are_those_of_the_staged_files(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    staged = files(tmp_path / "staged")
+    told = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
+    assert told == {name: digest for name, digest in staged.items() if name != "environment.json"}
+
+
+def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> None:
+    faces = tmp_path / "somebody" / "my_faces"
+    faces.mkdir(parents=True)
+    (faces / "a.png").write_bytes(b"1")
+    settings = yaml.safe_load((run / "recipe.yaml").read_text())
+    settings |= {
+        "data_path": str(faces),
+        "checkpoint": "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        "output_dir": str(run),
+        "face_detector": "/home/somebody/gone/yunet.onnx",
+        "sources": [{"data_path": str(faces), "class_map": {"grin": "happiness"}}],
+    }
+    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    reseal(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    staged = yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())
+    told = f"my_faces#sha256={content_hash(faces)[:16]}"
+    assert staged["data_path"] == told
+    assert staged["checkpoint"] == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert staged["output_dir"] == "runs/run"
+    assert staged["face_detector"] == "yunet.onnx"
+    assert staged["sources"] == [{"data_path": told, "class_map": {"grin": "happiness"}}]
+    refuse_private(tmp_path / "staged", "somebody")
+
+
+def test_the_hash_of_a_folder_follows_names_and_contents_alone(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / "a").write_text("1")
+    (other / ".hidden").write_text("x")
+    assert content_hash(one) == content_hash(other)
+    (other / "a").write_text("2")
+    assert content_hash(one) != content_hash(other)
+    (other / "a").rename(other / "b")
+    (other / "b").write_text("1")
+    assert content_hash(one) != content_hash(other)
+
+
+def no_seal(run: Path) -> None:
+    (run / "evaluation.json").unlink()
+
+
+def changed(run: Path) -> None:
+    (run / "config.json").write_text((run / "config.json").read_text().replace("anger", "rage"))
+
+
+def lost(run: Path) -> None:
+    next((run / "figures").glob("*.png")).unlink()
+
+
+def no_test_figures(run: Path) -> None:
+    change_json(run / "evaluation.json", lambda e: [e.pop(s, None) for s in ("official", "clean", "clean_near")])
+    reseal(run)
+
+
+def no_interval(run: Path) -> None:
+    change_json(run / "evaluation.json", lambda e: e["official"].update(accuracy=0.9))
+    reseal(run)
+
+
+def no_hashes(run: Path) -> None:
+    change_json(run / "environment.json", lambda e: e.pop("sha256"))
+
+
+def not_json(run: Path) -> None:
+    (run / "curation.json").write_text("{")
+    reseal(run)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (no_seal, "has no evaluation.json: it is no finished run"),
+        (changed, "config.json was changed since the run was sealed"),
+        (lost, "is missing since the run was sealed"),
+        (no_test_figures, "no test figures: train with --evaluate_test true"),
+        (no_interval, "accuracy of official has no interval"),
+        (no_hashes, "lists no sha256 of"),
+        (not_json, "curation.json cannot be read"),
+    ],
+)
+def test_a_run_that_must_not_be_published_is_refused(spoil: Callable[[Path], None], words: str, run: Path) -> None:
+    spoil(run)
+    with pytest.raises(InputError, match=words):
+        load_run(run)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone: no such run folder"):
+        load_run(tmp_path / "gone")
