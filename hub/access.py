@@ -1,0 +1,55 @@
+"""Who may publish where: asked before a long training, and before anything is sent."""
+
+from collections.abc import Callable
+
+import huggingface_hub
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from hub.attempts import attempt
+from pipeline.errors import InputError
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Refuse what cannot be the name of a model repository.
+
+    Raises:
+        InputError: it is not `user/name` in the Hub's letters.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InputError(f"--repo_id {repo_id!r}: {str(error).splitlines()[0]}") from None
+    if repo_id.count("/") != 1:
+        raise InputError(f"--repo_id {repo_id!r}: write user/name, or organisation/name")
+
+
+def check_access(api: HfApi, repo_id: str, say: Callable[[str], None], write: bool = True) -> bool:
+    """Whether the repository exists. Whoever is logged in may write there (read, without `write`), as far as is told.
+
+    Raises:
+        InputError: no valid repo id, nobody logged in, no right to write, no answer from the Hub.
+    """
+    check_repo_id(repo_id)
+    if not (api.token or huggingface_hub.get_token()):
+        raise InputError(f"--repo_id {repo_id}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
+    me = attempt("login", api.whoami, say)
+    if me.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise InputError(f"--repo_id {repo_id}: the token of {me['name']} can only read; make one with write access")
+
+    def exists() -> bool:
+        try:
+            api.auth_check(repo_id, write=write)
+        except RepositoryNotFoundError:
+            return False
+        return True
+
+    if attempt(f"access to {repo_id}", exists, say):
+        return True
+    own = sorted({me["name"], *(organisation["name"] for organisation in me.get("orgs", []))})
+    if repo_id.partition("/")[0] not in own:
+        raise InputError(
+            f"--repo_id {repo_id}: no such repository, and {me['name']} may make one under {', '.join(own)} alone"
+        )
+    return False

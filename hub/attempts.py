@@ -1,0 +1,135 @@
+"""A request to the Hub: tried again where that can help, told in one line where it cannot.
+
+The client repeats uploads of large files and downloads by itself, but neither commits nor tags nor questions; and it
+waits for an answer without end.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import httpx2
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils._http import default_client_factory  # its hooks keep HF_HUB_OFFLINE and request ids
+
+from pipeline.errors import InputError, first_line
+
+T = TypeVar("T")
+WAITS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further try, where the Hub names none."""
+LONGEST_WAIT = 120.0
+TIMEOUT = httpx2.Timeout(120.0, connect=20.0)
+"""Seconds of silence after which a request counts as lost."""
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+ADVICE = {
+    400: "mend what it names",
+    401: "log in with `hf auth login`, or set HF_TOKEN to a valid token",
+    403: "use a token that may write there (`hf auth login`, or HF_TOKEN)",
+    404: "check the name, and that the token may see it",
+    409: "somebody else changed the repository; look at it, then run the same command again",
+    412: "somebody else changed the repository; look at it, then run the same command again",
+    413: "it is too large for the Hub",
+    429: "wait, then run the same command again",
+}
+
+
+def set_timeouts() -> None:
+    """Let no request of this process wait for its answer without end."""
+
+    def client() -> httpx2.Client:
+        made = default_client_factory()
+        made.timeout = TIMEOUT
+        return made
+
+    huggingface_hub.set_client_factory(client)
+
+
+def attempt(what: str, call: Callable[[], T], say: Callable[[str], None]) -> T:
+    """The result of `call`, which is repeated after a passing failure; each wait is said.
+
+    Raises:
+        InputError: it failed for good, or five times.
+    """
+    for wait in waits():
+        try:
+            return call()
+        except Exception as error:
+            pause(what, error, wait, say)
+    raise AssertionError("the last wait raises")
+
+
+def waits() -> Iterator[float | None]:
+    """Seconds to wait after each failed try; None after the last."""
+    yield from WAITS
+    yield None
+
+
+def pause(what: str, error: Exception, wait: float | None, say: Callable[[str], None]) -> None:
+    """Wait before the next try, as long as the Hub asks for.
+
+    Raises:
+        InputError: `wait` is None, the Hub asks for too long a wait, or the failure will not pass by itself.
+    """
+    if isinstance(error, InputError):
+        raise error
+    asked = _retry_after(error)
+    seconds = wait if asked is None else asked
+    if wait is None or not _is_passing(error) or seconds is None or seconds > LONGEST_WAIT:
+        raise explained(what, error) from None
+    say(f"{what}: {_told(error)}; trying again in {seconds:.0f} s")
+    time.sleep(seconds)
+
+
+def explained(what: str, error: Exception) -> Exception:
+    """The failure in one line with what to do about it; an error of another kind is given back as it is."""
+    cause, status = _cause(error), status_of(error)
+    if isinstance(cause, LocalTokenNotFoundError):
+        return InputError(f"{what}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
+    if isinstance(cause, OfflineModeIsEnabled):
+        return InputError(f"{what}: HF_HUB_OFFLINE is set; unset it to publish")
+    if status is not None:
+        later = "run the same command again later; what has arrived is not sent again"
+        asked = _retry_after(error)
+        advice = f"it asks to wait {asked:.0f} s; {later}" if asked is not None else ADVICE.get(status, later)
+        return InputError(f"{what}: {_told(error)}; {advice}")
+    if isinstance(cause, httpx2.HTTPError):
+        return InputError(f"{what}: {_told(error)}; check the network, then run the same command again")
+    return error
+
+
+def status_of(error: Exception) -> int | None:
+    """HTTP status that the Hub answered with, where it was an answer."""
+    cause = _cause(error)
+    response = getattr(cause, "response", None)
+    return int(response.status_code) if response is not None else None
+
+
+def _is_passing(error: Exception) -> bool:
+    if isinstance(_cause(error), (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
+        return True
+    return status_of(error) in PASSING
+
+
+def _retry_after(error: Exception) -> float | None:
+    response = getattr(_cause(error), "response", None)
+    asked = response.headers.get("Retry-After") if response is not None else None
+    return float(asked) if asked is not None and asked.isdecimal() else None
+
+
+def _told(error: Exception) -> str:
+    cause, status = _cause(error), status_of(error)
+    if status is None:
+        return first_line(cause) if not isinstance(cause, httpx2.TimeoutException) else "the Hub does not answer"
+    words = (getattr(cause, "server_message", None) or "").strip().splitlines()
+    return f"the Hub answers {status}" + (f" ({words[0]})" if words else "")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The failure behind an error: the client wraps those of uploads into errors of its own."""
+    known = (HfHubHTTPError, httpx2.HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled)
+    chain: list[BaseException] = [error]
+    while following := (chain[-1].__cause__ or chain[-1].__context__):
+        chain.append(following)
+    return next((e for e in chain if isinstance(e, known)), error)

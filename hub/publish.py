@@ -1,0 +1,191 @@
+"""One release as one commit: compared before, sent whole, found again after a lost answer, read back, tagged.
+
+A reader sees the old release or the new one and never a mixture: everything changes in a single commit whose parent is
+the head that was looked at, so of two people who publish at once one is refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
+
+from hub.attempts import attempt, pause, status_of, waits
+from hub.run import sha256
+from hub.staging import PUBLISHED
+from pipeline.errors import InputError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a staged folder goes: a branch (`revision`, made where missing), or a pull request, under a tag or none."""
+
+    repo_id: str
+    tag: str | None = None
+    revision: str = "main"
+    private: bool = False
+    create_pr: bool = False
+    message: str = "Publish a run"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What stands on the Hub now: the commit, how many files and bytes of it were new, and the address to look at."""
+
+    commit: str
+    files: int
+    bytes: int
+    url: str
+
+
+def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) -> Published:
+    """Send the files of `folder` that differ from the repository, take away those of an older release, and tag.
+
+    Raises:
+        InputError: refused by the Hub, or no answer after several tries; the old release is then whole. Or: the tag
+            stands on other content, somebody else committed meanwhile, what is read back differs from what was sent.
+    """
+    repo = release.repo_id
+    if not exists:
+        attempt(f"make {repo}", lambda: api.create_repo(repo, private=release.private, exist_ok=True), say)
+    elif release.private and not attempt(repo, lambda: api.model_info(repo), say).private:
+        raise InputError(
+            f"--private: {repo} is public already; make it private in its settings, or leave --private out"
+        )
+    tagged = _commit_of_tag(api, release, say)
+    if tagged is not None:
+        if _changes(folder, _tree(api, repo, tagged, say)):
+            raise InputError(f"--tag {release.tag} stands on other content in {repo}; choose a new tag")
+        return Published(tagged, 0, 0, f"{api.endpoint}/{repo}/tree/{release.tag}")
+    head = _head(api, release, say)
+    changes = _changes(folder, _tree(api, repo, head, say))
+    commit, url = _send(api, folder, release, changes, head, say) if changes else (head, f"{api.endpoint}/{repo}")
+    _verify(folder, _tree(api, repo, commit, say), repo)
+    if release.tag:
+        _tag(api, release, commit, say)
+    added = [change for change in changes if isinstance(change, CommitOperationAdd)]
+    return Published(commit, len(added), sum(a.upload_info.size for a in added), url)
+
+
+def _commit_of_tag(api: HfApi, release: Release, say: Say) -> str | None:
+    refs = attempt(f"tags of {release.repo_id}", lambda: api.list_repo_refs(release.repo_id), say)
+    return next((str(tag.target_commit) for tag in refs.tags if tag.name == release.tag), None)
+
+
+def _head(api: HfApi, release: Release, say: Say) -> str:
+    """The commit that the release will stand on; a branch that is not there yet starts at main."""
+    repo, branch = release.repo_id, release.revision
+
+    def look() -> str | None:
+        try:
+            return api.model_info(repo, revision=branch).sha
+        except RevisionNotFoundError:
+            return None
+
+    head = attempt(f"{branch} of {repo}", look, say)
+    if head is None:
+        attempt(f"make branch {branch}", lambda: api.create_branch(repo, branch=branch, exist_ok=True), say)
+        head = attempt(f"{branch} of {repo}", look, say)
+    return str(head)
+
+
+def _tree(api: HfApi, repo_id: str, revision: str, say: Say) -> dict[str, str]:
+    """Path -> hash of every file: SHA-256 of those in large-file storage, git's own hash of the others."""
+
+    def read() -> dict[str, str]:
+        try:
+            entries = list(api.list_repo_tree(repo_id, revision=revision, recursive=True))
+        except EntryNotFoundError:  # a repository without a file
+            return {}
+        files = (entry for entry in entries if isinstance(entry, RepoFile))
+        return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
+
+    return attempt(f"files of {repo_id}", read, say)
+
+
+def _staged(folder: Path) -> dict[str, Path]:
+    return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _is_same(file: Path, remote: str | None) -> bool:
+    return remote in (sha256(file), git_hash(file.read_bytes()))
+
+
+def _changes(folder: Path, tree: dict[str, str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    staged = _staged(folder)
+    added = [CommitOperationAdd(name, file) for name, file in staged.items() if not _is_same(file, tree.get(name))]
+    gone = [name for name in tree if name not in staged and any(fnmatch(name, pattern) for pattern in PUBLISHED)]
+    return [*added, *(CommitOperationDelete(name) for name in gone)]
+
+
+def _send(
+    api: HfApi, folder: Path, release: Release, changes: list[CommitOperationAdd | CommitOperationDelete], head: str,
+    say: Say,
+) -> tuple[str, str]:  # fmt: skip
+    """The commit that holds the release, and its address.
+
+    After a failure the head is read again before anything is repeated: a commit may have arrived whose answer was lost,
+    and somebody else's may stand there now.
+    """
+    what = f"commit to {release.repo_id}"
+    for wait in waits():
+        try:
+            info = api.create_commit(
+                release.repo_id,
+                changes,
+                commit_message=release.message,
+                revision=None if release.create_pr else release.revision,
+                parent_commit=None if release.create_pr else head,
+                create_pr=release.create_pr,
+            )
+            return info.oid, str(info.pr_url or info.commit_url)
+        except Exception as error:
+            if found := _arrived(api, folder, release, head, say):
+                say(f"{what}: it had arrived, though its answer was lost")
+                return found
+            if status_of(error) in (409, 412):
+                raise InputError(f"{what}: somebody else changed {release.revision} meanwhile; look at it, then run "
+                                 "the same command again") from None  # fmt: skip
+            pause(what, error, wait, say)
+    raise AssertionError("the last wait raises")
+
+
+def _arrived(api: HfApi, folder: Path, release: Release, head: str, say: Say) -> tuple[str, str] | None:
+    repo = release.repo_id
+    if release.create_pr:
+        threads = attempt(f"pull requests of {repo}", lambda: list(api.get_repo_discussions(repo)), say)
+        heads = [(f"refs/pr/{t.num}", t.url) for t in threads if t.is_pull_request and t.title == release.message]
+    else:
+        heads = [(release.revision, f"{api.endpoint}/{repo}")]
+    for revision, url in heads:
+        now = str(attempt(f"{revision} of {repo}", lambda r=revision: api.model_info(repo, revision=r).sha, say))  # type: ignore[misc]
+        if now != head and not _changes(folder, _tree(api, repo, now, say)):
+            return now, url
+    return None
+
+
+def _verify(folder: Path, tree: dict[str, str], repo_id: str) -> None:
+    wrong = [name for name, file in _staged(folder).items() if not _is_same(file, tree.get(name))]
+    if wrong:
+        raise InputError(f"{repo_id}: what is read back differs from what was sent ({', '.join(wrong[:3])}); run the "
+                         "same command again")  # fmt: skip
+
+
+def _tag(api: HfApi, release: Release, commit: str, say: Say) -> None:
+    def create() -> None:
+        try:
+            api.create_tag(release.repo_id, tag=str(release.tag), revision=commit)
+        except Exception as error:
+            if status_of(error) != 409:
+                raise
+            if _commit_of_tag(api, release, say) != commit:
+                raise InputError(f"--tag {release.tag} was given to other content of {release.repo_id} meanwhile; the "
+                                 "commit is there, choose another tag") from None  # fmt: skip
+
+    attempt(f"tag {release.tag}", create, say)
