@@ -3,13 +3,17 @@
 accelerate launch train_hf.py                                      # quickstart: drawn faces, no network
 accelerate launch train_hf.py --data_path my_faces                 # your own: folder, csv, parquet or Hub id
 accelerate launch train_hf.py ferplus_vit_tiny --data_path DIR --checkpoint DIR_OR_HUB_ID
+accelerate launch train_hf.py quickstart --publish USER/NAME       # and push_to_hub.py at the end
 accelerate launch train_hf.py --help
 """
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.command_line import parse_command_line
@@ -19,7 +23,7 @@ from pipeline.recipe import Recipe
 
 def main(argv: list[str]) -> None:
     """Walk the line from left to right. Each step imports its own rooms: --help and mistyped settings need no torch."""
-    recipe, resume = parse_command_line(argv)
+    recipe, resume, publish = parse_command_line(argv)
     started = time.perf_counter()
 
     from pipeline import machine, run_folder
@@ -33,8 +37,12 @@ def main(argv: list[str]) -> None:
     recipe = replace(recipe, precision=precision)
     machine.refuse_lone_process()
     run = run_folder.find_run(recipe, resume, machine.world_size())
+    if publish and machine.rank() == 0:
+        check_publishing(publish)
     if run.finished:
         say(run_folder.closing_words(run.path))
+        if publish and machine.rank() == 0:
+            push_to_hub(run.path, publish)
         return
     args = training_arguments(recipe)
     rows_per_step = machine.resolve_batch(recipe)[2]
@@ -62,6 +70,8 @@ def main(argv: list[str]) -> None:
         clock = {"wall_seconds": round(time.perf_counter() - started, 1)} | log.speed()
         run_folder.seal(run, machine.describe() | about | clock | {"peak_memory_gib": machine.peak_memory_gib()})
         print(run_folder.closing_words(run.path))
+        if publish:
+            push_to_hub(run.path, publish)
 
 
 def load_data(recipe: Recipe, args: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any], Any]:
@@ -135,6 +145,27 @@ def write_results(run: Any, recipe: Recipe, trainer: Any, curated: Any, evaluate
     figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
     run_folder.write_json(run.aside / "curation.json", curated.report)
     evaluation.write_evaluation(run.aside, evaluation.evaluate_predictions(predictions))
+
+
+def check_publishing(repo_id: str) -> None:
+    """Login and the right to write, asked before hours of training."""
+    from huggingface_hub import HfApi
+
+    from hub.access import check_access
+    from hub.attempts import set_timeouts
+
+    set_timeouts()
+    check_access(HfApi(), repo_id, print)
+
+
+def push_to_hub(run: Path, repo_id: str) -> None:
+    """`push_to_hub.py` as a child, with the data of the run to measure on; a push that fails does not fail the run."""
+    words = ["push_to_hub.py", run.as_posix(), "--repo_id", repo_id, "--data_path"]
+    launcher = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "RANK", "LOCAL_", "WORLD_SIZE", "GROUP_", "ROLE_")
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(launcher)}
+    script = Path(__file__).with_name(words[0])
+    if subprocess.run([sys.executable, str(script), *words[1:]], env=alone).returncode:
+        print(f"not published, though the run is whole; to try again: python {' '.join(words)}")
 
 
 if __name__ == "__main__":

@@ -90,3 +90,25 @@ def content_hash(path: Path) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Indented JSON in UTF-8."""
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def listing(folder: Path) -> str:
+    """What would go up: every file with its size, and the sum."""
+    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+    lines = [f"{size / 1e6:9.3f} MB  {name}" for name, size in sizes.items()]
+    return "\n".join([*lines, f"{sum(sizes.values()) / 1e6:9.3f} MB  in {len(sizes)} files"])
+
+
+def keep(folder: Path, run: Run) -> Path:
+    """Move the staged folder beside the run, in place of the one of an earlier dry run.
+
+    Raises:
+        InputError: something else stands there.
+    """
+    target = run.path.with_name(f"{run.path.name}-staged")
+    if target.exists():
+        if not {"README.md", "evaluation.json", "parity.json"} <= {p.name for p in target.iterdir()}:
+            raise InputError(f"{target} is there already and no staged run; move it away")
+        shutil.rmtree(target)
+    shutil.move(folder, target)
+    return target

@@ -1,8 +1,8 @@
-"""`train_hf.py [RECIPE] [--field value ...] [--resume]`: words to a recipe, and what `--help` says."""
+"""`train_hf.py [RECIPE] [--field value ...] [--resume] [--publish USER/NAME]`: its words, and what `--help` says."""
 
 import argparse
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -11,10 +11,19 @@ from pipeline.recipe import OUR_FIELDS, Recipe
 from pipeline.recipe_file import RECIPES, load_yaml, recipe_from, recipe_path
 
 
-def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:
-    """`[RECIPE] [--field value ...] [--resume]` as a recipe, and whether to resume.
+class Command(NamedTuple):
+    """What is asked for: the settings of the run, whether to go on with it, and where to publish it, if anywhere."""
 
-    Without RECIPE it is `quickstart`, or `own_faces` where `--data_path` is given.
+    recipe: Recipe
+    resume: bool
+    publish: str | None
+
+
+def parse_command_line(argv: list[str]) -> Command:
+    """The words of a command line. Without RECIPE it is `quickstart`, or `own_faces` where `--data_path` is given.
+
+    Raises:
+        InputError: a setting that is none, or a value that it cannot have.
     """
     if {"-h", "--help"} & set(argv):
         _parser().parse_args(["--help"])
@@ -24,6 +33,9 @@ def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:
     resume = overrides.pop("resume", False)
     if not isinstance(resume, bool):
         raise InputError(f"command line: --resume takes no value, not {resume!r}")
+    publish = overrides.pop("publish", None)
+    if publish is not None and not isinstance(publish, str):
+        raise InputError("command line: --publish needs the name of a repository: --publish USER/NAME")
     name = named or ("own_faces" if "data_path" in overrides else "quickstart")
     path = recipe_path(name)
     settings = load_yaml(path)
@@ -32,7 +44,9 @@ def parse_command_line(argv: list[str]) -> tuple[Recipe, bool]:
     recipe.name = path.stem
     recipe.trainer.setdefault("output_dir", f"runs/{path.stem}")
     recipe.trainer.setdefault("seed", 42)
-    return recipe, resume
+    if publish and not recipe.evaluate_test:
+        raise InputError("command line: --publish needs figures on test rows: add --evaluate_test true")
+    return Command(recipe, resume, publish)
 
 
 def _yaml_value(name: str, text: str) -> Any:
@@ -68,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one of: {names}")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--publish", metavar="USER/NAME", help="publish the finished run there with push_to_hub.py")
     for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
         group = parser.add_argument_group(title)
         for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):

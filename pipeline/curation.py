@@ -196,7 +196,7 @@ def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
 
 def main(argv: list[str]) -> None:
     """Curate what a recipe names; tables, curation.json and the page go into a new folder, whole or not at all."""
-    recipe, _ = parse_command_line(argv)
+    recipe = parse_command_line(argv).recipe
     out = recipe.output_dir
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"output_dir {out} is there already; choose another --output_dir")

@@ -14,6 +14,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from pipeline.collator import EvalCollator
 from pipeline.sampler import PictureRows
+from pipeline.transforms import map_pictures
 
 
 def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
@@ -29,6 +30,19 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
             batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
         logits[split] = torch.cat(batches).numpy()
     return logits
+
+
+def probabilities_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> dict[str, np.ndarray]:
+    """`(N, K)` probabilities of pictures on disk, by kind, by the very path that predictions.parquet was made on."""
+    features = datasets.Features(
+        {"image": datasets.Image(), "key": datasets.Value("string"), "target": datasets.List(datasets.Value("float32"))}
+    )
+    paths = [path for kind in files.values() for path in kind]
+    rows = {"image": [str(p) for p in paths], "key": [p.name for p in paths], "target": [[1.0]] * len(paths)}
+    table = map_pictures(datasets.Dataset.from_dict(rows, features=features), size, "map files")
+    logits = torch.from_numpy(predict(folder, {"files": table}, 16, "cpu")["files"])
+    parts = logits.softmax(-1).split([len(kind) for kind in files.values()])
+    return {name: part.numpy() for name, part in zip(files, parts, strict=True)}
 
 
 def write_predictions(

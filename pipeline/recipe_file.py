@@ -43,7 +43,7 @@ NAMES_FROM_ELSEWHERE = {
 
 # Trainer's fields that would break a promise of ours, and the setting that does what was meant.
 REFUSED = {
-    "push_to_hub": "publish a finished run with push_to_hub.py",
+    "push_to_hub": "publish a finished run with push_to_hub.py, or --publish USER/NAME",
     "fp16": "use --precision fp16",
     "bf16": "use --precision bf16",
     "fp16_full_eval": "final predictions are always made in float32",
@@ -102,7 +102,7 @@ def recipe_from(settings: dict[str, Any], origin: str) -> Recipe:
         if name in NAMES_FROM_ELSEWHERE and name not in known:
             raise InputError(f"{origin}: unknown setting {name}: here it is --{NAMES_FROM_ELSEWHERE[name]}")
         if name not in known:
-            near = get_close_matches(name, [*ours, *known, "resume"], n=1, cutoff=0.4)
+            near = get_close_matches(name, [*ours, *known, "resume", "publish"], n=1, cutoff=0.4)
             raise InputError(f"{origin}: unknown setting {name}" + (f"; the nearest is {near[0]}" if near else ""))
     trainer = {name: _trainer_value(name, value, known[name]) for name, value in theirs.items()}
     try:

@@ -15,12 +15,12 @@ SHIPPED = sorted(RECIPES.glob("*.yaml"))
 
 
 def test_without_words_the_recipe_is_the_quickstart() -> None:
-    recipe, resume = parse_command_line([])
-    assert (recipe.name, str(recipe.output_dir), resume) == ("quickstart", "runs/quickstart", False)
+    recipe, resume, publish = parse_command_line([])
+    assert (recipe.name, str(recipe.output_dir), resume, publish) == ("quickstart", "runs/quickstart", False, None)
 
 
 def test_data_path_alone_means_own_faces() -> None:
-    recipe, _ = parse_command_line(["--data_path", "my_faces"])
+    recipe = parse_command_line(["--data_path", "my_faces"]).recipe
     assert (recipe.name, recipe.data_path) == ("own_faces", "my_faces")
 
 
@@ -39,13 +39,15 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         "7",
         "--learning_rate",
         "1e-4",
-        "--evaluate_test=false",
+        "--evaluate_test=true",
         "--seed",
         "3",
         "--resume",
+        "--publish",
+        "me/faces",
     ]
-    recipe, resume = parse_command_line(words)
-    assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume) == (96, False, 3, True)
+    recipe, resume, publish = parse_command_line(words)
+    assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume, publish) == (96, True, 3, True, "me/faces")
     assert recipe.trainer["max_steps"] == 7
     assert recipe.trainer["learning_rate"] == pytest.approx(1e-4)
 
@@ -77,6 +79,8 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         ("quickstart words", "belongs to no setting"),
         ("--cutmix 0.7 --mixup 0.7", "together at most 1"),
         ("--store_size 500", "store_size"),
+        ("--publish", "--publish USER/NAME"),
+        ("own_faces --evaluate_test false --publish me/faces", "add --evaluate_test true"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(words: str, told: str) -> None:
@@ -87,7 +91,7 @@ def test_a_wrong_word_is_answered_with_the_right_one(words: str, told: str) -> N
 
 
 def test_saved_settings_are_a_recipe_that_gives_the_same_settings(tmp_path: Path) -> None:
-    recipe, _ = parse_command_line(["--cutmix", "0.5", "--mix_off_epoch", "2", "--max_steps", "9"])
+    recipe = parse_command_line(["--cutmix", "0.5", "--mix_off_epoch", "2", "--max_steps", "9"]).recipe
     recipe.save(tmp_path / "recipe.yaml")
     assert parse_command_line([str(tmp_path / "recipe.yaml")])[0].settings() == recipe.settings()
 

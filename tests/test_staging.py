@@ -81,7 +81,7 @@ def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> Non
         "data_path": str(faces),
         "checkpoint": "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k",
         "output_dir": str(run),
-        "face_detector": "/home/somebody/gone/yunet.onnx",
+        "face_detector": str(tmp_path / "gone" / "yunet.onnx"),
         "sources": [{"data_path": str(faces), "class_map": {"grin": "happiness"}}],
     }
     (run / "recipe.yaml").write_text(yaml.safe_dump(settings))

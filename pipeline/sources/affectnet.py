@@ -62,7 +62,9 @@ def read(recipe: Recipe) -> Source:
     refuse_empty(tables, f"data_path {root}", dropped)
     names = ", ".join(place.name for place in (lists or folders).values())
     layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
-    return Source("affectnet", layout, DatasetDict(tables), dropped, AFFECTNET_TERMS, False, None, labels_may_travel=False)
+    return Source(
+        "affectnet", layout, DatasetDict(tables), dropped, AFFECTNET_TERMS, False, None, labels_may_travel=False
+    )
 
 
 def _by_csv(path: Path, root: Path) -> Coded:

@@ -35,7 +35,7 @@ def write_split(folder: Path, rows: Rows, part: np.ndarray, report: dict) -> Non
 
 def main(argv: list[str]) -> None:
     """Write both splits."""
-    recipe, _ = parse_command_line([*argv, "--leaks", "report"])
+    recipe = parse_command_line([*argv, "--leaks", "report"]).recipe
     if recipe.output_dir.exists():
         raise InputError(f"output_dir {recipe.output_dir} is there already; choose another --output_dir")
     curated = curate(read_sources(recipe), recipe)

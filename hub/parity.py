@@ -1,0 +1,339 @@
+"""One picture, every client: do they all give a published folder's own probabilities?
+
+Each client is the snippet of the model card, rendered with the name of the repository and run in a fresh process that
+knows nothing but the published folder, laid where that client looks for files it has downloaded.
+
+transformers.js by itself resizes otherwise than training did. In node, the picture is shifted by half a pixel of its
+own, its right and lower edges fade to black, and nothing is averaged when it shrinks; in a browser, the canvas decides.
+Its snippet resizes first. A picture that has the model's size already is left as it is.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import InputError
+
+SNIPPETS = Path(__file__).parent / "snippets"
+NODE_PACKAGE = "@huggingface/transformers"
+NODE_FOLDERS = ("FER_NODE_MODULES", "NODE_PATH")
+"""Environment variables that may name a `node_modules` with transformers.js, besides the argument."""
+NO_NODE_MODULES = f"no node_modules with {NODE_PACKAGE}: name one in {NODE_FOLDERS[0]}"
+COMMIT = "0" * 40
+SECONDS = 900
+"""Until a client that does not answer is given up."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A snippet, what it imports, and the largest difference of a probability (None: measured, nothing promised).
+
+    `ask` is the expression that the snippet offers for the scores of the picture at `path`.
+    """
+
+    snippet: str
+    packages: tuple[str, ...]
+    tolerance: float | None
+    ask: str = "classify(path)"
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it runs in node."""
+        return self.snippet.endswith(".mjs.jinja")
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it reads `onnx/model.onnx`."""
+        return self.is_node or "onnxruntime" in self.packages
+
+
+CLIENTS = {
+    "pipeline()": Client("use_pipeline.py.jinja", ("transformers", "torch", "torchvision", "pillow"), 1e-4),
+    "AutoModel": Client("use_automodel.py.jinja", ("transformers", "torch", "torchvision", "pillow"), 1e-4),
+    "onnxruntime": Client("use_onnxruntime.py.jinja", ("onnxruntime", "numpy", "pillow"), 1e-4),
+    "transformers.js": Client("use_transformers_js.mjs.jinja", (NODE_PACKAGE,), 1e-4),
+    "transformers.js, its own resize": Client(
+        "use_transformers_js.mjs.jinja", (NODE_PACKAGE,), None, "classifier(path, { top_k: null })"
+    ),
+}
+
+PYTHON = """{snippet}
+import json as _json
+import pathlib as _pathlib
+
+_answers = [{ask} for path in _json.loads(_pathlib.Path("pictures.json").read_text())]
+_pathlib.Path("answers.json").write_text(_json.dumps(_answers))
+"""
+
+NODE = """import {{ env as _env }} from '@huggingface/transformers';
+import {{ readFileSync as _read, writeFileSync as _write }} from 'node:fs';
+
+_env.localModelPath = `${{process.env.HF_HOME}}/models`;
+_env.cacheDir = `${{process.env.HF_HOME}}/transformers.js`;
+_env.allowRemoteModels = !process.env.HF_HUB_OFFLINE;
+if (process.env.HF_ENDPOINT) _env.remoteHost = process.env.HF_ENDPOINT;
+{snippet}
+const _answers = [];
+for (const path of JSON.parse(_read('pictures.json', 'utf8'))) _answers.push(await {ask});
+_write('answers.json', JSON.stringify(_answers));
+"""
+
+
+def measure_parity(
+    folder: Path,
+    pictures: Mapping[str, Sequence[Path]],
+    reference: Mapping[str, NDArray[np.floating]],
+    model: str = "local/model",
+    revision: str | None = None,
+    node_modules: Path | None = None,
+    clients: Collection[str] = CLIENTS,
+) -> dict[str, Any]:
+    """Ask every client that is here about every picture, offline, and compare with the reference.
+
+    Args:
+        folder: what will be published: config.json, model.safetensors, preprocessor_config.json, onnx/.
+        pictures: files by kind of picture.
+        reference: `(N, K)` probabilities by kind, in the order of the pictures and of `id2label`.
+        model: the repository that the snippets name, and `revision` the tag, as the model card has them.
+        node_modules: where transformers.js is; else where FER_NODE_MODULES or NODE_PATH says.
+        clients: those of `CLIENTS` to ask.
+
+    Returns:
+        `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
+        probability and how many have the `same_top_class`; or `skipped` with the reason, for one that is not here.
+
+    Raises:
+        InputError: a client ends in an error, or answers with other classes than config.json names.
+    """
+    classes = _classes(folder)
+    paths = [path for kind in pictures.values() for path in kind]
+    table: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="parity-") as home:
+        environment = lay(folder, Path(home), model, revision)
+        for name in clients:
+            client = CLIENTS[name]
+            reason = why_missing(client, folder, node_modules)
+            if reason:
+                table[name] = {"skipped": reason}
+                continue
+            answers = ask(name, model, paths, environment, revision, len(classes), node_modules)
+            given = _probabilities(name, answers, classes)
+            table[name] = {
+                "versions": _versions(client, node_modules),
+                "tolerance": client.tolerance,
+                "kinds": _compared(given, pictures, reference),
+            }
+    return {"clients": table}
+
+
+def ask(
+    name: str,
+    model: str,
+    paths: Sequence[Path],
+    environment: Mapping[str, str],
+    revision: str | None = None,
+    top_k: int = 7,
+    node_modules: Path | None = None,
+    python: str = sys.executable,
+) -> list[dict[str, float]]:
+    """The scores that a client gives to each picture, by class, from one fresh process of the card's snippet.
+
+    Args:
+        name: of `CLIENTS`.
+        model: repository that the snippet names.
+        paths: pictures, at least one.
+        environment: the process's whole environment: HF_HOME with the files, or HF_ENDPOINT to fetch them from.
+        revision: tag, branch or commit that the snippet names.
+        top_k: how many classes there are.
+        node_modules: as in `measure_parity`.
+        python: of the environment in which Python clients run.
+
+    Raises:
+        InputError: the process ended in an error, which the line names, or transformers.js is not here.
+    """
+    client = CLIENTS[name]
+    snippet = render(client.snippet, model, paths[0].resolve().as_posix(), revision, top_k)
+    with tempfile.TemporaryDirectory(prefix="client-") as place:
+        work = Path(place)
+        (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]))
+        script = work / ("client.mjs" if client.is_node else "client.py")
+        script.write_text((NODE if client.is_node else PYTHON).format(snippet=snippet, ask=client.ask))
+        if client.is_node:
+            library = _node_modules(node_modules)
+            if not library:
+                raise InputError(f"{name}: {NO_NODE_MODULES}")
+            (work / "node_modules").symlink_to(library, target_is_directory=True)
+        program = shutil.which("node") or "node" if client.is_node else python
+        _run([program, str(script)], name, work, environment)
+        answers = json.loads((work / "answers.json").read_text())
+    return [a if isinstance(a, dict) else {s["label"]: s["score"] for s in a} for a in answers]
+
+
+def render(snippet: str, model: str, picture: str, revision: str | None = None, top_k: int = 7) -> str:
+    """A snippet as the model card shows it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SNIPPETS),
+        autoescape=False,  # it is code
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(snippet).render(model=model, picture=picture, revision=revision, top_k=top_k)
+
+
+def why_missing(client: Client, folder: Path, node_modules: Path | None = None) -> str | None:
+    """Why a client cannot be asked here, or None."""
+    if client.is_onnx and not (folder / "onnx" / "model.onnx").is_file():
+        return "the folder has no onnx/model.onnx"
+    if client.is_node:
+        if not shutil.which("node"):
+            return "node is not on the PATH"
+        if not _node_modules(node_modules):
+            return NO_NODE_MODULES
+        return None
+    modules = {"pillow": "PIL"}
+    missing = [p for p in client.packages if importlib.util.find_spec(modules.get(p, p)) is None]
+    return f"{', '.join(missing)} not installed" if missing else None
+
+
+def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
+    """A line for each client and kind of picture whose difference is above what the client promises."""
+    return [
+        f"{name}, {kind}: a probability differs by {cell['largest_difference']:.2g}, allowed is {client['tolerance']:g}"
+        for name, client in parity["clients"].items()
+        if client.get("tolerance") is not None
+        for kind, cell in client["kinds"].items()
+        if not cell["largest_difference"] <= client["tolerance"]
+    ]
+
+
+def _classes(folder: Path) -> list[str]:
+    labels = json.loads((folder / "config.json").read_text())["id2label"]
+    return [labels[index] for index in sorted(labels, key=int)]
+
+
+def lay(folder: Path, home: Path, model: str, revision: str | None) -> dict[str, str]:
+    """Put the folder where clients keep what they have downloaded; the environment in which they look there alone."""
+    cache = home / "hub" / f"models--{model.replace('/', '--')}"
+    shutil.copytree(folder, cache / "snapshots" / COMMIT)
+    reference = cache / "refs" / (revision or "main")
+    reference.parent.mkdir(parents=True)
+    reference.write_text(COMMIT)
+    by_name = home / "models" / model
+    by_name.parent.mkdir(parents=True)
+    by_name.symlink_to(cache / "snapshots" / COMMIT, target_is_directory=True)
+    others = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT", "PYTHONPATH")}
+    return others | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def _run(command: list[str], name: str, work: Path, environment: Mapping[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=work, env=dict(environment), capture_output=True, text=True, encoding="utf-8", timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{name} gave no answer in {SECONDS} s; ask about fewer pictures") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+        said = [line for line in lines if "Error" in line] or lines
+        raise InputError(f"{name} does not work with this folder: {said[-1]}")
+
+
+def _node_modules(given: Path | None) -> Path | None:
+    named = [os.environ.get(name, "") for name in NODE_FOLDERS]
+    places = [given] if given else [Path(place) for n in named for place in n.split(os.pathsep) if place]
+    return next((p.resolve() for p in places if (p / NODE_PACKAGE / "package.json").is_file()), None)
+
+
+def _versions(client: Client, node_modules: Path | None) -> dict[str, str]:
+    if not client.is_node:
+        return {name: importlib.metadata.version(name) for name in client.packages}
+    package = (_node_modules(node_modules) or Path()) / NODE_PACKAGE / "package.json"
+    return {NODE_PACKAGE: json.loads(package.read_text())["version"]}
+
+
+def _probabilities(name: str, answers: list[dict[str, float]], classes: list[str]) -> NDArray[np.float64]:
+    for answer in answers:
+        if answer.keys() != set(classes):
+            raise InputError(f"{name} answers with {', '.join(answer)}; config.json names {', '.join(classes)}")
+    return np.array([[answer[c] for c in classes] for answer in answers])
+
+
+def _compared(
+    given: NDArray[np.float64], pictures: Mapping[str, Sequence[Path]], reference: Mapping[str, NDArray[np.floating]]
+) -> dict[str, Any]:
+    """`given` `(N, K)` holds the pictures of all kinds, one kind after the other."""
+    cells, start = {}, 0
+    for kind, paths in pictures.items():
+        ours, theirs = np.asarray(reference[kind]), given[start : start + len(paths)]
+        start += len(paths)
+        cells[kind] = {
+            "n": len(paths),
+            "largest_difference": round(float(np.abs(ours - theirs).max()), 6),
+            "same_top_class": int((ours.argmax(1) == theirs.argmax(1)).sum()),
+        }
+    return cells
+
+
+def picture_kinds(folder: Path, faces: Sequence[Path | Image.Image], size: tuple[int, int]) -> dict[str, list[Path]]:
+    """Write each face into `folder` as people have pictures; paths by kind.
+
+    JPEG is lossy, so what is compared is how clients decode the same file; its decoders may differ by a level.
+
+    Args:
+        folder: where to, made if missing.
+        faces: pictures of one face.
+        size: height and width of the model's input.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds: dict[str, list[Path]] = {}
+    for number, face in enumerate(faces):
+        for kind, (picture, suffix, options) in _as_people_have_it(face, number, size).items():
+            path = folder / f"{kind.replace(' ', '-').replace(',', '')}-{number:04d}.{suffix}"
+            picture.save(path, **options)
+            kinds.setdefault(kind, []).append(path)
+    return kinds
+
+
+def _as_people_have_it(
+    face: Path | Image.Image, number: int, size: tuple[int, int]
+) -> dict[str, tuple[Image.Image, str, dict[str, Any]]]:
+    """Kind -> picture, suffix, options of `save`."""
+    image = (face if isinstance(face, Image.Image) else Image.open(face)).convert("RGB")
+    colour = Image.merge(
+        "RGB", [band.point(lambda v, f=f: int(v * f)) for band, f in zip(image.split(), (1, 0.85, 0.7), strict=True)]
+    )
+
+    def sized(width: int, height: int) -> Image.Image:
+        return colour.resize((width, height), Image.Resampling.BICUBIC)
+
+    clear = sized(100, 100).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    exif = Image.Exif()
+    exif[0x0112] = 2 + number % 7  # each of the seven ways to be turned or mirrored
+    photo = {"quality": 92}
+    return {
+        "48 px gray": (image.convert("L").resize((48, 48), Image.Resampling.BICUBIC), "png", {}),
+        "224 px colour": (sized(224, 224), "png", {}),
+        "RGBA": (clear, "png", {}),
+        "131 x 97": (sized(131, 97), "png", {}),
+        "97 x 131": (sized(97, 131), "png", {}),
+        "900 x 1200 JPEG": (sized(900, 1200), "jpg", photo),
+        "JPEG turned by EXIF": (sized(160, 120), "jpg", photo | {"exif": exif}),
+        "model's own size": (sized(size[1], size[0]), "png", {}),
+    }

@@ -1,0 +1,144 @@
+"""Publish a finished run: stage it, check it, send it in one commit, tag it, read it back.
+
+python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --tag v1.0
+python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --dry_run       # stops after the checks; look at the folder
+python push_to_hub.py --help
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError, end_in_one_line
+
+
+def main(argv: list[str]) -> None:
+    """Walk the line from left to right: run folder, staging, checks, one commit, proof."""
+    args = parse(argv)
+
+    from huggingface_hub import HfApi
+
+    from hub import access, attempts, parity, privacy, staging
+    from hub.publish import Release, publish
+    from hub.run import load_run
+
+    access.check_repo_id(args.repo_id)
+    run = load_run(args.run)
+    api = HfApi()
+    attempts.set_timeouts()
+    exists = args.dry_run or access.check_access(api, args.repo_id, print, write=not args.create_pr)
+    with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
+        folder = Path(place) / "staged"
+        staging.stage(run, folder, args.with_predictions)
+        examples = describe(run, folder, args)
+        privacy.refuse_private(folder, namespace=args.repo_id.partition("/")[0])
+        print(staging.listing(folder))
+        if args.dry_run:
+            print(f"\n{staging.keep(folder, run)}\nnothing was sent; read its README.md, then leave --dry_run out")
+            return
+        message = f"Publish {run.path.name}" + (f" as {args.tag}" if args.tag else "")
+        release = Release(args.repo_id, args.tag, args.revision, args.private, args.create_pr, message)
+        published = publish(api, folder, release, exists, print)
+        print(f"sent: {published.files} files, {published.bytes / 1e6:.1f} MB")
+        prove(folder, examples, args.repo_id, published.commit)
+    print(f"\n{published.url}\n\n{parity.render('use_pipeline.py.jinja', args.repo_id, 'face.png', args.tag)}")
+
+
+def describe(run: Any, folder: Path, args: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """ONNX files, the proof that clients agree, and the card, each from what stands in the folder by then.
+
+    Returns:
+        The scores of each example, best first.
+    """
+    from hub import card, export, parity, staging
+    from pipeline.prediction import probabilities_of_files
+
+    exported = export.export_onnx(run, folder, validation_rows(run, args.data_path))
+    with tempfile.TemporaryDirectory() as place:
+        size = run.recipe["image_size"]
+        faces = sorted((folder / "examples").glob("*.png"))
+        kinds = parity.picture_kinds(Path(place), faces, (size, size))
+        compared = parity.measure_parity(folder, kinds, probabilities_of_files(folder, kinds, size), args.repo_id)
+    if beyond := parity.beyond_tolerance(compared):
+        raise InputError(f"nothing was sent, for clients disagree: {'; '.join(beyond[:3])}")
+    staging.write_json(folder / "parity.json", compared)
+    examples = card.example_scores(run)
+    publication = card.Publication(args.repo_id, args.tag, exported, compared, examples, shipped_settings(run))
+    (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")
+    return examples
+
+
+def validation_rows(run: Any, data_path: str | None) -> Any:
+    """The run's validation pictures, from `data_path` or from where its recipe says; None where nobody asked."""
+    from pipeline.curation import curate
+    from pipeline.recipe_file import recipe_from
+    from pipeline.sources import read_sources
+
+    recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
+    if data_path and (recipe.source == "drawn" or recipe.sources):
+        why = "its pictures are drawn" if recipe.source == "drawn" else "it has several sources"
+        raise InputError(f"--data_path {data_path}: the run takes no such folder, for {why}; write --data_path alone")
+    if data_path is None and recipe.source != "drawn":
+        return None
+    recipe = replace(recipe, data_path=data_path or recipe.data_path)
+    return curate(read_sources(recipe), recipe).splits["validation"]
+
+
+def shipped_settings(run: Any) -> dict[str, Any] | None:
+    """The recipe that the project ships under the name of the run's, resolved; None where there is none."""
+    from pipeline.recipe_file import RECIPES, load_yaml, recipe_from
+
+    path = RECIPES / f"{run.evaluation['recipe']}.yaml"
+    return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
+
+
+def prove(folder: Path, examples: dict[str, list[dict[str, Any]]], repo_id: str, commit: str) -> None:
+    """A fresh process with an empty cache loads the release from the Hub and gives the run's own answers."""
+    from hub import parity
+
+    paths = [folder / "examples" / name for name in examples]
+    with tempfile.TemporaryDirectory() as cache:
+        answers = parity.ask("pipeline()", repo_id, paths, os.environ | {"HF_HUB_CACHE": cache}, revision=commit)
+    for name, answer in zip(examples, answers, strict=True):
+        apart = max(abs(answer[s["label"]] - s["score"]) for s in examples[name])
+        if apart > 2e-4:  # scores of examples are rounded to four places
+            raise InputError(
+                f"{repo_id} is published, but its answer to {name} is {apart:.2g} from the run's; look at it"
+            )
+    print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="push_to_hub.py",
+        description="Publish a finished run on the Hub. Log in with `hf auth login`, or set HF_TOKEN.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder: an output_dir of train_hf.py")
+    parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="the model repository; made if missing")
+    parser.add_argument(
+        "--tag", metavar="TAG", help="name this release, as in v1.0; a tag never moves to other content"
+    )
+    parser.add_argument("--revision", default="main", metavar="BRANCH", help="branch to publish to (default: main)")
+    parser.add_argument("--private", action="store_true", help="make the repository private, if it is new")
+    parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of a commit")
+    parser.add_argument("--dry_run", action="store_true", help="stop after the checks and leave the folder to look at")
+    parser.add_argument("--with_predictions", action="store_true", help="publish predictions.parquet too")
+    parser.add_argument(
+        "--data_path", nargs="?", const="", metavar="DIR",
+        help="measure the ONNX files on the run's validation rows: from DIR, or from where its recipe says",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    if args.create_pr and (args.tag or args.revision != "main"):
+        raise InputError("--create_pr: a pull request has no tag and goes to main; tag it when it is merged")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))
