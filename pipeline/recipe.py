@@ -62,6 +62,8 @@ class Recipe:
     rotation: float = setting(10.0, "augmentation", "rotation to either side, at most", "degrees")
     crop_area: float = setting(0.7, "augmentation", "random resized crop keeps at least this share of the area; 1 is off", "share")
     crop_ratio: float = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x", "ratio")
+    zoom_out: float = setting(0.0, "augmentation", "the crop may be larger than the picture, by this share of its area; the borders are mirrored", "share")
+    shift: float = setting(0.0, "augmentation", "the crop may lie beyond the picture's edge, by this share of the side; the borders are mirrored", "share")
     brightness: float = setting(0.3, "augmentation", "brightness factor within 1 - x and 1 + x", "factor")
     contrast: float = setting(0.3, "augmentation", "contrast factor within 1 - x and 1 + x", "factor")
     saturation: float = setting(0.0, "augmentation", "saturation factor within 1 - x and 1 + x", "factor")

@@ -86,20 +86,25 @@ def augment(pixels: torch.Tensor, uniforms: torch.Tensor, recipe: Recipe) -> tor
 def _resample(pixels: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """One affine map for crop, flip, rotation and resizing: a single interpolation, not four.
 
-    Random resized crop follows Szegedy et al. 2015 (arXiv:1409.4842).
+    Random resized crop follows Szegedy et al. 2015 (arXiv:1409.4842), and goes beyond the picture where asked to.
     """
     size = recipe.image_size
-    if recipe.flip == 0 and recipe.rotation == 0 and recipe.crop_area == 1 and recipe.crop_ratio == 1:
+    changes = (recipe.flip, recipe.rotation, 1 - recipe.crop_area, 1 - recipe.crop_ratio, recipe.zoom_out, recipe.shift)
+    if not any(changes):
         return resize(pixels, size).float() / 255
     flip = torch.where(u[:, 0] < recipe.flip, -1.0, 1.0)
     angle = (2 * u[:, 1] - 1) * math.radians(recipe.rotation)
-    area = recipe.crop_area + (1 - recipe.crop_area) * u[:, 2]
+    area = recipe.crop_area + (1 + recipe.zoom_out - recipe.crop_area) * u[:, 2]
     ratio = torch.exp((2 * u[:, 3] - 1) * math.log(recipe.crop_ratio))
-    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    largest = math.sqrt(1 + recipe.zoom_out)
+    width, height = (area * ratio).sqrt().clamp(max=largest), (area / ratio).sqrt().clamp(max=largest)
+    right, down = (
+        (2 * u[:, 4 + i] - 1) * ((1 - side).abs() + 2 * recipe.shift) for i, side in enumerate((width, height))
+    )
     theta = torch.stack(
         [
-            torch.stack([width * flip * angle.cos(), -height * angle.sin(), (2 * u[:, 4] - 1) * (1 - width)], dim=1),
-            torch.stack([width * flip * angle.sin(), height * angle.cos(), (2 * u[:, 5] - 1) * (1 - height)], dim=1),
+            torch.stack([width * flip * angle.cos(), -height * angle.sin(), right], dim=1),
+            torch.stack([width * flip * angle.sin(), height * angle.cos(), down], dim=1),
         ],
         dim=1,
     )

@@ -108,6 +108,16 @@ def test_the_report_measures_every_file_on_the_rows_of_the_run(exported, run: Ru
     assert differences == sorted(differences), "what is no rougher was not made"
 
 
+def test_differences_are_of_probabilities(validation: Dataset) -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
+    reference = export.Reference("examples", validation, logits + 5)
+    moved = np.log(np.array([[0.4, 0.4, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
+    assert export._compare(logits, reference)["max_difference"] < 1e-6
+    assert export._compare(moved, reference)["max_difference"] == pytest.approx(0.1, abs=1e-6)
+    assert export._compare(moved, reference)["mean_difference"] == pytest.approx(0.2 / 6, abs=1e-6)
+    assert export._compare(logits[:, [1, 0, 2]], reference)["agreement"] == 0.5
+
+
 @pytest.mark.parametrize("name", FILES.values())
 @pytest.mark.parametrize("batch", [1, 5])
 def test_every_file_answers_as_torch_with_any_batch(exported, run: Run, name: str, batch: int) -> None:

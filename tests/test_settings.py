@@ -479,6 +479,8 @@ def changes(setting: str, value: float) -> None:
 changes("rotation", 30.0)
 changes("crop_area", 0.3)
 changes("crop_ratio", 2.0)
+changes("zoom_out", 0.5)
+changes("shift", 0.2)
 changes("brightness", 0.9)
 changes("contrast", 0.9)
 changes("saturation", 0.9)

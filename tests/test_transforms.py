@@ -83,6 +83,8 @@ def test_a_flip_mirrors(tiny) -> None:
         {"rotation": 20.0},
         {"crop_area": 0.5},
         {"crop_ratio": 1.5},
+        {"zoom_out": 0.5},
+        {"shift": 0.2},
         {"brightness": 0.5},
         {"contrast": 0.5},
         {"saturation": 0.9},
@@ -96,6 +98,22 @@ def test_each_augmentation_changes_the_picture_and_stays_in_range(setting, tiny)
     changed = augment(pixels, uniforms, tiny(**STILL | setting))
     assert changed.shape == (4, 3, 32, 32) and changed.min() >= 0 and changed.max() <= 1
     assert all((a - b.float() / 255).abs().max() > 0.02 for a, b in zip(changed, pixels, strict=True))
+
+
+def test_a_crop_can_be_larger_than_the_picture_and_lie_beyond_its_edge(tiny) -> None:
+    pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    pixels[..., 12:20, 12:20] = 255  # a white square, 8 px wide, in the middle
+
+    def seen(place: float = 0.5, **settings: float) -> torch.Tensor:
+        uniforms = torch.full((1, UNIFORMS), 0.5)
+        uniforms[:, 2], uniforms[:, 4:6] = 1 - 1e-6, place  # the largest area; in the middle, or at the lower right
+        return augment(pixels, uniforms, tiny(**STILL | settings))[0, 0] > 0.5
+
+    assert seen().any(0).sum() == 8
+    assert seen(zoom_out=1.0).any(0).sum() == 6, "twice the area: 8 px become 5.7"
+    assert seen(1 - 1e-6, shift=0.25).any(0).nonzero().flatten().tolist() == list(range(4, 12)), (
+        "a quarter of 32 px to the left"
+    )
 
 
 def test_a_gray_picture_is_augmented_as_three_equal_channels(tiny) -> None:

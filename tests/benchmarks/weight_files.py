@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
+from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from hub.export import FILES, INPUT, OUTPUT
@@ -84,7 +85,7 @@ def main() -> None:
     times: dict[tuple[str, int, int], list[float]] = {
         (name, batch, threads): [] for name in made for batch in BATCHES for threads in THREADS
     }
-    for _ in range(words.rounds):
+    for _ in tqdm(range(words.rounds), "rounds"):
         for (name, batch, threads), rounds in times.items():
             rounds.append(milliseconds(made[name][1][threads], noise[:batch]))
     print(f"{words.run.name}, {shape[1]} x {shape[2]} px, {words.rounds} rounds of {PICTURES} pictures")
