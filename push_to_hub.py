@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
         published = publish(api, folder, release, exists, print)
         print(f"sent: {published.files} files, {published.bytes / 1e6:.1f} MB")
         prove(folder, examples, args.repo_id, published.commit)
-    print(f"\n{published.url}\n\n{parity.render('use_pipeline.py.jinja', args.repo_id, 'face.png', args.tag)}")
+    lines = parity.render("use_pipeline.py.jinja", args.repo_id, "face.png", args.tag, len(run.classes))
+    print(f"\n{published.url}\n\n{lines}")
 
 
 def describe(run: Any, folder: Path, args: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:

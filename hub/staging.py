@@ -17,14 +17,15 @@ from hub.privacy import clean_events
 from hub.run import Run, sha256
 from pipeline.errors import InputError
 
-AS_THEY_ARE = ("config.json", "model.safetensors", "preprocessor_config.json", "evaluation.json", "curation.json")
+AS_THEY_ARE = ("config.json", "model.safetensors", "evaluation.json", "curation.json")
+PREPROCESSOR = "preprocessor_config.json"
 PICTURES = ("figures/*.png", "examples/*.png")
 EVENTS = "logs/*tfevents*"
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*AS_THEY_ARE, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json", "parity.json", "onnx/*",
-             "predictions.parquet")  # fmt: skip
+PUBLISHED = (*AS_THEY_ARE, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json",
+             "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
 """What a release consists of: a file of these patterns that a release lacks is no longer part of it."""
 
 
@@ -43,6 +44,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
             target = folder / file.relative_to(run.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+    write_json(folder / PREPROCESSOR, _for_transformers_4(json.loads((run.path / PREPROCESSOR).read_text())))
     for number, file in enumerate(sorted(run.path.glob(EVENTS))):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(file, folder / "logs" / f"events.out.tfevents.{number:010d}")
@@ -51,6 +53,17 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
     environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}
     write_json(folder / "environment.json", environment)
+
+
+def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an image processor, whose one name today is two in transformers 4, where the Hub's servers are.
+
+    There `ViTImageProcessor` resizes with Pillow, which is up to two levels off; the other is the one of training, and
+    transformers 5 takes both names for it.
+    """
+    names = {"ViTImageProcessor": "ViTImageProcessorFast"}
+    kind = processor["image_processor_type"]
+    return processor | {"image_processor_type": names.get(kind, kind)}
 
 
 def _refuse_kept_labels(run: Run) -> None:

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
+from transformers import AutoImageProcessor
 
 from hub.privacy import refuse_private
 from hub.run import load_run, sha256
 from hub.staging import content_hash, stage
 from pipeline.errors import InputError
+
+FACE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -63,6 +68,14 @@ def test_predictions_with_labels_that_an_agreement_keeps_stay_here(run: Path, tm
         stage(load_run(run), tmp_path / "staged", with_predictions=True)
     assert not (tmp_path / "staged").exists()
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
+
+
+def test_the_staged_image_processor_is_the_one_of_training_in_transformers_4_too(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    ours, staged = (json.loads((f / "preprocessor_config.json").read_text()) for f in (run, tmp_path / "staged"))
+    assert staged == ours | {"image_processor_type": "ViTImageProcessorFast"}
+    pixels = [AutoImageProcessor.from_pretrained(f)(FACE)["pixel_values"][0] for f in (run, tmp_path / "staged")]
+    assert np.array_equal(*pixels)
 
 
 def test_hashes_in_the_staged_environment_are_those_of_the_staged_files(run: Path, tmp_path: Path) -> None:

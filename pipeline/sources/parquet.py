@@ -56,6 +56,8 @@ def _unreadable(path: Path, name: str, error: Exception) -> str:
             f"data_path {name}: no such folder, and no data set of that name that can be seen on the Hub: check the "
             "name, `hf auth login` for a private one, or give a local folder"
         )
+    if any(getattr(getattr(e, "response", None), "status_code", None) == 401 for e in causes):
+        return f"data_path {name}: the Hub does not accept the token: run `hf auth login`, or mend or unset HF_TOKEN"
     if isinstance(error, OSError):
         return (
             f"data_path {name}: no such folder, and cannot reach the Hub ({why}): check the name and the network, or "
