@@ -17,14 +17,14 @@ from hub.privacy import clean_events
 from hub.run import Run, sha256
 from pipeline.errors import InputError
 
-AS_THEY_ARE = ("config.json", "model.safetensors", "evaluation.json", "curation.json")
-PREPROCESSOR = "preprocessor_config.json"
+AS_THEY_ARE = ("model.safetensors", "evaluation.json", "curation.json")
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 PICTURES = ("figures/*.png", "examples/*.png")
 EVENTS = "logs/*tfevents*"
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*AS_THEY_ARE, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json",
+PUBLISHED = (*AS_THEY_ARE, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json",
              "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
 """What a release consists of: a file of these patterns that a release lacks is no longer part of it."""
 
@@ -44,6 +44,8 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
             target = folder / file.relative_to(run.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+    # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
+    write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
     write_json(folder / PREPROCESSOR, _for_transformers_4(json.loads((run.path / PREPROCESSOR).read_text())))
     for number, file in enumerate(sorted(run.path.glob(EVENTS))):
         (folder / "logs").mkdir(exist_ok=True)

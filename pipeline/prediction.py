@@ -26,7 +26,8 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
         loader = tqdm(
             torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate), f"predict {split}"
         )
-        with torch.inference_mode():
+        # Some GPUs convolve in 19 bits (TF32) by default: no client would agree.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
         logits[split] = torch.cat(batches).numpy()
     return logits

@@ -319,7 +319,7 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
         ({"data_path": "user/faces"}, "Hub data set with the columns image and label", ["user/faces"]),
         ({"data_path": "user/faces"}, "parquet with the columns image and label", []),
         ({"data_path": "user/faces", "source": "hub"}, "FER+ parquet with raw votes", ["user/faces"]),
-        ({"data_path": "/mnt/faces", "source": "hub"}, "Hub data set with the columns image and label", []),
+        ({"data_path": "/disk/faces", "source": "hub"}, "Hub data set with the columns image and label", []),
         ({"data_path": None, "source": "drawn"}, "20 faces drawn from seed 0", []),
     ],
 )
@@ -414,7 +414,7 @@ def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: R
         renamed = table.select(range(half)).map(lambda row: {"source": "my|faces"})
         curated.splits[split] = concatenate_datasets([renamed, table.select(range(half, len(table)))])
     sources = voted.curation["sources"] | {"my|faces": drawn.curation["sources"]["drawn"]}
-    entries = [{"data_path": "/mnt/ferplus"}, {"data_path": "/mnt/mine", "face_detector": "/mnt/yunet.onnx"}]
+    entries = [{"data_path": "/disk/ferplus"}, {"data_path": "/disk/mine", "face_detector": "/disk/yunet.onnx"}]
     files = {"curation": voted.curation | {"sources": sources}, "evaluation": evaluated(curated, tmp_path, recipe)}
     run = replace(voted, **files, recipe=voted.recipe | {"sources": entries, "data_path": None})
     card = make_card(run, PUBLICATION)
@@ -422,7 +422,7 @@ def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: R
     assert {unescaped(row[0]) for row in table[2:]} == {"FER+", "my|faces"}
     figures = run.evaluation["per_source"]["my|faces"]["official"]
     assert f"{figures['accuracy']['value']:.3f} (" in next(row[3] for row in table[2:] if "my" in row[0])
-    assert card.count("- Terms: ") == 2 and "/mnt" not in card
+    assert card.count("- Terms: ") == 2 and "/disk" not in card
     assert """--sources '[{"data_path": "DIR"}, {"data_path": "DIR"}]'""" in card
     assert not ModelCard(card).data.license.startswith("apache")
 
@@ -469,12 +469,12 @@ def test_nothing_of_the_machine_is_in_the_card(voted: Run, tmp_path) -> None:
 def test_the_command_makes_the_same_settings(voted: Run) -> None:
     shipped = recipe_from(load_yaml(recipe_path("ferplus_vit_tiny_cpu")), "test").settings()
     ours = {"seed": 5, "precision": "bf16", "class_map": {"it's": None, "b": "fear"}, "flip": 0.25, "max_steps": 9}
-    paths = {"data_path": "/mnt/faces", "checkpoint": "/mnt/weights", "output_dir": "/mnt/run", "disable_tqdm": True}
+    paths = {"data_path": "/disk/faces", "checkpoint": "/disk/weights", "output_dir": "/disk/run", "disable_tqdm": True}
     run = replace(
         voted, recipe=shipped | ours | paths, evaluation=voted.evaluation | {"recipe": "ferplus_vit_tiny_cpu"}
     )
     command = reproduce(run, replace(PUBLICATION, shipped=shipped))
-    assert "/mnt" not in command
+    assert "/disk" not in command
     launcher, words = command.split("train_hf.py", 1)
     again = parse_command_line(shlex.split(words.replace("\\\n", ""))).recipe
     assert launcher == "accelerate launch "

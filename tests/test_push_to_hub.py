@@ -1,7 +1,6 @@
 """`push_to_hub.py` and `train_hf.py --publish` as people run them: processes, against a Hub on the loopback."""
 
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -46,7 +45,7 @@ def push(hub: HubServer, tmp_path: Path) -> Push:
         return subprocess.run(
             [sys.executable, "push_to_hub.py", *words],
             cwd=ROOT,
-            env=environment(hub, tmp_path, token),
+            env=hub.client_environment(tmp_path / "hf", token),
             capture_output=True,
             text=True,
             timeout=600,
@@ -54,11 +53,6 @@ def push(hub: HubServer, tmp_path: Path) -> Push:
         )
 
     return go
-
-
-def environment(hub: HubServer, home: Path, token: str | None) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("FER_NODE_MODULES",) if name in os.environ}
-    return hub.client_environment(home / "hf", token) | kept
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -162,7 +156,7 @@ def test_a_full_disk_ends_in_one_line_and_sends_nothing(hub: HubServer, push: Pu
 
 def train(hub: HubServer, tmp_path: Path, repo_id: str, token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
     recipe = write_recipe(tmp_path / "tiny.yaml", output_dir=str(tmp_path / "run"), max_steps=2, evaluate_test=True)
-    return run_train_hf(str(recipe), "--publish", repo_id, env=environment(hub, tmp_path, token))
+    return run_train_hf(str(recipe), "--publish", repo_id, env=hub.client_environment(tmp_path / "hf", token))
 
 
 def test_a_run_is_published_when_it_is_sealed(hub: HubServer, tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def training_commands(page: str) -> list[list[str]]:
     """The words after `train_hf.py` of every command in a text, those that only ask for help left out."""
     joined = re.sub(r"\\\n\s*", " ", page)
     ends = re.findall(r"(?:accelerate launch|torchrun|python3?) (?:[^`\n]* )?train_hf\.py([^`\n]*)", joined)
-    commands = [shlex.split(re.split(r"&&|[|;>]", end)[0], comments=True) for end in ends]
+    words = [re.sub(r"^([^']*)'$", r"\1", re.split(r"&&|[|;>]", end)[0]) for end in ends]  # as in bash -c '...'
+    commands = [shlex.split(line, comments=True) for line in words]
     return [words for words in commands if "--help" not in words]
 
 
