@@ -57,13 +57,14 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> dict[str, list
         The scores of each example, best first.
     """
     from hub import card, export, parity, staging
+    from hub.picture_kinds import picture_kinds
     from pipeline.prediction import probabilities_of_files
 
     exported = export.export_onnx(run, folder, validation_rows(run, args.data_path))
     with tempfile.TemporaryDirectory() as place:
         size = run.recipe["image_size"]
         faces = sorted((folder / "examples").glob("*.png"))
-        kinds = parity.picture_kinds(Path(place), faces, (size, size))
+        kinds = picture_kinds(Path(place), faces, (size, size))
         compared = parity.measure_parity(folder, kinds, probabilities_of_files(folder, kinds, size), args.repo_id)
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, for clients disagree: {'; '.join(beyond[:3])}")

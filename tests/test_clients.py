@@ -25,10 +25,10 @@ from hub.parity import (
     beyond_tolerance,
     lay,
     measure_parity,
-    picture_kinds,
     render,
     why_missing,
 )
+from hub.picture_kinds import picture_kinds
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
 from pipeline.model import build_model
