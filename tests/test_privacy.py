@@ -78,6 +78,12 @@ def in_picture_note(folder: Path, text: str) -> None:
     PILImage.new("L", (8, 8)).save(folder / "face.png", pnginfo=note)
 
 
+def behind_the_pixels(folder: Path, text: str) -> None:
+    note = PngInfo()
+    note.add(b"tEXt", b"Comment\0" + text.encode(), after_idat=True)
+    PILImage.new("L", (8, 8)).save(folder / "face.png", pnginfo=note)
+
+
 def in_onnx(folder: Path, text: str) -> None:
     node = helper.make_node("Identity", ["pixel_values"], ["logits"], doc_string=text)
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("pixel_values", "logits")]
@@ -92,7 +98,7 @@ def in_predictions(folder: Path, text: str) -> None:
     pq.write_table(pa.table({"key": ["a.png", text]}), folder / "predictions.parquet")
 
 
-PLACES = (in_card, in_json, in_events, in_picture_note, in_onnx, in_weights, in_predictions)
+PLACES = (in_card, in_json, in_events, in_picture_note, behind_the_pixels, in_onnx, in_weights, in_predictions)
 
 
 def write_events(path: Path, *events: Event) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from transformers import AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
 from hub.run import load_run, sha256
@@ -76,6 +76,15 @@ def test_the_staged_image_processor_is_the_one_of_training_in_transformers_4_too
     assert staged == ours | {"image_processor_type": "ViTImageProcessorFast"}
     pixels = [AutoImageProcessor.from_pretrained(f)(FACE)["pixel_values"][0] for f in (run, tmp_path / "staged")]
     assert np.array_equal(*pixels)
+
+
+def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transformers_js(
+    run: Path, tmp_path: Path
+) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    ours, staged = (json.loads((f / "config.json").read_text()) for f in (run, tmp_path / "staged"))
+    assert staged == ours | {"transformers.js_config": {"dtype": "fp32"}}
+    assert AutoConfig.from_pretrained(tmp_path / "staged").id2label == AutoConfig.from_pretrained(run).id2label
 
 
 def test_hashes_in_the_staged_environment_are_those_of_the_staged_files(run: Path, tmp_path: Path) -> None:
