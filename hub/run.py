@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Run:
     def classes(self) -> list[str]:
         """Names in the order of the logits."""
         return list(self.evaluation["classes"])
+
+    def sealed(self, *patterns: str) -> list[str]:
+        """Names of files under the seal that match a pattern, as in `figures/*.png`, sorted."""
+        return sorted(name for name in self.environment["sha256"] if any(fnmatch(name, p) for p in patterns))
 
     @property
     def row_sets(self) -> dict[str, dict[str, Any]]:

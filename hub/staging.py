@@ -32,24 +32,24 @@ PUBLISHED = (*AS_THEY_ARE, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md",
 def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     """Copy the run's publishable files into `folder`, with local paths told by name and content.
 
-    Hashes in the staged environment.json are those of the staged files.
+    Only files under the run's seal are taken: what was put beside them later is not part of the run. Hashes in the staged environment.json are those of the staged files.
 
     Raises:
         InputError: `with_predictions`, where the terms of a source keep its labels with who signed them.
     """
     if with_predictions:
         _refuse_kept_labels(run)
-    for pattern in (*AS_THEY_ARE, *PICTURES, *(["predictions.parquet"] if with_predictions else [])):
-        for file in sorted(run.path.glob(pattern)):
-            target = folder / file.relative_to(run.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+    taken = (*AS_THEY_ARE, *PICTURES, *(["predictions.parquet"] if with_predictions else []))
+    for name in run.sealed(*taken):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run.path / name, target)
     # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
     write_json(folder / PREPROCESSOR, _for_transformers_4(json.loads((run.path / PREPROCESSOR).read_text())))
-    for number, file in enumerate(sorted(run.path.glob(EVENTS))):
+    for number, name in enumerate(run.sealed(EVENTS)):
         (folder / "logs").mkdir(exist_ok=True)
-        clean_events(file, folder / "logs" / f"events.out.tfevents.{number:010d}")
+        clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
     settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     staged = sorted(p for p in folder.rglob("*") if p.is_file())

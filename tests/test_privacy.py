@@ -3,6 +3,8 @@
 import getpass
 import json
 import socket
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +81,10 @@ def in_picture_note(folder: Path, text: str) -> None:
 
 
 def behind_the_pixels(folder: Path, text: str) -> None:
-    note = PngInfo()
-    note.add(b"tEXt", b"Comment\0" + text.encode(), after_idat=True)
-    PILImage.new("L", (8, 8)).save(folder / "face.png", pnginfo=note)
+    PILImage.new("L", (8, 8)).save(folder / "face.png")
+    end, note = (folder / "face.png").read_bytes()[-12:], b"tEXtComment\0" + text.encode("latin-1", "replace")
+    chunk = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
+    (folder / "face.png").write_bytes((folder / "face.png").read_bytes()[:-12] + chunk + end)
 
 
 def in_onnx(folder: Path, text: str) -> None:

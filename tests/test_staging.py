@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
@@ -42,7 +46,14 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path, tmp_path: Path) -> None:
-    for name in ("training_args.bin", "optimizer.pt", "notes.txt", "figures/contact_sheet.jpg", ".env"):
+    for name in (
+        "training_args.bin",
+        "optimizer.pt",
+        "notes.txt",
+        "figures/contact_sheet.png",
+        ".env",
+        "logs/tfevents.2",
+    ):
         (run / name).write_text("not for others")
     before = files(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
@@ -51,9 +62,22 @@ def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path
         "config.json", "model.safetensors", "preprocessor_config.json", "recipe.yaml", "evaluation.json",
         "curation.json", "environment.json", "figures", "examples", "logs",
     }  # fmt: skip
-    assert all(name.endswith(".png") for name in staged if name.startswith(("figures/", "examples/")))
+    assert not [name for name in staged if "contact_sheet" in name or "tfevents.2" in name], "put there after the seal"
     assert files(run) == before
     assert staged["model.safetensors"] == before["model.safetensors"]
+
+
+def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_path: Path) -> None:
+    text = Summary(value=[Summary.Value(tag="args", tensor=TensorProto(string_val=[b"from a laptop of hers"]))])
+    named = run / "logs" / "events.out.tfevents.1.her-laptop.77.0"
+    with named.open("wb") as file:
+        RecordWriter(file).write(Event(file_version="brain.Event:2").SerializeToString())
+        RecordWriter(file).write(Event(step=1, summary=text).SerializeToString())
+    change_json(run / "environment.json", lambda e: e["sha256"].update({f"logs/{named.name}": sha256(named)}))
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    staged = list((tmp_path / "staged" / "logs").iterdir())
+    assert len(staged) == 2
+    assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 
 def test_predictions_go_up_on_demand_alone(run: Path, tmp_path: Path) -> None:
