@@ -32,7 +32,8 @@ PUBLISHED = (*AS_THEY_ARE, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md",
 def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     """Copy the run's publishable files into `folder`, with local paths told by name and content.
 
-    Only files under the run's seal are taken: what was put beside them later is not part of the run. Hashes in the staged environment.json are those of the staged files.
+    Only files under the run's seal are taken: what was put beside them later is not part of the run. Hashes in the
+    staged environment.json are those of the staged files.
 
     Raises:
         InputError: `with_predictions`, where the terms of a source keep its labels with who signed them.
