@@ -6,6 +6,7 @@ transformers.js finds them by name: `dtype: "fp32"` is `onnx/model.onnx`, `"fp16
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Any
 import datasets
 import numpy as np
 import onnx
-import onnxruntime
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: from 1.29 on it tells Microsoft of every model
+import onnxruntime
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel

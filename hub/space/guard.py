@@ -1,0 +1,183 @@
+"""What stands before the app: who may ask, how much may arrive and how long it may take. Pure ASGI."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from refusal import CannotStart, Refused
+from settings import Settings, listed
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SOON = 2  # seconds after which a client may try again
+DISCARDED = 4  # times max_bytes that are read and dropped, so that a client that still sends can read its refusal
+# A page may show what it made or was sent, and talk to nobody but this server.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'self'"
+)
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+class ClientLeft(Exception):  # noqa: N818 (it is what happened)
+    """The client closed its connection."""
+
+
+class Guard:
+    """Reads bodies whole, bounded in bytes and time, before the app sees a request, and counts what runs.
+
+    A slow sender holds its own bytes and nothing else: it takes no place in the queue and no thread.
+    """
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._hosts = {host.lower() for host in listed(settings.hosts)}
+        self._held = 0
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._start(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the app cannot start for is told in one line, not as a trace."""
+
+        async def in_a_line(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                last = message["message"].strip().splitlines()[-1]
+                name, _, reason = last.partition(": ")
+                if name.endswith(CannotStart.__name__):
+                    message = {**message, "message": f"cannot start: {reason}"}
+            await send(message)
+
+        await self._app(scope, receive, in_a_line)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            await send(message)
+
+        held = [0]
+        try:
+            self._check_host(scope)
+            body = await self._body(scope, receive, held)
+            await self._run(scope, body, receive, sending)
+        except ClientLeft:
+            return
+        except Refused as refusal:
+            if not started:
+                await _refuse(sending, refusal)
+        finally:
+            self._held -= held[0]
+
+    def _check_host(self, scope: Scope) -> None:
+        """Against pages that reach a local server by a name of their own (DNS rebinding)."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if "*" not in self._hosts and name not in self._hosts:
+            raise Refused(400, "this server does not answer to that host name; FER_HOSTS lists those it does")
+
+    async def _body(self, scope: Scope, receive: Receive, held: list[int]) -> bytes:
+        """The whole body; `held[0]` tells how many bytes of the common store it takes."""
+        limit = self._settings.max_bytes
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        too_large = Refused(413, f"the body is too large: at most {limit:,} bytes are read")
+        if len(announced) > 18 or int(announced) > DISCARDED * limit:
+            raise too_large
+        parts: list[bytes] = []
+        total = 0
+        try:
+            async with asyncio.timeout(self._settings.seconds):
+                async for part in _parts(receive):
+                    total += len(part)
+                    if total > DISCARDED * limit:
+                        break
+                    if total > limit:
+                        self._held -= held[0]
+                        held[0] = 0
+                        parts.clear()
+                        continue
+                    self._hold(held, len(part))
+                    parts.append(part)
+        except TimeoutError:
+            raise Refused(408, f"the body did not arrive in {self._settings.seconds:g} s") from None
+        if total > limit:
+            raise too_large
+        return b"".join(parts)
+
+    def _hold(self, held: list[int], more: int) -> None:
+        if self._held + more > self._settings.max_held_bytes:
+            raise Refused(503, "too much is being sent at once; try again", SOON)
+        self._held += more
+        held[0] += more
+
+    async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """The app's answer, as long as the client waits for it and the time allows."""
+        if scope["method"] != "POST":
+            await self._app(scope, _replayed(body), send)
+            return
+        if self._running >= self._settings.queue:
+            raise Refused(503, f"{self._running} requests are waiting already; try again", SOON)
+        self._running += 1
+        answer = asyncio.ensure_future(self._app(scope, _replayed(body), send))
+        gone = asyncio.ensure_future(receive())
+        try:
+            done, _ = await asyncio.wait(
+                {answer, gone}, timeout=self._settings.seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer in done:
+                await answer
+            elif gone in done:
+                raise ClientLeft
+            else:
+                raise Refused(503, f"no answer in {self._settings.seconds:g} s; try again", SOON)
+        finally:
+            self._running -= 1
+            for task in (answer, gone):
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+
+async def _parts(receive: Receive) -> Any:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def _replayed(body: bytes) -> Receive:
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        message = next(messages, None)
+        if message is None:
+            await asyncio.Event().wait()  # a client that leaves is seen by the guard
+            raise ClientLeft
+        return message
+
+    return receive
+
+
+async def _refuse(send: Send, refusal: Refused) -> None:
+    body = json.dumps({"error": refusal.reason}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **refusal.headers}
+    named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": named})
+    await send({"type": "http.response.body", "body": body})
