@@ -56,7 +56,7 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> dict[str, list
     Returns:
         The scores of each example, best first.
     """
-    from hub import card, export, parity, staging
+    from hub import card, export, metadata, parity, staging
     from hub.picture_kinds import picture_kinds
     from pipeline.prediction import probabilities_of_files
 
@@ -70,7 +70,7 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> dict[str, list
         raise InputError(f"nothing was sent, for clients disagree: {'; '.join(beyond[:3])}")
     staging.write_json(folder / "parity.json", compared)
     examples = card.example_scores(run)
-    publication = card.Publication(args.repo_id, args.tag, exported, compared, examples, shipped_settings(run))
+    publication = metadata.Publication(args.repo_id, args.tag, exported, compared, examples, shipped_settings(run))
     (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")
     return examples
 

@@ -1,12 +1,7 @@
-"""The weights of a run as ONNX files, for onnxruntime and transformers.js, each measured before it may be published.
-
-transformers.js finds them by name: `dtype: "fp32"` is `onnx/model.onnx`, `"fp16"` is `model_fp16.onnx`, `"int8"` is
-`model_int8.onnx` (https://huggingface.co/docs/transformers.js/guides/dtypes).
-"""
+"""The weights of a run as ONNX files, for onnxruntime and transformers.js, each measured before it may be published."""
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,27 +11,20 @@ from typing import Any
 import datasets
 import numpy as np
 import onnx
+import onnxruntime
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: from 1.29 on it tells Microsoft of every model
-import onnxruntime
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 from PIL import Image
 from scipy.special import softmax
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
+from hub.onnx_files import FILES, INPUT, OPSET, OUTPUT, Logits, write_files
 from hub.run import Run
 from pipeline.errors import InputError
 
-FILES = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_int8.onnx"}
-INPUT, OUTPUT = "pixel_values", "logits"
-OPSET = 18  # what torch's exporter writes without converting; onnxruntime-web reads it on every backend
 # The largest difference of a probability that a right file can show. A ViT-Tiny at 112 px showed 5e-6 and 3e-3 over
 # 3,186 pictures; a wrong weight or another preprocessing shows tenths.
 BOUNDS = {"fp32": 1e-4, "fp16": 0.02}
@@ -62,17 +50,6 @@ class Reference:
         right = (logits.argmax(1) == self.labels)[self.clean]
         interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "wilson")
         return {"value": float(right.mean()), "low": float(interval.low), "high": float(interval.high)}
-
-
-class Logits(torch.nn.Module):
-    """A classifier that gives its logits (B, K) alone."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.model(pixel_values=pixel_values).logits
 
 
 def export_onnx(run: Run, folder: Path, validation: datasets.Dataset | None) -> dict[str, Any]:
@@ -102,7 +79,7 @@ def export_onnx(run: Run, folder: Path, validation: datasets.Dataset | None) -> 
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=folder) as aside:
         made = Path(aside) / "onnx"
         made.mkdir()
-        _write_files(model, _pixels(processor, reference.table[:1]["image"]).shape, made)
+        write_files(model, _pixels(processor, reference.table[:1]["image"]).shape, made)
         left_out = _drop_unmeasured(reference, made)
         logits = _answers({p: made / FILES[p] for p in FILES if p not in left_out}, processor, reference.table)
         measured = {precision: _compare(answers, reference) for precision, answers in logits.items()}
@@ -158,70 +135,6 @@ def _examples(run: Run, model: torch.nn.Module, processor: Any) -> Reference:
     with torch.inference_mode():
         logits = Logits(model)(torch.from_numpy(_pixels(processor, table[:]["image"])))
     return Reference("examples", table, logits.numpy())
-
-
-def _write_files(model: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> None:
-    """fp32, fp16 and int8 into `folder`, each checked; `shape` (B, 3, H, W) is that of the run's pictures."""
-    program = torch.onnx.export(
-        Logits(model).eval(),
-        (torch.zeros(2, *shape[1:]),),  # a batch of one would be taken for a constant
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        opset_version=OPSET,
-        dynamo=True,
-        dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
-        verbose=False,
-    )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
-    proto = program.model_proto
-    _strip(proto)  # before what is made of it
-    half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True))
-    half.topological_sort()  # the converter puts the casts of inputs last, which the standard forbids
-    _save(proto, folder / FILES["fp32"])
-    _save(half.model, folder / FILES["fp16"])
-    _save(_quantized(proto, folder / FILES["int8"]), folder / FILES["int8"])
-
-
-def _quantized(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Matrix products with weights in int8, one scale a column, and activations in uint8, scaled at run time.
-
-    Weights have 7 bits: then no sum of two products exceeds int16, which CPUs without VNNI sum in, and every machine
-    answers as the one that measured (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
-    A ViT-Tiny at 112 px lost nothing by it (0.871 of 2,938 pictures; 0.870 with 8 bits; 0.867 with one scale a matrix).
-    Convolutions stay float32: onnxruntime has no kernel for int8 weights scaled at run time.
-    """
-    source = onnx.ModelProto()
-    source.CopyFrom(proto)
-    # torch's exporter has folded constants and inferred shapes already; without the mark a warning asks for it.
-    source.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
-    quantize_dynamic(
-        source,
-        path,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-    )
-    return onnx.load(path)
-
-
-def _save(proto: onnx.ModelProto, path: Path) -> None:
-    """One file without traces of the machine, as the standard wants it."""
-    _strip(proto)
-    proto.producer_name, proto.producer_version = "torch.onnx", torch.__version__.partition("+")[0]
-    onnx.save(proto, path)
-    onnx.checker.check_model(path, full_check=True)
-
-
-def _strip(message: Any) -> None:
-    """Take metadata and doc strings out of a protobuf message and all within it: they hold source paths and traces."""
-    for field, value in message.ListFields():
-        if field.name in ("metadata_props", "doc_string"):
-            message.ClearField(field.name)
-        elif field.message_type is not None:
-            for part in value if field.is_repeated else [value]:
-                _strip(part)
 
 
 def _drop_unmeasured(reference: Reference, folder: Path) -> dict[str, str]:

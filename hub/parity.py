@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.templates import templates
 from pipeline.errors import InputError
 
-SNIPPETS = Path(__file__).parent / "snippets"
 NODE_PACKAGE = "@huggingface/transformers"
 NODE_FOLDERS = ("FER_NODE_MODULES", "NODE_PATH")
 """Environment variables that may name a `node_modules` with transformers.js, besides the argument."""
@@ -184,15 +183,8 @@ def ask(
 
 def render(snippet: str, model: str, picture: str, revision: str | None = None, top_k: int = 7) -> str:
     """A snippet as the model card shows it."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SNIPPETS),
-        autoescape=False,  # it is code
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(snippet).render(model=model, picture=picture, revision=revision, top_k=top_k)
+    template = templates().get_template(f"snippets/{snippet}")
+    return template.render(model=model, picture=picture, revision=revision, top_k=top_k)
 
 
 def why_missing(client: Client, folder: Path, node_modules: Path | None = None) -> str | None:

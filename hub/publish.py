@@ -20,6 +20,7 @@ from hub.staging import PUBLISHED
 from pipeline.errors import InputError
 
 Say = Callable[[str], None]
+Changes = list[CommitOperationAdd | CommitOperationDelete]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
         InputError: refused by the Hub, or no answer after several tries; the old release is then whole. Or: the tag
             stands on other content, somebody else committed meanwhile, what is read back differs from what was sent.
     """
-    repo = release.repo_id
+    repo, staged = release.repo_id, _staged(folder)
     if not exists:
         attempt(f"make {repo}", lambda: api.create_repo(repo, private=release.private, exist_ok=True), say)
     elif release.private and not attempt(repo, lambda: api.model_info(repo), say).private:
@@ -60,13 +61,13 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
         )
     tagged = _commit_of_tag(api, release, say)
     if tagged is not None:
-        if _changes(folder, _tree(api, repo, tagged, say)):
+        if _changes(staged, _tree(api, repo, tagged, say)):
             raise InputError(f"--tag {release.tag} stands on other content in {repo}; choose a new tag")
         return Published(tagged, 0, 0, f"{api.endpoint}/{repo}/tree/{release.tag}")
     head = _head(api, release, say)
-    changes = _changes(folder, _tree(api, repo, head, say))
-    commit, url = _send(api, folder, release, changes, head, say) if changes else (head, f"{api.endpoint}/{repo}")
-    _verify(folder, _tree(api, repo, commit, say), repo)
+    changes = _changes(staged, _tree(api, repo, head, say))
+    commit, url = _send(api, staged, release, changes, head, say) if changes else (head, f"{api.endpoint}/{repo}")
+    _verify(staged, _tree(api, repo, commit, say), repo)
     if release.tag:
         _tag(api, release, commit, say)
     added = [change for change in changes if isinstance(change, CommitOperationAdd)]
@@ -109,25 +110,28 @@ def _tree(api: HfApi, repo_id: str, revision: str, say: Say) -> dict[str, str]:
     return attempt(f"files of {repo_id}", read, say)
 
 
-def _staged(folder: Path) -> dict[str, Path]:
-    return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+@dataclass(frozen=True)
+class _File:
+    """A staged file, and the two hashes that the Hub may know it by."""
+
+    path: Path
+    hashes: frozenset[str]
 
 
-def _is_same(file: Path, remote: str | None) -> bool:
-    return remote in (sha256(file), git_hash(file.read_bytes()))
+def _staged(folder: Path) -> dict[str, _File]:
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {p.relative_to(folder).as_posix(): _File(p, frozenset((sha256(p), git_hash(p.read_bytes())))) for p in files}
 
 
-def _changes(folder: Path, tree: dict[str, str]) -> list[CommitOperationAdd | CommitOperationDelete]:
-    staged = _staged(folder)
-    added = [CommitOperationAdd(name, file) for name, file in staged.items() if not _is_same(file, tree.get(name))]
+def _changes(staged: dict[str, _File], tree: dict[str, str]) -> Changes:
+    added = [CommitOperationAdd(name, f.path) for name, f in staged.items() if tree.get(name) not in f.hashes]
     gone = [name for name in tree if name not in staged and any(fnmatch(name, pattern) for pattern in PUBLISHED)]
     return [*added, *(CommitOperationDelete(name) for name in gone)]
 
 
 def _send(
-    api: HfApi, folder: Path, release: Release, changes: list[CommitOperationAdd | CommitOperationDelete], head: str,
-    say: Say,
-) -> tuple[str, str]:  # fmt: skip
+    api: HfApi, staged: dict[str, _File], release: Release, changes: Changes, head: str, say: Say
+) -> tuple[str, str]:
     """The commit that holds the release, and its address.
 
     After a failure the head is read again before anything is repeated: a commit may have arrived whose answer was lost,
@@ -146,7 +150,7 @@ def _send(
             )
             return info.oid, str(info.pr_url or info.commit_url)
         except Exception as error:
-            if found := _arrived(api, folder, release, head, say):
+            if found := _arrived(api, staged, release, head, say):
                 say(f"{what}: it had arrived, though its answer was lost")
                 return found
             if status_of(error) in (409, 412):
@@ -156,7 +160,7 @@ def _send(
     raise AssertionError("the last wait raises")
 
 
-def _arrived(api: HfApi, folder: Path, release: Release, head: str, say: Say) -> tuple[str, str] | None:
+def _arrived(api: HfApi, staged: dict[str, _File], release: Release, head: str, say: Say) -> tuple[str, str] | None:
     repo = release.repo_id
     if release.create_pr:
         threads = attempt(f"pull requests of {repo}", lambda: list(api.get_repo_discussions(repo)), say)
@@ -165,13 +169,13 @@ def _arrived(api: HfApi, folder: Path, release: Release, head: str, say: Say) ->
         heads = [(release.revision, f"{api.endpoint}/{repo}")]
     for revision, url in heads:
         now = str(attempt(f"{revision} of {repo}", lambda r=revision: api.model_info(repo, revision=r).sha, say))  # type: ignore[misc]
-        if now != head and not _changes(folder, _tree(api, repo, now, say)):
+        if now != head and not _changes(staged, _tree(api, repo, now, say)):
             return now, url
     return None
 
 
-def _verify(folder: Path, tree: dict[str, str], repo_id: str) -> None:
-    wrong = [name for name, file in _staged(folder).items() if not _is_same(file, tree.get(name))]
+def _verify(staged: dict[str, _File], tree: dict[str, str], repo_id: str) -> None:
+    wrong = [name for name, file in staged.items() if tree.get(name) not in file.hashes]
     if wrong:
         raise InputError(f"{repo_id}: what is read back differs from what was sent ({', '.join(wrong[:3])}); run the "
                          "same command again")  # fmt: skip

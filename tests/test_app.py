@@ -29,6 +29,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
@@ -41,11 +42,11 @@ from pipeline.sources.drawn import draw_face
 from tests.conftest import ROOT
 
 SPACE = ROOT / "hub" / "space"
-pytest.importorskip("fastapi")
 sys.path.append(str(SPACE))
-import uvicorn  # noqa: E402
-from app import Failure, Health, Prediction, Score, Service, create_app  # noqa: E402
+from answers import Service  # noqa: E402
+from app import create_app  # noqa: E402
 from batching import Batcher  # noqa: E402
+from contract import Failure, Health, Prediction, Score  # noqa: E402
 from engine import load_model, resize, to_scores  # noqa: E402
 from faces import covered, needed  # noqa: E402
 from pictures import decode  # noqa: E402
@@ -125,7 +126,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def onnx_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with ONNX, and without the weights that torch would load."""
-    from hub.export import Logits
+    from hub.onnx_files import Logits
 
     path = tmp_path_factory.mktemp("exported") / "small"
     (path / "onnx").mkdir(parents=True)
@@ -138,7 +139,7 @@ def onnx_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path / "onnx" / "model.onnx",
         input_names=["pixel_values"],
         output_names=["logits"],
-        dynamo=False,  # the quick exporter: what hub/export.py writes has its own tests
+        dynamo=False,  # the quick exporter: what hub/onnx_files.py writes has its own tests
         dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}},
     )
     return path

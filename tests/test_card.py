@@ -11,7 +11,8 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 from huggingface_hub import ModelCard
 
-from hub.card import Publication, base_model_of, datasets_of, eval_results, example_scores, make_card, reproduce
+from hub.card import example_scores, make_card, reproduce
+from hub.metadata import Publication, base_model_of, datasets_of, eval_results
 from hub.privacy import refuse_private
 from hub.run import Run, load_run
 from pipeline import prediction
@@ -58,7 +59,7 @@ PARITY = {
     }
 }  # fmt: skip
 SCORES = {"happiness.png": [{"label": "happiness", "score": 0.9123}, {"label": "neutral", "score": 0.0877}]}
-PUBLICATION = Publication("someone/fer-vit-tiny", "v1", EXPORT, PARITY, SCORES, code="https://example.org/code.git")
+PUBLICATION = Publication("someone/fer-vit-tiny", "v1", EXPORT, PARITY, SCORES)
 
 # What the card says of the world and not of the run: names, years, law, and the pictures of FER2013.
 OF_THE_WORLD = {
@@ -278,7 +279,7 @@ def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     assert result.metric_value == pytest.approx(accuracy["value"], abs=5e-5)
     assert result.metric_args["low"] == pytest.approx(accuracy["low"], abs=5e-5)
     assert result.metric_args["rows"] == voted.evaluation["clean_near"]["n"]
-    assert card.data.pipeline_tag == "image-classification" and card.data.library_name == "transformers"
+    assert card.data.pipeline_tag == "image-classification" and card.data.to_dict()["library_name"] == "transformers"
     assert card.data.base_model == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
     assert card.data.get("datasets") is None, "a local path is no data set of the Hub"
     assert card.data.widget == [

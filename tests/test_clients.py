@@ -31,9 +31,7 @@ from hub.parity import (
 from hub.picture_kinds import picture_kinds
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
-from pipeline.model import build_model
-from pipeline.recipe_file import recipe_from
-from tests.conftest import TINY, run_train_hf, write_recipe
+from tests.conftest import run_train_hf, save_sharp_model, write_recipe
 
 SIZE = 64
 PYTHON_CLIENTS = ("pipeline()", "AutoModel", "onnxruntime")
@@ -50,18 +48,6 @@ class Published(NamedTuple):
 
 def noise(*shape: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
-
-
-def save_sharp_model(folder: Path) -> None:
-    """Random weights so large that a small change of a picture changes the scores much."""
-    settings = {"image_size": SIZE, "vit_config": TINY["vit_config"], "seed": 3, "output_dir": "-"}
-    model, processor = build_model(recipe_from(settings, "test"))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
 
 
 def save_pictures(folder: Path) -> dict[str, list[Path]]:
@@ -100,7 +86,7 @@ def save_onnx(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     base = tmp_path_factory.mktemp("published")
-    save_sharp_model(base / "sharp")
+    save_sharp_model(base / "sharp", SIZE)
     (base / "data").mkdir()
     kinds = save_pictures(base / "data")
     settings = {"source": "auto", "data_path": str(base / "data"), "checkpoint": str(base / "sharp")}

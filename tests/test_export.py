@@ -15,8 +15,9 @@ from datasets import Dataset
 from PIL import ImageOps
 from transformers import AutoModelForImageClassification
 
-from hub import export
-from hub.export import FILES, OPSET, export_onnx
+from hub import export, onnx_files
+from hub.export import export_onnx
+from hub.onnx_files import FILES, OPSET
 from hub.run import Run
 from pipeline.curation import curate
 from pipeline.errors import InputError
@@ -73,7 +74,7 @@ def ready(exported: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
         for name in FILES.values():
             shutil.copy(exported[0] / name, folder)
 
-    monkeypatch.setattr(export, "_write_files", copy)
+    monkeypatch.setattr(export, "write_files", copy)
 
 
 def answers(file: Path, pixels: np.ndarray) -> np.ndarray:
@@ -171,7 +172,7 @@ def test_metadata_within_a_graph_within_a_node_goes_too() -> None:
     inner.node[0].metadata_props.add(key="trace", value="/disk/me")
     node = onnx.helper.make_node("If", ["c"], ["b"], then_branch=inner)
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "h", [], [], doc_string="/disk/me"))
-    export._strip(model)
+    onnx_files._strip(model)
     assert b"/disk/me" not in model.SerializeToString()
 
 
@@ -202,7 +203,7 @@ def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported
         bias.CopyFrom(onnx.numpy_helper.from_array(np.eye(7, dtype=np.float32)[rarest] * 100, bias.name))
         onnx.save(int8, folder / FILES["int8"])
 
-    monkeypatch.setattr(export, "_write_files", spoilt)
+    monkeypatch.setattr(export, "write_files", spoilt)
     monkeypatch.setattr(export, "INT8_LOSS", INT8_LOSS)
     report = export_onnx(run, tmp_path, validation)
     assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]

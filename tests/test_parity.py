@@ -15,13 +15,12 @@ from transformers.image_utils import load_image
 
 from pipeline.collator import EvalCollator, TrainCollator
 from pipeline.emotions import CLASSES
-from pipeline.model import build_model
 from pipeline.prediction import predict
 from pipeline.recipe_file import load_yaml, recipe_from
 from pipeline.sampler import Draw, PictureRows
 from pipeline.sources import read_source
 from pipeline.transforms import map_pictures
-from tests.conftest import STILL, Finished
+from tests.conftest import STILL, Finished, save_sharp_model
 
 TOLERANCE = 1e-4  # of a probability
 SIZE = 64
@@ -56,16 +55,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model that answers to small changes of a picture with large ones of its scores."""
     folder = tmp_path_factory.mktemp("model")
-    vit = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    model, processor = build_model(
-        recipe_from({"image_size": SIZE, "vit_config": vit | {"patch_size": 8}, "seed": 3, "output_dir": "-"}, "test")
-    )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    save_sharp_model(folder, SIZE)
     return folder
 
 

@@ -1,0 +1,21 @@
+"""How the card and the snippets in it are rendered."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+
+def templates(filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Environment:
+    """The templates of this folder, with `filters` by name; a name that is not given to one is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # it is Markdown and code: the card's filter `cell` escapes what comes from outside
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= filters or {}
+    return environment
