@@ -137,7 +137,7 @@ def base_model_of(run: Run) -> str | None:
     if not folder.exists():
         return checkpoint if "/" in checkpoint and HUB_ID.fullmatch(checkpoint) else None
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return f"timm/{config['architecture']}.{config['pretrained_cfg']['tag']}"
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -169,7 +169,9 @@ def ask(
         work = Path(place)
         (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]))
         script = work / ("client.mjs" if client.is_node else "client.py")
-        script.write_text((NODE if client.is_node else PYTHON).format(snippet=snippet, ask=client.ask))
+        script.write_text(
+            (NODE if client.is_node else PYTHON).format(snippet=snippet, ask=client.ask), encoding="utf-8"
+        )
         if client.is_node:
             library = _node_modules(node_modules)
             if not library:
@@ -214,7 +216,7 @@ def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
 
 
 def _classes(folder: Path) -> list[str]:
-    labels = json.loads((folder / "config.json").read_text())["id2label"]
+    labels = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
     return [labels[index] for index in sorted(labels, key=int)]
 
 

@@ -47,7 +47,7 @@ class Read:
     fault: str = ""
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Print the answers.
 
     Raises:
@@ -202,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     try:
-        code = end_in_one_line(lambda argv: main(argv))
+        code = end_in_one_line(main)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

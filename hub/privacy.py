@@ -122,7 +122,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         InputError: a kind of file that publishing does not know.
     """
     if path.suffix in TEXT or path.name == ".gitattributes":
-        yield "text", path.read_text(errors="replace")
+        yield "text", path.read_text(encoding="utf-8", errors="replace")
     elif path.suffix == ".safetensors":
         yield "header", _safetensors_header(path)
     elif path.suffix == ".png":

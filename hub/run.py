@@ -69,7 +69,8 @@ def sha256(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
     except FileNotFoundError:
         raise InputError(
             f"{path.parent} has no {path.name}: train it again, an incomplete run is not published"

@@ -47,12 +47,13 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         shutil.copyfile(run.path / name, target)
     # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
-    write_json(folder / PREPROCESSOR, _for_transformers_4(json.loads((run.path / PREPROCESSOR).read_text())))
+    processor = json.loads((run.path / PREPROCESSOR).read_text(encoding="utf-8"))
+    write_json(folder / PREPROCESSOR, _for_transformers_4(processor))
     for number, name in enumerate(run.sealed(EVENTS)):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
     settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
     environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}
     write_json(folder / "environment.json", environment)
@@ -61,8 +62,8 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
 def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
     """The settings of an image processor, whose one name today is two in transformers 4, where the Hub's servers are.
 
-    There `ViTImageProcessor` resizes with Pillow, which is up to two levels off; the other is the one of training, and
-    transformers 5 takes both names for it.
+    There `ViTImageProcessor` resizes with Pillow; the other is the one of training, and transformers 5 takes both names
+    for it.
     """
     names = {"ViTImageProcessor": "ViTImageProcessorFast"}
     kind = processor["image_processor_type"]
@@ -105,7 +106,7 @@ def content_hash(path: Path) -> str:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Indented JSON in UTF-8."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def listing(folder: Path) -> str:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from hub.run import sha256
 from push_to_hub import main
@@ -59,7 +61,7 @@ def files(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): sha256(p) for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_run_goes_up_whole_answers_from_there_and_goes_up_once(hub: HubServer, push: Push, run: Path) -> None:
+def test_a_run_goes_up_whole_and_answers_from_there(hub: HubServer, push: Push, run: Path) -> None:
     before = files(run)
     done = push(str(run), "--repo_id", REPO, "--tag", "v1.0")
     assert done.returncode == 0, done.stderr
@@ -80,16 +82,48 @@ def test_a_run_goes_up_whole_answers_from_there_and_goes_up_once(hub: HubServer,
     assert card.data.pipeline_tag == "image-classification" and card.data.eval_results
     assert files(run) == before
     assert list(run.parent.glob(".run-*")) == []
+    for told in (done.stdout, done.stderr, *map(repr, repo.files().values())):
+        assert TOKEN not in told
 
+
+@pytest.mark.slow
+def test_a_model_with_classes_of_its_own_has_no_examples_and_is_published_all_the_same(
+    hub: HubServer, push: Push, tmp_path: Path
+) -> None:
+    classes = [f"mood {number}" for number in range(9)]
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for number in range(12):
+            noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "faces" / name / f"{number}.png")
+    made = {"source": "auto", "data_path": str(tmp_path / "faces"), "classes": classes, "max_steps": 2}
+    run = tmp_path / "moods"
+    recipe = write_recipe(tmp_path / "tiny.yaml", output_dir=str(run), evaluate_test=True, **made)
+    trained = run_train_hf(str(recipe))
+    assert trained.returncode == 0, trained.stderr
+    done = push(str(run), "--repo_id", REPO, "--data_path")
+    assert done.returncode == 0, done.stderr
+    assert "read back: pipeline" in done.stdout
+    assert not [name for name in hub.repo(REPO).files() if name.startswith("examples/")]
+    assert "top_k=9" in hub.repo(REPO).files()["README.md"].decode()
+
+
+@pytest.mark.slow
+def test_the_same_command_twice_stages_the_same_bytes_and_changes_nothing(
+    hub: HubServer, push: Push, run: Path
+) -> None:
+    words = [str(run), "--repo_id", REPO, "--tag", "v1.0"]
+    assert push(*words).returncode == 0
+    repo = hub.repo(REPO)
     history = repo.history()
     del hub.requests[:]
-    again = push(str(run), "--repo_id", REPO, "--tag", "v1.0")
+    again = push(*words)
     assert again.returncode == 0, again.stderr
     assert "sent: 0 files, 0.0 MB" in again.stdout
     assert repo.history() == history
     assert not hub.sent("PUT") and not hub.sent("POST", "/commit/")
-    for told in (done.stdout, done.stderr, again.stdout, again.stderr, *map(repr, repo.files().values())):
-        assert TOKEN not in told
+    assert TOKEN not in again.stdout + again.stderr
 
 
 def test_a_dry_run_sends_nothing_and_leaves_the_folder_to_look_at(
