@@ -13,8 +13,9 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub.run import sha256
-from push_to_hub import main
+from hub.run import load_run, sha256
+from pipeline.errors import InputError
+from push_to_hub import main, prove
 from tests.conftest import ROOT, run_train_hf, write_recipe
 from tests.hub_server import HubServer
 
@@ -124,6 +125,20 @@ def test_the_same_command_twice_stages_the_same_bytes_and_changes_nothing(
     assert repo.history() == history
     assert not hub.sent("PUT") and not hub.sent("POST", "/commit/")
     assert TOKEN not in again.stdout + again.stderr
+
+
+def test_a_release_that_answers_otherwise_than_the_run_is_told(
+    hub: HubServer, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("config.json", "model.safetensors", "preprocessor_config.json")
+    there = {name: (run / name).read_bytes() for name in names}
+    there["preprocessor_config.json"] = there["preprocessor_config.json"].replace(b"0.5", b"0.4")
+    repo = hub.add_repo(REPO, there)
+    for name, value in hub.client_environment(tmp_path / "hf", TOKEN).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    with pytest.raises(InputError, match="is published, but a probability is .* from the run's"):
+        prove(load_run(run), run, REPO, repo.at("main").oid)
 
 
 def test_a_dry_run_sends_nothing_and_leaves_the_folder_to_look_at(
