@@ -54,11 +54,13 @@ def main(argv: list[str]) -> None:
 
 def describe(run: Any, folder: Path, args: argparse.Namespace) -> None:
     """ONNX files, the proof that clients agree, and the card, each from what stands in the folder by then."""
+    rows = validation_rows(run, args.data_path)  # first: a wrong --data_path needs no torch to be told
+
     from hub import card, export, metadata, parity, staging
     from hub.picture_kinds import picture_kinds
     from pipeline.prediction import probabilities_of_files
 
-    exported = export.export_onnx(run, folder, validation_rows(run, args.data_path))
+    exported = export.export_onnx(run, folder, rows)
     with tempfile.TemporaryDirectory() as place:
         size = run.recipe["image_size"]
         kinds = picture_kinds(Path(place), drawn_faces(), (size, size))

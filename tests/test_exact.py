@@ -480,6 +480,7 @@ def test_checkpoints_are_kept_by_step_when_the_clock_jumps_back(trainer_of, tiny
     assert 6 in kept and kept <= {5, 6, trainer.state.best_global_step}
 
 
+@pytest.mark.slow
 def test_spawned_workers_give_the_batches_of_this_process(trainer_of, tiny) -> None:
     recipe = tiny(cutmix=0.5, dataloader_num_workers=2)
     trainer = trainer_of(recipe)
@@ -489,13 +490,15 @@ def test_spawned_workers_give_the_batches_of_this_process(trainer_of, tiny) -> N
         assert here.keys() == there.keys() and all(torch.equal(here[name], there[name]) for name in here)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are counted by affinity")
 def test_one_core_is_enough(train_hf) -> None:
     ended = train_hf(settings={"max_steps": 2}, before=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
     assert ended.returncode == 0 and "1 threads each" in ended.stdout
 
 
-@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_cache_removed_in_mid_run_does_no_harm(alone: Path, tmp_path: Path, workers: str) -> None:
     cache, run = tmp_path / "cache", tmp_path / "run"
     words = [str(alone), "--output_dir", str(run), "--dataloader_num_workers", workers]

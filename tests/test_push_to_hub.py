@@ -208,6 +208,7 @@ def train(hub: HubServer, tmp_path: Path, repo_id: str, token: str | None = TOKE
     return run_train_hf(str(recipe), "--publish", repo_id, env=hub.client_environment(tmp_path / "hf", token))
 
 
+@pytest.mark.slow  # the child is started in the next test too, and what it does is tested above
 def test_a_run_is_published_when_it_is_sealed(hub: HubServer, tmp_path: Path) -> None:
     done = train(hub, tmp_path, REPO)
     assert done.returncode == 0, done.stderr
@@ -227,7 +228,11 @@ def test_a_push_that_fails_does_not_fail_the_run_and_says_how_to_repeat_it(hub: 
 
 @pytest.mark.parametrize(
     ("repo_id", "token", "told"),
-    [(REPO, None, "nobody is logged in"), (REPO, "hf_wrong", "answers 401"), ("ben/x", TOKEN, "under anna alone")],
+    [
+        (REPO, None, "nobody is logged in"),
+        pytest.param(REPO, "hf_wrong", "answers 401", marks=pytest.mark.slow),
+        pytest.param("ben/x", TOKEN, "under anna alone", marks=pytest.mark.slow),
+    ],
 )
 def test_login_and_rights_are_checked_before_the_first_step(
     repo_id: str, token: str | None, told: str, hub: HubServer, tmp_path: Path
