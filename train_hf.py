@@ -121,7 +121,7 @@ def build_trainer(
         model=model,
         args=args,
         recipe=recipe,
-        train_rows=PictureRows(train),
+        train_rows=PictureRows(train, recipe.targets),
         eval_rows=PictureRows(validation),
         train_collator=TrainCollator(mixing, processor.image_mean, processor.image_std),
         eval_collator=EvalCollator(processor.image_mean, processor.image_std),

@@ -39,7 +39,8 @@ class Recipe:
     image_column: str | None = setting(None, "data", "column that holds the picture; null finds it")
     label_column: str | None = setting(None, "data", "column that holds the class; null finds it")
     label_rule: str = setting("majority", "data", "how raw votes become a label", choices=("majority", "plurality"))
-    targets: str = setting("votes", "data", "train on vote shares where there are votes, or on the label alone", choices=("votes", "onehot"))
+    targets: str = setting("votes", "data", "train on vote shares where there are votes, or on the label alone; figures are always taken against the votes", choices=("votes", "onehot"))
+    undecided: str = setting("drop", "data", "rows whose voters do not agree on a label under label_rule: dropped, or kept in train alone, with their vote shares as targets", choices=("drop", "train"))
     validation_share: float = setting(0.1, "data", "share of all rows for validation where the source has none", "share")
     test_share: float = setting(0.1, "data", "share of all rows for test where the source has none", "share")
     split_seed: int = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed")
@@ -129,6 +130,8 @@ class Recipe:
             raise InputError(
                 f"store_size {self.store_size} is above image_size {self.image_size}; lower it or unset it"
             )
+        if self.undecided == "train" and self.targets == "onehot":
+            raise InputError("undecided train needs vote shares as targets: set targets votes, or undecided drop")
         if self.cutmix + self.mixup > 1:
             raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
         for name in (
@@ -184,6 +187,7 @@ class Recipe:
 SHARED_BY_SOURCES = {
     "sources",
     "classes",
+    "targets",
     "near_copies",
     "leaks",
     "caps",

@@ -8,6 +8,8 @@ import datasets
 import numpy as np
 import torch
 
+from pipeline.votes import one_hot
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -65,12 +67,15 @@ def _repeats(order: np.ndarray) -> np.ndarray:
 class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
     """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else.
 
-    `weights` (N,) says how often a row is drawn beside the others, None that all are drawn once.
+    Targets are the table's, or with `targets` "onehot" its labels. `weights` (N,) says how often a row is drawn beside
+    the others, None that all are drawn once.
     """
 
-    def __init__(self, table: datasets.Dataset) -> None:
+    def __init__(self, table: datasets.Dataset, targets: str = "votes") -> None:
         self.pixels = table.select_columns("pixels").with_format("numpy", dtype=np.uint8)
         self.targets = np.asarray(table["target"][:], dtype=np.float32)
+        if targets == "onehot":
+            self.targets = one_hot(np.asarray(table["label"][:]), self.targets.shape[1])
         self.keys: Sequence[str] = table["key"][:]
         self.weights = np.asarray(table["weight"][:]) if "weight" in table.column_names else None
 

@@ -27,13 +27,19 @@ class Labelled(NamedTuple):
 
 
 def apply_label_rule(
-    votes: np.ndarray, rule: str, classes: Sequence[str], class_map: Mapping[str, str | None] | None = None
+    votes: np.ndarray,
+    rule: str,
+    classes: Sequence[str],
+    class_map: Mapping[str, str | None] | None = None,
+    keep_undecided: bool = False,
 ) -> Labelled:
     """Label and target of every row of `votes`, (N, 10) counts in the order of FERPLUS_COLUMNS.
 
     `majority`: votes of exactly 1 become 0, then the winner must hold more than half of the rest. `plurality`: the
     single highest count among the expressions; ties are dropped. Under both, a winner outside `classes` drops the row.
     Targets are the shares of the raw votes over `classes`. Columns that `class_map` sends to one class are added up.
+    With `keep_undecided` a row without a majority, or with a tie, stays where `classes` have votes: under the class
+    that has most of them, the first of equals.
 
     Raises:
         InputError: an unknown rule, or a `class_map` to a class that is not in `classes`.
@@ -54,10 +60,13 @@ def apply_label_rule(
         undecided[best == 0] = "no vote for an expression"
     else:
         raise InputError(f"label_rule is {rule!r}; it must be majority or plurality")
+    shares = (votes @ columns[:, :count]).astype(np.float32)
+    if keep_undecided:
+        kept = (undecided != "") & (shares.sum(1) > 0)
+        winner, undecided = np.where(kept, shares.argmax(1), winner), np.where(kept, "", undecided)
     outside = np.array([""] * count + [SPOKEN.get(name, name) for name in names[count:]], dtype=object)
     reasons = np.where(undecided != "", undecided, outside[winner])
     labels = np.where(reasons == "", winner, -1).astype(np.int64)
-    shares = (votes @ columns[:, :count]).astype(np.float32)
     return Labelled(labels, shares / np.maximum(shares.sum(1, keepdims=True), 1), reasons)
 
 

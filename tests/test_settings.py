@@ -26,16 +26,18 @@ from pipeline.curation import Curated, curate
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
 from pipeline.evaluation import evaluate_predictions
+from pipeline.interruption import Interruption
 from pipeline.model import build_model
 from pipeline.recipe import OUR_FIELDS, Recipe
 from pipeline.sampler import Draw, EpochSampler, PictureRows
 from pipeline.sources import Source, read_source, read_sources
 from pipeline.sources.drawn import draw_face
 from pipeline.trainer import sampling_weights
+from pipeline.training_log import TrainingLog
 from pipeline.transforms import map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
 from tests.test_face_crops import Squares, eyes_of, squares_photo
-from train_hf import main
+from train_hf import build_trainer, main
 
 # One run for what train_hf.py alone puts together
 
@@ -273,12 +275,37 @@ def of_label_rule(bench: Bench) -> None:
 
 @case
 def of_targets(bench: Bench) -> None:
-    path = voted(bench)
-    votes, onehot = (
-        np.array(bench.read(path, targets=targets, classes=list(CLASSES)).tables["all"]["target"][:])
-        for targets in ("votes", "onehot")
+    table, log = map_pictures(bench.table, 32, "rows"), TrainingLog(bench.tmp / "logs", list(CLASSES), 16)
+    votes, labels = np.array(table["target"][:], np.float32), np.eye(7)[table["label"][:]]
+    for targets, trained in (("votes", votes), ("onehot", labels)):
+        recipe = bench.tiny(targets=targets)
+        made = build_trainer(recipe, training_arguments(recipe), table, table, log, Interruption(), lambda *_: None)
+        assert np.array_equal(made.train_dataset.targets, trained)
+        assert np.array_equal(made.eval_dataset.targets, votes), "figures are taken against the votes"
+
+
+@case
+def of_undecided(bench: Bench) -> None:
+    pictures = [PILImage.fromarray(np.full((8, 8), level, np.uint8)) for level in range(6)]
+    votes = [[0, 9, 1, 0, 0, 0, 0, 0, 0, 0], [0, 4, 3, 0, 0, 0, 0, 3, 0, 0]]  # the second: contempt has 3
+    (bench.tmp / "voted").mkdir()
+    for index, split in enumerate(("train", "validation", "test")):
+        rows = Dataset.from_dict({"image": pictures[2 * index : 2 * index + 2], "votes": votes})
+        features = Features({"image": Image(), "votes": List(Value("int64"))})
+        rows.cast(features).to_parquet(bench.tmp / "voted" / f"{split}.parquet")
+    drop, train = (
+        bench.read(bench.tmp / "voted", undecided=undecided, classes=list(CLASSES)).tables
+        for undecided in ("drop", "train")
     )
-    assert votes.max() == pytest.approx(0.9) and onehot.max() == 1
+    assert {split: len(table) for split, table in drop.items()} == {"train": 1, "validation": 1, "test": 1}
+    assert {split: len(table) for split, table in train.items()} == {"train": 2, "validation": 1, "test": 1}
+    kept = train["train"][1]
+    assert CLASSES[kept["label"]] == "happiness"
+    assert dict(zip(CLASSES, kept["target"], strict=True)) == pytest.approx(
+        dict.fromkeys(CLASSES, 0) | {"happiness": 4 / 7, "surprise": 3 / 7}
+    )
+    with pytest.raises(InputError, match="validation and test would be made of train here"):
+        bench.read(voted(bench), undecided="train", classes=list(CLASSES))
 
 
 @case

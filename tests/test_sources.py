@@ -305,11 +305,6 @@ def test_a_column_of_ten_votes_is_ferplus(tmp_path):
     assert "no open licence" in source.terms
 
 
-def test_ferplus_targets_can_be_one_hot(tmp_path):
-    table = read(save_ferplus(tmp_path, [VOTES["happiness"]]), targets="onehot").tables["train"]
-    assert table["target"][0] == [0, 0, 0, 1, 0, 0, 0]
-
-
 @pytest.mark.parametrize("row", [[10], [6] * 10, None], ids=["one count", "too many votes", "none"])
 def test_wrong_votes_in_parquet_are_refused_by_split_and_row(tmp_path, row):
     save_ferplus(tmp_path, [VOTES["happiness"], row])

@@ -68,6 +68,13 @@ def _read_as_it_is(recipe: Recipe) -> Source:
     if not path.exists() and kind != "hub":
         raise InputError(f"data_path {path} does not exist: give {LAYOUTS}")
     source = _reader(kind)(recipe)
+    made = {"validation": recipe.validation_share, "test": recipe.test_share}
+    missing = [split for split, share in made.items() if share and split not in source.tables]
+    if recipe.undecided == "train" and source.label_rule is not None and missing:
+        raise InputError(
+            f"data_path {path}: undecided train keeps rows without a label in train alone, and {' and '.join(missing)} "
+            "would be made of train here: give data with its own splits, or set undecided drop"
+        )
     if recipe.source == "ferplus" and source.label_rule is None:
         raise InputError(
             f"data_path {path}: no FER+ votes there; give the csv pair, the FER+ folders, or parquet with votes"

@@ -63,7 +63,7 @@ def read(recipe: Recipe) -> Source:
         if rated is None:
             tables[split], dropped[split] = _by_code(table, chosen, recipe, path)
         else:
-            tables[split], dropped[split] = _by_votes(table, chosen, rated, recipe, votes_path)
+            tables[split], dropped[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
     refuse_empty(tables, str(path), dropped)
     if rated is None:
         return Source("fer2013", "fer2013.csv", DatasetDict(tables), dropped, FER2013_TERMS, False, None)
@@ -119,7 +119,7 @@ def _rated(path: Path, pictures: Path, usages: np.ndarray) -> Rated:
 
 
 def _by_votes(
-    table: Dataset, chosen: np.ndarray, rated: Rated, recipe: Recipe, path: Path
+    table: Dataset, chosen: np.ndarray, rated: Rated, recipe: Recipe, split: str, path: Path
 ) -> tuple[Dataset, dict[str, int]]:
     """The table of the rows `chosen` that FER+ names, once each."""
     named = chosen[rated.names[chosen] != ""]
@@ -131,6 +131,7 @@ def _by_votes(
         rated.votes[rows],
         rated.names[rows].tolist(),
         recipe,
+        split,
         lambda row: f"{path} line {lines[row]}",
     )
     return labelled_table, {reason: count for reason, count in lost.items() if count} | dropped

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.sources.rows import assemble, counted, refuse_empty
-from pipeline.votes import apply_label_rule, check_votes, one_hot
+from pipeline.votes import apply_label_rule, check_votes
 
 FER2013_TERMS = (
     "FER2013 pictures (Goodfellow et al., arXiv:1307.0414, found by web search): no open licence is known, for "
@@ -36,7 +36,7 @@ def source_of(
     for split, table in raw.items():
         place = f"data_path {recipe.data_path}, split {split}"
         tables[split], dropped[split] = labelled(
-            pictures[split], _votes(table, place), keys[split], recipe, f"{place} row {{}}".format
+            pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
         )
     refuse_empty(tables, f"data_path {recipe.data_path}", dropped)
     layout = "FER+ parquet with raw votes"
@@ -44,13 +44,14 @@ def source_of(
 
 
 def labelled(
-    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, place: Callable[[int], str]
+    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
 ) -> tuple[Dataset, dict[str, int]]:
     """The one table of `pictures` under the label rule of the recipe, and the dropped rows by reason."""
     check_votes(votes, place)
-    labels, targets, reasons = apply_label_rule(votes, recipe.label_rule, recipe.classes, recipe.class_map)
-    if recipe.targets == "onehot":
-        targets = one_hot(labels, len(recipe.classes))
+    keep_undecided = recipe.undecided == "train" and split == "train"
+    labels, targets, reasons = apply_label_rule(
+        votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
+    )
     persons = [None] * len(keys)
     return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
 

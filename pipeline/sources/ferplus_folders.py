@@ -34,13 +34,13 @@ def read(recipe: Recipe) -> Source:
     dropped: dict[str, dict[str, int]] = {}
     for split, name in FERPLUS_FOLDERS.items():
         if (root / name).is_dir():
-            tables[split], dropped[split] = _read_split(root / name, recipe)
+            tables[split], dropped[split] = _read_split(root / name, split, recipe)
     refuse_empty(tables, f"data_path {root}", dropped)
     layout = f"FER+ folders {', '.join(FERPLUS_FOLDERS[split] for split in tables)} with raw votes"
     return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
 
 
-def _read_split(folder: Path, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
+def _read_split(folder: Path, split: str, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
     path = folder / "label.csv"
     if not path.is_file():
         raise InputError(f"{folder} has no label.csv with its votes; take it from the FER+ repository")
@@ -57,4 +57,4 @@ def _read_split(folder: Path, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
     refuse_unlisted(path, files, folder)
     pictures = generated(picture_rows, Features({"image": Image()}), files)
     counts = np.array(votes, dtype=np.int64).reshape(-1, len(FERPLUS_COLUMNS))
-    return labelled(pictures, counts, names, recipe, lambda row: f"{path} line {lines[row]}")
+    return labelled(pictures, counts, names, recipe, split, lambda row: f"{path} line {lines[row]}")
