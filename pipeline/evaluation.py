@@ -41,6 +41,7 @@ class Predictions:
 
     split: NDArray[np.str_]
     source: NDArray[np.str_]
+    key: NDArray[np.str_]
     label: NDArray[np.int32]
     target: NDArray[np.float32]
     logits: NDArray[np.float32]
@@ -85,10 +86,10 @@ def read_predictions(path: Path) -> Predictions:
     bad = np.flatnonzero(~(np.isfinite(logits).all(1) & np.isfinite(target).all(1)))
     if len(bad):
         raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
-    split, source = (np.array(table[name].to_pylist()) for name in ("split", "source"))
+    split, source, key = (np.array(table[name].to_pylist()) for name in ("split", "source", "key"))
     checked = table["clean"].is_valid().to_numpy()
     clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
-    return Predictions(split, source, label, target, logits, checked, clean, clean_near, **about)
+    return Predictions(split, source, key, label, target, logits, checked, clean, clean_near, **about)
 
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
