@@ -1,6 +1,6 @@
 """What exactness costs: random numbers by counter against one running stream, and the writing of checkpoints.
 
-    python -m tests.benchmarks.exactness [RECIPE] [--data_path DIR] [--checkpoint DIR] [--steps 60]
+    python -m tests.benchmarks.exactness [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
 A running stream cannot be resumed in mid-epoch: it stands in the checkpoint a batch further than what was trained.
 """
@@ -21,7 +21,8 @@ from pipeline.recipe import Recipe
 from pipeline.sampler import Draw, PictureRows
 from pipeline.trainer import ExpressionTrainer
 from pipeline.transforms import UNIFORMS
-from tests.benchmarks.trainer_against_loop import parse, prepare, trainer
+from tests.benchmarks.speed import curated, few_rows, heading, parse, take_turns, train_rows
+from tests.benchmarks.trainer_against_loop import trainer
 
 
 class RunningStream(TrainCollator):
@@ -75,14 +76,16 @@ def checkpoint(recipe: Recipe, rows: PictureRows) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print the table."""
-    words = parse(__doc__)
-    recipe, rows, few = prepare(words.recipe, words.data_path, words.checkpoint)
+    words, recipe = parse(__doc__)
+    made = curated(recipe)
+    rows, few = train_rows(recipe, made), few_rows(recipe, made)
     kinds = {"by counter (seed, epoch, row)": TrainCollator, "one running stream": RunningStream}
-    speeds: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(words.rounds):
-        for name, collator in kinds.items():
-            speeds[name].append(trainer(recipe, rows, few, words.steps, collator) / recipe.total_batch_size)
-    print(f"{words.recipe}: {recipe.image_size} px, batch {recipe.total_batch_size}, {recipe.precision}")
+    measures = {
+        name: lambda collator=collator: trainer(recipe, rows, few, words.steps, collator) / recipe.total_batch_size
+        for name, collator in kinds.items()
+    }
+    speeds = take_turns(measures, words.rounds)
+    print(heading(recipe))
     for name, values in speeds.items():
         each = collating(kinds[name](recipe, [0.5] * 3, [0.5] * 3), rows, recipe.total_batch_size)
         print(f"{name:32} {statistics.median(values):7.2f} steps a second [{min(values):.2f}, {max(values):.2f}], "
