@@ -57,6 +57,9 @@ def main() -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_OR_LOG")
     parser.add_argument("--accuracy", type=float, default=0.85)
     words = parser.parse_args()
+    for path in words.paths:
+        if not path.exists():
+            parser.error(f"{path} does not exist")
     width = max(len(path.name) for path in words.paths)
     print(f"{'':{width}}  minutes to {words.accuracy:g}   best accuracy  minutes in all")
     for path in words.paths:
