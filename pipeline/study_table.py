@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from pipeline.comparison import Difference, compare
@@ -94,17 +95,8 @@ def append_rows(log: Path, rows: Sequence[str]) -> None:
     before, header, after = page.partition(HEADER)
     if not header:
         raise InputError(f"{log} has no table that begins with {HEADER.splitlines()[0]}")
-    table = "".join(line for line in _leading_rows(after))
+    table = "".join(takewhile(lambda line: line.startswith("|"), after.splitlines(keepends=True)))
     log.write_text(before + header + table + "".join(rows) + after[len(table) :], encoding="utf-8")
-
-
-def _leading_rows(text: str) -> list[str]:
-    rows: list[str] = []
-    for line in text.splitlines(keepends=True):
-        if not line.startswith("|"):
-            break
-        rows.append(line)
-    return rows
 
 
 def _title(study: Study, name: str) -> str:

@@ -26,10 +26,10 @@ def test_an_interrupted_seed_goes_on_and_a_finished_one_is_left(
     finished_run: Finished, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seed = tmp_path / "study-seed-0"
-    for name in ("checkpoint-12", "logs"):
-        shutil.copytree(finished_run.path / name, seed / name)
+    shutil.copytree(finished_run.path, seed)
+    (seed / "evaluation.json").unlink()  # as if it had been killed after its last step
     (seed / ".unfinished").mkdir()
-    shutil.copy(finished_run.path / "recipe.yaml", seed / ".unfinished" / "recipe.yaml")
+    shutil.copy(seed / "recipe.yaml", seed / ".unfinished" / "recipe.yaml")
     words = [str(finished_run.recipe), "--seeds", "0", "--output_dir", str(tmp_path / "study")]
     repeat.main(words)
     told = capfd.readouterr().out
