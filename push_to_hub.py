@@ -1,6 +1,7 @@
 """Publish a finished run: stage it, check it, send it in one commit, tag it, read it back.
 
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --tag v1.0
+python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --space user/demo   # and the app, as a Space that shows it
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --dry_run       # stops after the checks; look at the folder
 python push_to_hub.py --help
 """
@@ -34,20 +35,30 @@ def main(argv: list[str]) -> None:
     api = HfApi()
     attempts.set_timeouts()
     exists = args.dry_run or access.check_access(api, args.repo_id, print, write=not args.create_pr)
+    if args.space:
+        access.check_repo_id(args.space, "space")
+        space_exists = args.dry_run or access.check_access(api, args.space, print, repo_type="space")
     with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
-        folder = Path(place) / "staged"
+        folder, space = Path(place) / "staged", Path(place) / "staged-space"
+        if args.space:  # first: what it lacks is told before anything else is made or sent
+            stage_space(run, space, args, args.tag or args.revision)
         staging.stage(run, folder, args.with_predictions)
         describe(run, folder, args)
-        privacy.refuse_private(folder, namespace=args.repo_id.partition("/")[0])
-        print(staging.listing(folder))
+        privacy.refuse_private(folder, args.repo_id.partition("/")[0])
+        staged = [folder, space] if args.space else [folder]
+        print(*map(staging.listing, staged), sep="\n\n")
         if args.dry_run:
-            print(f"\n{staging.keep(folder, run)}\nnothing was sent; read its README.md, then leave --dry_run out")
+            kept = [staging.keep(path, run.path.with_name(f"{run.path.name}-{path.name}")) for path in staged]
+            print("", *kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
             return
         message = f"Publish {run.path.name}" + (f" as {args.tag}" if args.tag else "")
         release = Release(args.repo_id, args.tag, args.revision, args.private, args.create_pr, message)
         published = publish(api, folder, release, exists, print)
         print(f"sent: {published.files} files, {published.bytes / 1e6:.1f} MB")
         prove(run, folder, args.repo_id, published.commit)
+        if args.space:
+            stage_space(run, space, args, args.tag or published.commit)
+            print(f"\n{publish_space(api, space, args, space_exists)}")
     lines = parity.render("use_pipeline.py.jinja", args.repo_id, "face.png", args.tag, len(run.classes))
     print(f"\n{published.url}\n\n{lines}")
 
@@ -124,6 +135,41 @@ def prove(run: Any, folder: Path, repo_id: str, commit: str) -> None:
     print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
 
 
+def stage_space(run: Any, folder: Path, args: argparse.Namespace, revision: str) -> None:
+    """The app as a Space that shows the model at `revision`, with the detector that is asked for, or the run's own."""
+    from hub import privacy, space_folder
+    from pipeline.sources.face_crops import find_detector
+
+    weights = find_detector(args.face_detector or run.recipe["face_detector"])
+    space_folder.stage(folder, args.repo_id, revision, weights)
+    privacy.refuse_private(folder, *(repo.partition("/")[0] for repo in (args.space, args.repo_id)))
+
+
+def publish_space(api: Any, folder: Path, args: argparse.Namespace, exists: bool) -> str:
+    """Send the Space, once the model is there that it shows, and give its address.
+
+    A new Space of a private model is private too, lest it show to all what its owner keeps.
+    """
+    from hub import space_folder
+    from hub.attempts import attempt
+    from hub.publish import Release, publish
+
+    try:
+        private = attempt(args.repo_id, lambda: api.model_info(args.repo_id), print).private
+        release = Release(
+            args.space, private=args.private or (private and not exists), message=f"Show {args.repo_id}",
+            repo_type="space", consists_of=space_folder.PUBLISHED,
+        )  # fmt: skip
+        published = publish(api, folder, release, exists, print)
+    except InputError as error:
+        told = f"{args.repo_id} is published, the Space {args.space} is not: {error}"
+        raise InputError(f"{told}; the same command sends what is missing") from None
+    print(f"sent to {args.space}: {published.files} files, {published.bytes / 1e6:.1f} MB")
+    if private:
+        print(f"{args.repo_id} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
+    return published.url
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(
@@ -141,6 +187,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of a commit")
     parser.add_argument("--dry_run", action="store_true", help="stop after the checks and leave the folder to look at")
     parser.add_argument("--with_predictions", action="store_true", help="publish predictions.parquet too")
+    parser.add_argument("--space", metavar="USER/NAME", help="publish the app too, as a Space that shows this release")
+    parser.add_argument(
+        "--face_detector", metavar="PATH",
+        help="weights of YuNet for the Space: file, folder or Hub id (default: what the run's recipe names)",
+    )  # fmt: skip
     parser.add_argument(
         "--data_path", nargs="?", const="", metavar="DIR",
         help="measure the ONNX files on the run's validation rows: from DIR, or from where its recipe says",
@@ -148,6 +199,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.create_pr and (args.tag or args.revision != "main"):
         raise InputError("--create_pr: a pull request has no tag and goes to main; tag it when it is merged")
+    if args.create_pr and args.space:
+        raise InputError("--create_pr: a Space shows what is published; publish it when the pull request is merged")
+    if args.face_detector and not args.space:
+        raise InputError("--face_detector is for a Space; name one with --space, or leave it out")
     return args
 
 

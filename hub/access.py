@@ -10,37 +10,44 @@ from huggingface_hub.utils import validate_repo_id
 from hub.attempts import attempt
 from pipeline.errors import InputError
 
+OPTIONS = {"model": "--repo_id", "space": "--space"}
+"""How a repository of each type is named on the command line."""
 
-def check_repo_id(repo_id: str) -> None:
-    """Refuse what cannot be the name of a model repository.
+
+def check_repo_id(repo_id: str, repo_type: str = "model") -> None:
+    """Refuse what cannot be the name of a repository.
 
     Raises:
         InputError: it is not `user/name` in the Hub's letters.
     """
+    option = OPTIONS[repo_type]
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InputError(f"--repo_id {repo_id!r}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{option} {repo_id!r}: {str(error).splitlines()[0]}") from None
     if repo_id.count("/") != 1:
-        raise InputError(f"--repo_id {repo_id!r}: write user/name, or organisation/name")
+        raise InputError(f"{option} {repo_id!r}: write user/name, or organisation/name")
 
 
-def check_access(api: HfApi, repo_id: str, say: Callable[[str], None], write: bool = True) -> bool:
+def check_access(
+    api: HfApi, repo_id: str, say: Callable[[str], None], write: bool = True, repo_type: str = "model"
+) -> bool:
     """Whether the repository exists. Whoever is logged in may write there (read, without `write`), as far as is told.
 
     Raises:
         InputError: no valid repo id, nobody logged in, no right to write, no answer from the Hub.
     """
-    check_repo_id(repo_id)
+    check_repo_id(repo_id, repo_type)
+    asked = f"{OPTIONS[repo_type]} {repo_id}"
     if not (api.token or huggingface_hub.get_token()):
-        raise InputError(f"--repo_id {repo_id}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
+        raise InputError(f"{asked}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
     me = attempt("login", api.whoami, say)
     if me.get("auth", {}).get("accessToken", {}).get("role") == "read":
-        raise InputError(f"--repo_id {repo_id}: the token of {me['name']} can only read; make one with write access")
+        raise InputError(f"{asked}: the token of {me['name']} can only read; make one with write access")
 
     def exists() -> bool:
         try:
-            api.auth_check(repo_id, write=write)
+            api.auth_check(repo_id, repo_type=repo_type, write=write)
         except RepositoryNotFoundError:
             return False
         return True
@@ -49,7 +56,5 @@ def check_access(api: HfApi, repo_id: str, say: Callable[[str], None], write: bo
         return True
     own = sorted({me["name"], *(organisation["name"] for organisation in me.get("orgs", []))})
     if repo_id.partition("/")[0] not in own:
-        raise InputError(
-            f"--repo_id {repo_id}: no such repository, and {me['name']} may make one under {', '.join(own)} alone"
-        )
+        raise InputError(f"{asked}: no such repository, and {me['name']} may make one under {', '.join(own)} alone")
     return False

@@ -25,6 +25,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeline.errors import InputError
 
 TEXT = (".md", ".json", ".yaml", ".txt")
+CODE = (".py", ".html", "Dockerfile", "LICENSE")
+"""Ends of names of what is the project's own and the same for all who publish it."""
 SECRETS = (
     r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face
     r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}",
@@ -34,6 +36,7 @@ SECRETS = (
     r"\bBearer +[\w.~+/-]{16,}",
 )
 ROOTS = "home|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|data|usr|etc|content|kaggle|workspace|scratch|nfs"
+NAMES = "the user or host name"
 NAMES_NOBODY = {"root", "user", "admin", "ubuntu", "docker", "runner", "jovyan", "localhost"}
 """Names that machines give by themselves: they point at no one, and are words of any text."""
 
@@ -75,21 +78,24 @@ def _events(path: Path) -> Iterator[Event]:
         raise InputError(f"{path} cannot be read as a TensorBoard event file; train again, or take it out of logs/")
 
 
-def refuse_private(folder: Path, namespace: str) -> None:
+def refuse_private(folder: Path, *namespaces: str) -> None:
     """Read every file under `folder`, its name included, and refuse what points at a person, a machine or a secret.
 
     Searched for: tokens and keys (by their shapes, and the one that is logged in here), the names of user and host as
-    whole words, `namespace` (of the repository) excepted, the home folder, and absolute paths.
+    whole words, `namespaces` (of the repositories) excepted, the home folder, and absolute paths. Code is not searched
+    for names: whoever is called Max could not publish a `max`.
 
     Raises:
         InputError: something was found, or a file is of a kind that cannot be searched. A secret is not repeated.
     """
-    searches = _searches(namespace)
+    searches = _searches(*namespaces)
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
         for place, text in ((name, name), *((f"{name}: {where}", t) for where, t in _texts(path))):
             for what, pattern in searches.items():
+                if what == NAMES and path.name.endswith(CODE):
+                    continue
                 if hit := pattern.search(text):
                     shown = "" if what == "a secret" else f" {hit.group()!r}"
                     found.append(f"{what}{shown} in {place}")
@@ -98,10 +104,10 @@ def refuse_private(folder: Path, namespace: str) -> None:
         raise InputError(f"nothing was sent, for the staged folder holds {'; '.join(dict.fromkeys(found[:3]))}{more}")
 
 
-def _searches(namespace: str) -> dict[str, re.Pattern[str]]:
+def _searches(*namespaces: str) -> dict[str, re.Pattern[str]]:
     secrets = [*SECRETS, *([re.escape(token)] if (token := get_token()) else [])]
     names = {getpass.getuser(), socket.gethostname(), socket.gethostname().partition(".")[0]}
-    words = sorted(n for n in names if len(n) > 2 and n.lower() not in NAMES_NOBODY | {namespace.lower()})
+    words = sorted(n for n in names if len(n) > 2 and n.lower() not in NAMES_NOBODY | set(map(str.lower, namespaces)))
     searches = {
         "a secret": re.compile("|".join(secrets)),
         "an absolute path": re.compile(
@@ -111,7 +117,7 @@ def _searches(namespace: str) -> dict[str, re.Pattern[str]]:
     if len(home := str(Path.home())) > 2 and home != "/root":
         searches["the home folder"] = re.compile(re.escape(home))
     if words:
-        searches["the user or host name"] = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, words))})(?!\w)", re.I)
+        searches[NAMES] = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, words))})(?!\w)", re.I)
     return searches
 
 
@@ -121,7 +127,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: a kind of file that publishing does not know.
     """
-    if path.suffix in TEXT or path.name == ".gitattributes":
+    if path.name.endswith((*TEXT, *CODE, ".gitattributes")):
         yield "text", path.read_text(encoding="utf-8", errors="replace")
     elif path.suffix == ".safetensors":
         yield "header", _safetensors_header(path)

@@ -7,7 +7,9 @@ the head that was looked at, so of two people who publish at once one is refused
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
@@ -25,7 +27,11 @@ Changes = list[CommitOperationAdd | CommitOperationDelete]
 
 @dataclass(frozen=True)
 class Release:
-    """Where a staged folder goes: a branch (`revision`, made where missing), or a pull request, under a tag or none."""
+    """Where a staged folder goes: a branch (`revision`, made where missing), or a pull request, under a tag or none.
+
+    `repo_type` is that of the Hub; `consists_of` are the patterns of its files: one of them that the folder lacks is
+    left from an older release, and goes.
+    """
 
     repo_id: str
     tag: str | None = None
@@ -33,6 +39,12 @@ class Release:
     private: bool = False
     create_pr: bool = False
     message: str = "Publish a run"
+    repo_type: Literal["model", "space"] = "model"
+    consists_of: tuple[str, ...] = PUBLISHED
+
+    def page(self, api: HfApi) -> str:
+        """The address to look at."""
+        return f"{api.endpoint}/{'' if self.repo_type == 'model' else 'spaces/'}{self.repo_id}"
 
 
 @dataclass(frozen=True)
@@ -54,60 +66,69 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
     """
     repo, staged = release.repo_id, _staged(folder)
     if not exists:
-        attempt(f"make {repo}", lambda: api.create_repo(repo, private=release.private, exist_ok=True), say)
-    elif release.private and not attempt(repo, lambda: api.model_info(repo), say).private:
+        attempt(f"make {repo}", lambda: _make(api, release), say)
+    elif release.private and not attempt(repo, lambda: api.repo_info(repo, repo_type=release.repo_type), say).private:
         raise InputError(
             f"--private: {repo} is public already; make it private in its settings, or leave --private out"
         )
     tagged = _commit_of_tag(api, release, say)
     if tagged is not None:
-        if _changes(staged, _tree(api, repo, tagged, say)):
+        if _changes(staged, _tree(api, release, tagged, say), release):
             raise InputError(f"--tag {release.tag} stands on other content in {repo}; choose a new tag")
-        return Published(tagged, 0, 0, f"{api.endpoint}/{repo}/tree/{release.tag}")
+        return Published(tagged, 0, 0, f"{release.page(api)}/tree/{release.tag}")
     head = _head(api, release, say)
-    changes = _changes(staged, _tree(api, repo, head, say))
-    commit, url = _send(api, staged, release, changes, head, say) if changes else (head, f"{api.endpoint}/{repo}")
-    _verify(staged, _tree(api, repo, commit, say), repo)
+    changes = _changes(staged, _tree(api, release, head, say), release)
+    commit, url = _send(api, staged, release, changes, head, say) if changes else (head, release.page(api))
+    _verify(staged, _tree(api, release, commit, say), repo)
     if release.tag:
         _tag(api, release, commit, say)
     added = [change for change in changes if isinstance(change, CommitOperationAdd)]
     return Published(commit, len(added), sum(a.upload_info.size for a in added), url)
 
 
+def _make(api: HfApi, release: Release) -> None:
+    sdk = "docker" if release.repo_type == "space" else None
+    api.create_repo(release.repo_id, repo_type=release.repo_type, private=release.private, space_sdk=sdk, exist_ok=True)
+
+
 def _commit_of_tag(api: HfApi, release: Release, say: Say) -> str | None:
-    refs = attempt(f"tags of {release.repo_id}", lambda: api.list_repo_refs(release.repo_id), say)
+    repo, kind = release.repo_id, release.repo_type
+    refs = attempt(f"tags of {repo}", lambda: api.list_repo_refs(repo, repo_type=kind), say)
     return next((str(tag.target_commit) for tag in refs.tags if tag.name == release.tag), None)
 
 
 def _head(api: HfApi, release: Release, say: Say) -> str:
     """The commit that the release will stand on; a branch that is not there yet starts at main."""
-    repo, branch = release.repo_id, release.revision
+    repo, kind, branch = release.repo_id, release.repo_type, release.revision
 
     def look() -> str | None:
         try:
-            return api.model_info(repo, revision=branch).sha
+            return api.repo_info(repo, repo_type=kind, revision=branch).sha
         except RevisionNotFoundError:
             return None
 
     head = attempt(f"{branch} of {repo}", look, say)
     if head is None:
-        attempt(f"make branch {branch}", lambda: api.create_branch(repo, branch=branch, exist_ok=True), say)
+        make = partial(api.create_branch, repo, branch=branch, repo_type=kind, exist_ok=True)
+        attempt(f"make branch {branch}", make, say)
         head = attempt(f"{branch} of {repo}", look, say)
     return str(head)
 
 
-def _tree(api: HfApi, repo_id: str, revision: str, say: Say) -> dict[str, str]:
+def _tree(api: HfApi, release: Release, revision: str, say: Say) -> dict[str, str]:
     """Path -> hash of every file: SHA-256 of those in large-file storage, git's own hash of the others."""
+
+    repo, kind = release.repo_id, release.repo_type
 
     def read() -> dict[str, str]:
         try:
-            entries = list(api.list_repo_tree(repo_id, revision=revision, recursive=True))
+            entries = list(api.list_repo_tree(repo, repo_type=kind, revision=revision, recursive=True))
         except EntryNotFoundError:  # a repository without a file
             return {}
         files = (entry for entry in entries if isinstance(entry, RepoFile))
         return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
 
-    return attempt(f"files of {repo_id}", read, say)
+    return attempt(f"files of {repo}", read, say)
 
 
 @dataclass(frozen=True)
@@ -123,9 +144,9 @@ def _staged(folder: Path) -> dict[str, _File]:
     return {p.relative_to(folder).as_posix(): _File(p, frozenset((sha256(p), git_hash(p.read_bytes())))) for p in files}
 
 
-def _changes(staged: dict[str, _File], tree: dict[str, str]) -> Changes:
+def _changes(staged: dict[str, _File], tree: dict[str, str], release: Release) -> Changes:
     added = [CommitOperationAdd(name, f.path) for name, f in staged.items() if tree.get(name) not in f.hashes]
-    gone = [name for name in tree if name not in staged and any(fnmatch(name, pattern) for pattern in PUBLISHED)]
+    gone = [name for name in tree if name not in staged and any(fnmatch(name, part) for part in release.consists_of)]
     return [*added, *(CommitOperationDelete(name) for name in gone)]
 
 
@@ -144,6 +165,7 @@ def _send(
                 release.repo_id,
                 changes,
                 commit_message=release.message,
+                repo_type=release.repo_type,
                 revision=None if release.create_pr else release.revision,
                 parent_commit=None if release.create_pr else head,
                 create_pr=release.create_pr,
@@ -161,15 +183,17 @@ def _send(
 
 
 def _arrived(api: HfApi, staged: dict[str, _File], release: Release, head: str, say: Say) -> tuple[str, str] | None:
-    repo = release.repo_id
+    repo, kind = release.repo_id, release.repo_type
     if release.create_pr:
-        threads = attempt(f"pull requests of {repo}", lambda: list(api.get_repo_discussions(repo)), say)
+        opened = partial(api.get_repo_discussions, repo, repo_type=kind)
+        threads = attempt(f"pull requests of {repo}", lambda: list(opened()), say)
         heads = [(f"refs/pr/{t.num}", t.url) for t in threads if t.is_pull_request and t.title == release.message]
     else:
-        heads = [(release.revision, f"{api.endpoint}/{repo}")]
+        heads = [(release.revision, release.page(api))]
     for revision, url in heads:
-        now = str(attempt(f"{revision} of {repo}", lambda r=revision: api.model_info(repo, revision=r).sha, say))  # type: ignore[misc]
-        if now != head and not _changes(staged, _tree(api, repo, now, say)):
+        look = partial(api.repo_info, repo, repo_type=kind, revision=revision)
+        now = str(attempt(f"{revision} of {repo}", look, say).sha)
+        if now != head and not _changes(staged, _tree(api, release, now, say), release):
             return now, url
     return None
 
@@ -184,7 +208,7 @@ def _verify(staged: dict[str, _File], tree: dict[str, str], repo_id: str) -> Non
 def _tag(api: HfApi, release: Release, commit: str, say: Say) -> None:
     def create() -> None:
         try:
-            api.create_tag(release.repo_id, tag=str(release.tag), revision=commit)
+            api.create_tag(release.repo_id, tag=str(release.tag), revision=commit, repo_type=release.repo_type)
         except Exception as error:
             if status_of(error) != 409:
                 raise

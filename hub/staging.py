@@ -116,16 +116,16 @@ def listing(folder: Path) -> str:
     return "\n".join([*lines, f"{sum(sizes.values()) / 1e6:9.3f} MB  in {len(sizes)} files"])
 
 
-def keep(folder: Path, run: Run) -> Path:
-    """Move the staged folder beside the run, in place of the one of an earlier dry run.
+def keep(folder: Path, target: Path) -> Path:
+    """Move a staged folder to where it is looked at, in place of the one of an earlier dry run.
 
     Raises:
         InputError: something else stands there.
     """
-    target = run.path.with_name(f"{run.path.name}-staged")
     if target.exists():
-        if not {"README.md", "evaluation.json", "parity.json"} <= {p.name for p in target.iterdir()}:
-            raise InputError(f"{target} is there already and no staged run; move it away")
+        known = ({"README.md", "evaluation.json", "parity.json"}, {"README.md", "Dockerfile", "app.py"})
+        if not any(names <= {p.name for p in target.iterdir()} for names in known):
+            raise InputError(f"{target} is there already and no staged folder; move it away")
         shutil.rmtree(target)
     shutil.move(folder, target)
     return target

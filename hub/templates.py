@@ -1,4 +1,4 @@
-"""How the card and the snippets in it are rendered."""
+"""How what stands in a repository is rendered: the card with its snippets, and the Space's own."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

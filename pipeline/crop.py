@@ -47,6 +47,17 @@ def load_detector(weights: Path) -> cv2.FaceDetectorYN:
     Raises:
         ValueError: the file cannot be read, or is not the version that the constants here were measured with.
     """
+    # From the bytes that were checked, not from the path: nothing can be put between, and any path will do.
+    model, config = np.frombuffer(read_weights(weights), np.uint8), np.empty(0, np.uint8)
+    return cv2.FaceDetectorYN.create("onnx", model, config, (COARSE, COARSE), SCORE, OVERLAP, CANDIDATES)
+
+
+def read_weights(weights: Path) -> bytes:
+    """YuNet's ONNX file, checked.
+
+    Raises:
+        ValueError: as `load_detector`.
+    """
     where = f"download {YUNET} from {YUNET_PAGE}"
     try:
         content = weights.read_bytes()
@@ -55,9 +66,7 @@ def load_detector(weights: Path) -> cv2.FaceDetectorYN:
     digest = hashlib.sha256(content).hexdigest()
     if digest != YUNET_SHA256:
         raise ValueError(f"face detector {weights}: sha256 is {digest}, not {YUNET_SHA256}; {where}")
-    # From the bytes that were checked, not from the path: nothing can be put between, and any path will do.
-    model, config = np.frombuffer(content, np.uint8), np.empty(0, np.uint8)
-    return cv2.FaceDetectorYN.create("onnx", model, config, (COARSE, COARSE), SCORE, OVERLAP, CANDIDATES)
+    return content
 
 
 def find_faces(detector: cv2.FaceDetectorYN, image: np.ndarray) -> list[Face]:

@@ -1,5 +1,6 @@
 """Drawn pictures and a two-layer ViT: what the tests train on and with."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -22,9 +23,11 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 import yaml  # noqa: E402
 from datasets import ClassLabel, Dataset, Features, Image, List, Value  # noqa: E402
+from onnx import TensorProto, helper, save  # noqa: E402
 from PIL import Image as PILImage  # noqa: E402
 from transformers import TrainerCallback  # noqa: E402
 
+from pipeline import crop  # noqa: E402
 from pipeline.emotions import CLASSES  # noqa: E402
 from pipeline.recipe import Recipe  # noqa: E402
 from pipeline.recipe_file import recipe_from  # noqa: E402
@@ -236,6 +239,18 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = run_train_hf(str(recipe))
     assert ended.returncode == 0, ended.stderr
     return folder / "run"
+
+
+@pytest.fixture
+def detector_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """YuNet's weights where `YUNET` names them; else another ONNX file that passes for them until it is loaded."""
+    if "YUNET" in os.environ:
+        return Path(os.environ["YUNET"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("in", "out")]
+    graph = helper.make_graph([helper.make_node("Identity", ["in"], ["out"])], "g", ends[:1], ends[1:])
+    save(helper.make_model(graph), path := tmp_path / "weights.onnx")
+    monkeypatch.setattr(crop, "YUNET_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
 
 
 @pytest.fixture(autouse=True)

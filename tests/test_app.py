@@ -474,6 +474,13 @@ def test_the_page_talks_to_this_server_alone(url: str) -> None:
         assert (answer.status_code, "page.html" in answer.json()["error"]) == (404, True)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/health"])
+def test_a_space_may_be_shown_in_the_hubs_frame(url: str, path: str) -> None:
+    headers = HTTP.get(url + path).headers
+    assert "x-frame-options" not in headers
+    assert "frame-ancestors" not in headers.get("content-security-policy", "")
+
+
 def test_other_hosts_and_origins_are_shut_out_until_they_are_named(url: str, settings: Settings) -> None:
     page = {"Origin": "https://a.example"}
     assert HTTP.get(f"{url}/health", headers={"Host": "evil.example"}).status_code == 400

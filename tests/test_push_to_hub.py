@@ -141,15 +141,17 @@ def test_a_release_that_answers_otherwise_than_the_run_is_told(
         prove(load_run(run), run, REPO, repo.at("main").oid)
 
 
-def test_a_dry_run_sends_nothing_and_leaves_the_folder_to_look_at(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
+    run: Path, detector_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hub.access.check_access", lambda *_, **__: pytest.fail("a dry run needs no login"))
     monkeypatch.setattr("hub.publish.publish", lambda *_: pytest.fail("a dry run sends nothing"))
-    main([str(run), "--repo_id", REPO, "--dry_run", "--with_predictions"])
-    staged = run.with_name("run-staged")
-    assert str(staged) in capsys.readouterr().out
+    space = ["--space", "anna/demo", "--face_detector", str(detector_weights)]
+    main([str(run), "--repo_id", REPO, "--dry_run", "--with_predictions", *space])
+    staged, said = run.with_name("run-staged"), capsys.readouterr().out.splitlines()
+    assert {str(staged), f"{staged}-space"} <= set(said)
     assert {"README.md", "predictions.parquet", "parity.json"} <= files(staged).keys()
+    assert {"README.md", "Dockerfile", "app.py"} <= files(run.with_name("run-staged-space")).keys()
 
 
 @pytest.mark.parametrize(
