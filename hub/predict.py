@@ -7,6 +7,7 @@ exit code is 1 only if none could be read, and 2 for a mistake in the command.
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -26,9 +27,10 @@ from pipeline import crop
 from pipeline.errors import InputError, end_in_one_line, first_line
 
 sys.path.append(str(Path(__file__).parent / "space"))  # the app's modules lie flat, as in a Space
-from engine import Model, Pixels, cores, load_model, ranked, to_scores  # noqa: E402
+from engine import Model, cores, load_model, ranked, to_scores  # noqa: E402
 from faces import Finder, find_weights  # noqa: E402
 from pictures import decode  # noqa: E402
+from preprocessing import Pixels  # noqa: E402
 from refusal import CannotStart, Refused  # noqa: E402
 
 BATCH = 32
@@ -201,6 +203,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text; standard error does so itself
     try:
         code = end_in_one_line(main)
         sys.stdout.flush()

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -43,13 +45,15 @@ from tests.conftest import ROOT
 
 SPACE = ROOT / "hub" / "space"
 sys.path.append(str(SPACE))
-from answers import Service  # noqa: E402
+from answers import FILES_AT_ONCE, Service, read_file  # noqa: E402
 from app import create_app  # noqa: E402
 from batching import Batcher  # noqa: E402
+from bodies import Upload  # noqa: E402
 from contract import Failure, Health, Prediction, Score  # noqa: E402
-from engine import load_model, resize, to_scores  # noqa: E402
-from faces import covered, needed  # noqa: E402
-from pictures import decode  # noqa: E402
+from engine import load_model, to_scores  # noqa: E402
+from faces import Cut, covered, needed  # noqa: E402
+from pictures import MAX_SIDE, decode  # noqa: E402
+from preprocessing import resize  # noqa: E402
 from refusal import CannotStart, Refused  # noqa: E402
 from settings import Settings, read_settings  # noqa: E402
 
@@ -229,6 +233,31 @@ def test_the_resize_is_the_image_processors_to_the_bit(folder: Path, shape: tupl
     processor = ViTImageProcessor.from_pretrained(folder, do_normalize=False, do_rescale=False)
     theirs = processor([picture], return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
     assert np.array_equal(resize(picture, (SIZE, SIZE)), theirs)
+
+
+def test_what_resizes_a_long_picture_fits_in_memory() -> None:
+    tracemalloc.start()
+    resize(np.zeros((1, MAX_SIDE, 3), np.uint8), (224, 224))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30 * 2**20
+
+
+def test_a_batch_that_threads_share_is_answered_in_its_order(onnx_folder: Path) -> None:
+    model = load_model(str(onnx_folder), threads=2)
+    pixels = RNG.standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)
+    alone = np.concatenate([model.run(pixels[n : n + 1]) for n in range(5)])
+    assert model.run(pixels) == pytest.approx(alone, abs=1e-4)
+
+
+def test_what_a_processor_does_not_say_is_what_transformers_takes_it_for(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    file = tmp_path / "model" / "preprocessor_config.json"
+    said = json.loads(file.read_text())
+    del said["rescale_factor"]
+    file.write_text(json.dumps(said))
+    pixels = [load_model(str(one), threads=1).prepare(np.asarray(NOISE)) for one in (folder, tmp_path / "model")]
+    assert pixels[0] == pytest.approx(pixels[1], abs=1e-6)
 
 
 def test_the_hubs_client_works_with_both_forms_of_body(online: None, url: str, classify: Any, tmp_path: Path) -> None:
@@ -416,7 +445,7 @@ def test_forms_that_do_not_follow_the_contract_are_refused(finding: str) -> None
     for asked, status, reason in [
         ({"files": [("files", PNG)] * 1000}, 413, "at most 16"),
         ({"files": [("file", PNG)]}, 422, "'files'"),
-        ({"data": {"files": "text"}, "files": [("files", PNG)]}, 422, "'files'"),
+        ({"data": {"files": "text"}, "files": [("files", PNG)]}, 422, "no file name"),
         ({"content": PNG}, 415, "multipart/form-data"),
         ({"json": {"files": []}}, 415, "multipart/form-data"),
         ({"content": b"", "headers": kind}, 400, "damaged|boundary"),
@@ -460,18 +489,18 @@ def test_health_and_the_description_of_the_api_are_true(url: str) -> None:
         for status, response in operation["responses"].items():
             schema = response["content"]["application/json"]["schema"]
             assert (schema == {"$ref": "#/components/schemas/Failure"}) == (status != "200")
-    assert HTTP.get(f"{url}/docs").status_code == 200
     answer = HTTP.post(url, content=PNG)
     assert [Score(**one) for one in answer.json()]
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_the_page_talks_to_this_server_alone(url: str) -> None:
-    answer = HTTP.get(url)
-    if (SPACE / "page.html").exists():
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
-    else:
-        assert (answer.status_code, "page.html" in answer.json()["error"]) == (404, True)
+@pytest.mark.parametrize("page", ["/", "/docs"])
+def test_the_pages_talk_to_this_server_alone(url: str, page: str) -> None:
+    answer = HTTP.get(url + page)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"https?:|[\"'(]//", answer.text), "an address outside"
+    for address in re.findall(r"(?:src|href)=\"([^\"#]*)\"", answer.text):
+        assert address.startswith("data:") or HTTP.get(f"{url}/{address.lstrip('/')}").status_code == 200, address
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/health"])
@@ -536,6 +565,49 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
 
     asyncio.run(ask())
     assert seen == [1, 3, 1, 6, 6]
+
+
+def test_closing_leaves_nobody_waiting() -> None:
+    async def ask() -> None:
+        batcher = Batcher(lambda pixels: time.sleep(0.1) or pixels[:, :, 0, 0], rows=2, wait=0)
+        three = [asyncio.ensure_future(batcher(np.zeros((2, 3, 2, 2), np.float32))) for _ in range(3)]
+        await asyncio.sleep(0.03)  # one is in the model, one in the hand, one in the queue
+        await batcher.close()
+        done, waiting = await asyncio.wait(three, timeout=5)
+        assert not waiting
+        assert all(one.cancelled() for one in done)
+
+    asyncio.run(ask())
+
+
+def test_only_so_many_files_hold_their_faces_in_memory_at_once(settings: Settings, onnx_folder: Path) -> None:
+    model = load_model(str(onnx_folder), threads=1)
+    held, most = 0, 0
+
+    def everything(photo: np.ndarray, *how: Any) -> list[Cut]:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        return [Cut((0, 0, 60, 70), 1.0, photo)]
+
+    async def ask() -> list[Any]:
+        nonlocal held
+        batcher = Batcher(lambda pixels: time.sleep(0.02) or model.run(pixels), rows=1, wait=0)
+
+        async def answer() -> Any:
+            nonlocal held
+            entry = await read_file(service, Upload("face.png", PNG), explain=False)
+            held -= 1
+            return entry
+
+        with ThreadPoolExecutor(2) as pool:
+            service = Service(settings, model, everything, batcher, pool)
+            entries = await asyncio.gather(*(answer() for _ in range(3 * FILES_AT_ONCE)))
+            await batcher.close()
+        return entries
+
+    assert [len(entry["faces"]) for entry in asyncio.run(ask())] == [1] * (3 * FILES_AT_ONCE)
+    assert 1 < most <= FILES_AT_ONCE
 
 
 def test_a_model_that_fails_fails_its_batch_alone() -> None:
@@ -611,10 +683,12 @@ def test_an_answer_that_takes_too_long_is_given_up(settings: Settings) -> None:
 # ---- Starting and ending
 
 
-def started(model: Path, tmp_path: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
+def started(
+    model: Path, tmp_path: Path, *words: str, app: Path = SPACE, **environment: str
+) -> tuple[subprocess.Popen[str], str]:
     """uvicorn as a person starts it, and the address that it tells."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(SPACE), "--port", "0"],
+        [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(app), "--port", "0", *words],
         cwd=tmp_path,
         env=os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1"} | environment,
         stdout=subprocess.DEVNULL,
@@ -647,6 +721,33 @@ def test_a_running_request_is_answered_after_sigterm_and_nothing_is_left(onnx_fo
         process.kill()
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_reload_answers_as_its_files_say_now(onnx_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(SPACE, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pipeline" / "crop.py", tmp_path / "space")
+    process, url = started(onnx_folder, tmp_path, "--reload", app=tmp_path / "space")
+    try:
+        assert top_k(url) == 5
+        bodies = tmp_path / "space" / "bodies.py"
+        bodies.write_text(bodies.read_text().replace("TOP_K = 5", "TOP_K = 2"))
+        end = time.monotonic() + 60
+        while top_k(url) != 2:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    finally:
+        process.terminate()
+        said = process.stderr.read()
+        process.wait(30)
+    assert "Reloading" in said
+    assert "Traceback" not in said
+
+
+def top_k(url: str) -> int:
+    """How many classes are told unasked; a server that is starting is waited for."""
+    with httpx2.Client(transport=httpx2.HTTPTransport(retries=8), timeout=60) as client:
+        return len(client.post(url, content=PNG).json())
 
 
 def test_memory_stays_flat_over_hostile_bodies(onnx_folder: Path, tmp_path: Path) -> None:
@@ -759,6 +860,10 @@ def test_settings_are_read_from_the_environment_and_checked() -> None:
     for value in ("0", "-1", "x", "", "1.5"):
         with pytest.raises(CannotStart, match="FER_QUEUE"):
             read_settings({"FER_QUEUE": value})
+    for typo in ("FER_MODELS", "FER_MAX_BYTE", "FER_ORIGIN"):
+        with pytest.raises(CannotStart, match=f"{typo} is no setting"):
+            read_settings({typo: "1"})
+    assert read_settings({"FER_DATA": "of another program"}) == Settings()
     with pytest.raises(CannotStart, match="FER_SECONDS"):
         read_settings({"FER_SECONDS": "nan"})
 
@@ -777,3 +882,5 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         decode(bomb(60_000), 40_000_000)
     with pytest.raises(Refused, match="7000 x 7000"):
         decode(bomb(7_000), 40_000_000)
+    with pytest.raises(Refused, match="40000 x 1 is too long"):
+        decode(encoded(Image.new("L", (40_000, 1))), 40_000_000)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_faces_are_found_as_in_the_app(
 def test_as_a_command_it_ends_with_its_code_and_quietly_where_its_reader_leaves(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
+    tmp_path: Path,
 ) -> None:
     command = [sys.executable, "-m", "hub.predict", str(onnx_folder), str(pictures)]
     done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True)
@@ -143,5 +145,9 @@ def test_as_a_command_it_ends_with_its_code_and_quietly_where_its_reader_leaves(
         said = left.stderr.read()
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
+    odd = os.fsdecode(b"face\xff.png")  # no text
+    shutil.copy(next(pictures.rglob("*.png")), tmp_path / odd)
+    told = subprocess.run([*command[:-1], str(tmp_path / odd)], cwd=ROOT, capture_output=True, text=True)
+    assert (told.returncode, r"face\udcff.png" in told.stdout) == (0, True), told.stderr
     wrong = subprocess.run([*command[:-1], "nothing-here"], cwd=ROOT, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stderr) == (2, "error: nothing-here: no such file or folder\n")

@@ -4,18 +4,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import bodies
 import faces
 import numpy as np
 from batching import Batcher
-from engine import Model, Pixels, ranked, to_scores
+from engine import Model, ranked, to_scores
 from pictures import decode
+from preprocessing import Pixels
 from refusal import Refused
 from settings import Settings
 
+FILES_AT_ONCE = 8  # that hold their faces in memory at once: of each, `max_faces` can be waiting for the model
 NO_FACE = "No face was found. Take a photo from the front, in good light, with the whole face in it."
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class Service:
     finder: faces.Finder | None
     batcher: Batcher
     pool: ThreadPoolExecutor
+    files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_AT_ONCE))
 
     async def apart(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function` in a thread; not begun any more if the client leaves before."""
@@ -50,7 +53,12 @@ async def classify(service: Service, body: bytes, content_type: str) -> list[dic
 
 
 async def read_file(service: Service, upload: bodies.Upload, explain: bool) -> dict[str, Any] | Refused:
-    """The entry of a file, or why it cannot be read."""
+    """The entry of a file, or why it cannot be read; waits while `FILES_AT_ONCE` others are being read."""
+    async with service.files:
+        return await _read_file(service, upload, explain)
+
+
+async def _read_file(service: Service, upload: bodies.Upload, explain: bool) -> dict[str, Any] | Refused:
     started = time.perf_counter()
     model, settings, finder = service.model, service.settings, service.finder
     assert finder is not None

@@ -32,6 +32,7 @@ class Batcher:
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._next: _Item | None = None
         self._coming = 0
+        self._unanswered: set[asyncio.Future[Array]] = set()
         self._thread = ThreadPoolExecutor(1, "model")
         self._work = asyncio.create_task(self._forever())
         self.batches = 0
@@ -49,16 +50,18 @@ class Batcher:
     async def __call__(self, pixels: Array) -> Array:
         """Logits `(B, K)` of `pixels` `(B, 3, H, W)`; raises what the model raised."""
         item = _Item(pixels, asyncio.get_running_loop().create_future())
+        self._unanswered.add(item.answer)
+        item.answer.add_done_callback(self._unanswered.discard)
         self._queue.put_nowait(item)
         return await item.answer
 
     async def close(self) -> None:
-        """Stop; what still waits is cancelled."""
+        """Stop; what has no answer yet is cancelled, wherever it waits."""
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
-        while not self._queue.empty():
-            self._queue.get_nowait().answer.cancel()
+        for answer in list(self._unanswered):
+            answer.cancel()
         self._thread.shutdown()
 
     async def _forever(self) -> None:

@@ -124,8 +124,10 @@ class _Form:
     def _end(self) -> None:
         options = parse_options_header(self._disposition)[1]
         field = options.get(b"name", b"").decode(errors="replace")
-        if field != FIELD or b"filename" not in options:
+        if field != FIELD:
             raise Refused(422, f"the form may hold files in the field {FIELD!r} alone, not {field[:40]!r}")
+        if b"filename" not in options:
+            raise Refused(422, f"what the field {FIELD!r} holds has no file name, so it is no file")
         self.uploads.append(Upload(options[b"filename"].decode(errors="replace"), bytes(self._content)))
 
     def _finish(self) -> None:

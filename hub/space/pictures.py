@@ -12,6 +12,7 @@ from refusal import Refused
 # What cameras, browsers and the pipeline write. Pillow knows forty more, among them ones that start other programs
 # (EPS) or follow paths (FLI, PSD); nobody sends a face in those.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+MAX_SIDE = 32_766  # px; a line of 40 million px is few pixels, but what resizes it would fill the memory
 NAMES = "a JPEG, PNG, WebP, GIF, BMP or AVIF"
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -59,3 +60,5 @@ def _check_size(picture: Image.Image, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
         raise Refused(413, f"{width} x {height} are too many pixels: at most {max_pixels:,} are read")
+    if max(width, height) > MAX_SIDE:
+        raise Refused(413, f"{width} x {height} is too long: at most {MAX_SIDE:,} pixels are read along a side")

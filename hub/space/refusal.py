@@ -14,3 +14,9 @@ class Refused(Exception):  # noqa: N818 (it is the request that is named)
         self.status = status
         self.reason = reason
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+
+def first_line(error: BaseException) -> str:
+    """Kind and first line of what a library raised."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

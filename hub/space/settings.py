@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from refusal import CannotStart
@@ -40,9 +41,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of an environment. A Space's own name, which the Hub gives in SPACE_HOST, is one of `hosts`.
 
     Raises:
-        CannotStart: a value is no number, or too small.
+        CannotStart: a value is no number, or too small; or a name that is nearly one of these, and none of them.
     """
     known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    for name in sorted(environment.keys() - known.keys()):
+        if name.startswith(PREFIX) and (meant := get_close_matches(name, known, 1, 0.8)):
+            raise CannotStart(f"{name} is no setting; {meant[0]} is")
     values: dict[str, Any] = {}
     for name, f in known.items():
         text = environment.get(name)
