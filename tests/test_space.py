@@ -274,7 +274,11 @@ def test_the_app_starts_from_what_arrived_in_an_environment_of_its_own(
     face.save(tmp_path / "face.png")
     photo.save(tmp_path / "photo.png")
     visitor = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
-    with started(folder, hub, tmp_path) as (url, log), httpx2.Client(base_url=url, headers=visitor, timeout=60) as http:
+    proxy = httpx2.HTTPTransport(local_address="127.0.0.2")  # uvicorn believes 127.0.0.1 anyway
+    with (
+        started(folder, hub, tmp_path) as (url, log),
+        httpx2.Client(base_url=url, headers=visitor, transport=proxy, timeout=60) as http,
+    ):
         health = http.get("/health").json()
         assert (health["model"], health["engine"], health["detector"]) == (MODEL, "onnxruntime", True)
         page = http.get("/")
