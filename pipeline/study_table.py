@@ -130,7 +130,7 @@ def _made(runs: Sequence[Path]) -> tuple[str, str, str]:
         try:
             told = json.loads((run / "environment.json").read_text(encoding="utf-8"))
             on = f"{told['cores']} cores" if told["device"] == "cpu" else told["device"]
-            again = ", interrupted" if told["resumed_from"] else ""
+            again = " (interrupted)" if told["resumed_from"] else ""
             commit = str(told["git_revision"] or "unknown")
             commits.append(commit[:7] + ("-dirty" if commit.endswith("-dirty") else ""))
             machines.append((f"{on}, {told['precision']}", f"{told['wall_seconds'] / 60:.1f}{again}"))
@@ -138,4 +138,4 @@ def _made(runs: Sequence[Path]) -> tuple[str, str, str]:
             raise InputError(f"{run / 'environment.json'} cannot be read: the run folder is damaged") from None
     on = ", ".join(dict.fromkeys(machine for machine, _ in machines))
     minutes = ", ".join(minutes for _, minutes in machines)
-    return max(days), ", ".join(dict.fromkeys(commits)), f"{on}: {minutes} minutes"
+    return max(days), ", ".join(dict.fromkeys(commits)), f"{on}; minutes: {minutes}"
