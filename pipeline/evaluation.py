@@ -8,7 +8,8 @@ Intervals are 95 % percentile bootstraps over rows (Efron and Tibshirani 1993, c
 taken on the same resamples. A class that a resample misses counts there as it does everywhere (see `pipeline.metrics`):
 its recall is 0, so a class with few rows gets the wide interval it deserves. The calibration error (ECE) is biased
 upwards, on resamples more than on the rows themselves; where that leaves the value outside, the interval is widened to
-hold it.
+hold it. Where all rows that accuracy, precision or recall count are right, or all wrong, every resample says the same:
+there the interval is widened to the exact one of Clopper and Pearson 1934 (0 of 18 rows: 0 to .185).
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from pipeline import figures, metrics
 from pipeline.errors import InputError
@@ -166,15 +168,30 @@ def _evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[st
         value, (low, high) = float(values[name][index]), (float(end[index]) for end in ends[name])
         return {"value": value, "low": min(low, value), "high": max(high, value)}
 
-    support = np.bincount(label, minlength=len(predictions.classes))
+    def rate(right: int, of: int, name: str, *index: int) -> dict[str, float]:
+        figure = one(name, *index)
+        if of and right in (0, of):
+            exact = binomtest(right, of).proportion_ci(INTERVAL)
+            figure |= {"low": min(figure["low"], exact.low), "high": max(figure["high"], exact.high)}
+        return figure
+
+    matrix = metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
+    counts = np.array(matrix)
+    right, support, predicted = (each.tolist() for each in (counts.diagonal(), counts.sum(1), counts.sum(0)))
     return {
         "n": len(label),
-        **{name: one(name) for name in ("accuracy", "macro_f1", "balanced_accuracy", "nll", "kl", "ece")},
+        "accuracy": rate(sum(right), len(label), "accuracy"),
+        **{name: one(name) for name in ("macro_f1", "balanced_accuracy", "nll", "kl", "ece")},
         "per_class": {
-            name: {figure: one(figure, k) for figure in ("precision", "recall", "f1")} | {"support": int(support[k])}
+            name: {
+                "precision": rate(right[k], predicted[k], "precision", k),
+                "recall": rate(right[k], support[k], "recall", k),
+                "f1": one("f1", k),
+                "support": support[k],
+            }
             for k, name in enumerate(predictions.classes)
         },
-        "confusion_matrix": metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"],
+        "confusion_matrix": matrix,
         **({"human_agreement": one("human_agreement")} if (target.max(1) < 1 - 1e-6).any() else {}),
     }
 

@@ -54,7 +54,7 @@ def parse(argv: list[str]) -> Asked:
 
     Raises:
         InputError: seeds are missing, repeated or no whole numbers; a setting is none, or is given per seed here; what
-            `--against` names is no finished run.
+            `--against` names is no finished run, or has the name of another.
     """
     parser = _Parser(
         prog="python -m pipeline.repeat",
@@ -78,6 +78,9 @@ def parse(argv: list[str]) -> Asked:
     for seed in told.seeds:
         folder = recipe.output_dir.with_name(f"{recipe.output_dir.name}-seed-{seed}")
         runs.append(Run(seed, folder, [*words, "--seed", str(seed), "--output_dir", str(folder)]))
+    names = [path.name for path in told.against]
+    if len(set(names)) < len(names):
+        raise InputError(f"command line: --against {' '.join(names)} names two studies alike; rename a folder")
     return Asked(runs, {path.name: finished_runs(path) for path in told.against}, told.write)
 
 

@@ -241,6 +241,20 @@ def test_a_class_with_a_single_row_gets_the_widest_interval(tmp_path):
     assert recall["recall"] == {"value": 1, "low": 0, "high": 1} and recall["support"] == 1
 
 
+def test_rows_that_are_all_wrong_or_all_right_do_not_make_an_interval_without_width(tmp_path):
+    rows = drawn_rows("validation", 90)
+    rows["label"] = [0] * 54 + [1] * 18 + [2] * 18
+    rows["logits"] = np.repeat(np.eye(3), [72, 0, 18], axis=0).tolist()  # disgust is never seen, fear always
+    per_class = evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows | {"clean": [True] * 90}))[
+        "validation"
+    ]["per_class"]
+    missed, found = per_class["disgust"]["recall"], per_class["fear"]["recall"]
+    assert (missed["low"], missed["high"]) == (0, pytest.approx(1 - 0.025 ** (1 / 18)))
+    assert (found["low"], found["high"]) == (pytest.approx(0.025 ** (1 / 18)), 1)
+    assert per_class["disgust"]["precision"] == {"value": 0, "low": 0, "high": 0}, "of no row at all"
+    assert per_class["fear"]["precision"]["low"] == found["low"]
+
+
 def test_the_table_names_rows_intervals_classes_and_people_within_100_columns(path):
     evaluation = evaluate_predictions(path)
     table = format_table(evaluation)

@@ -93,6 +93,7 @@ def test_a_seed_that_fails_is_told_and_the_others_stay(tmp_path: Path, capfd: py
         ("quickstart --seeds 0 --resume", "--resume is for train_hf.py"),
         ("quickstart --seeds 0 --evaluate_test true --publish me/faces", "--publish is for train_hf.py"),
         ("quickstart --seeds 0 --against nowhere", "--against nowhere: there is no finished run"),
+        ("quickstart --seeds 0 --against here/study there/study", "--against study study names two studies alike"),
     ],
 )
 def test_a_wrong_word_is_an_error_before_the_first_run(words: str, told: str) -> None:
