@@ -386,6 +386,8 @@ def scaled(trainer: ExpressionTrainer, scale: float) -> torch.amp.GradScaler:
 def test_a_step_that_the_scaler_skips_moves_neither_weights_nor_averages_nor_schedule(trainer_of, tiny) -> None:
     trainer = trainer_of(tiny(max_steps=1, ema_decay=0.5, warmup_epochs=0.0, save_strategy="epoch"))
     before = [p.clone() for p in trainer.model.parameters()]
+    for tensor in trainer.ema.average.values():
+        tensor += 1  # away from the weights: a move towards them would be seen
     average = {name: t.clone() for name, t in trainer.ema.average.items()}
     scaler = scaled(trainer, 2.0**127)
     rates: list[float] = []
