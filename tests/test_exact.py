@@ -390,21 +390,26 @@ def test_a_step_that_the_scaler_skips_moves_neither_weights_nor_averages_nor_sch
         tensor += 1  # away from the weights: a move towards them would be seen
     average = {name: t.clone() for name, t in trainer.ema.average.items()}
     scaler = scaled(trainer, 2.0**127)
-    rates: list[float] = []
-    trainer.add_callback(_Rates(rates, trainer))
+    seen = _Seen(trainer)
+    trainer.add_callback(seen)
     trainer.train()
     assert scaler.get_scale() == 2.0**126, "the step overflowed and was skipped"
-    assert trainer.lr_scheduler.last_epoch == 0 and rates == [trainer.args.learning_rate]
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+    assert trainer.lr_scheduler.last_epoch == 0 and seen.rates == [trainer.args.learning_rate]
+    assert all(torch.equal(a, b) for a, b in zip(before, seen.weights, strict=True))
     assert all(torch.equal(average[name], t) for name, t in trainer.ema.average.items())
 
 
-class _Rates(TrainerCallback):
-    def __init__(self, rates: list[float], trainer: ExpressionTrainer) -> None:
-        self.rates, self.trainer = rates, trainer
+class _Seen(TrainerCallback):
+    """The learning rate of every step, and the weights after the last, before the averages take their place."""
+
+    def __init__(self, trainer: ExpressionTrainer) -> None:
+        self.trainer = trainer
+        self.rates: list[float] = []
+        self.weights: list[torch.Tensor] = []
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.rates.append(max(g["lr"] for g in self.trainer.optimizer.param_groups))
+        self.weights = [p.detach().clone() for p in self.trainer.model.parameters()]
 
 
 def test_clipping_sees_unscaled_gradients_and_the_scale_is_logged(trainer_of, tiny) -> None:
