@@ -243,8 +243,10 @@ def test_what_resizes_a_long_picture_fits_in_memory() -> None:
     assert most < 30 * 2**20
 
 
-def test_a_batch_that_threads_share_is_answered_in_its_order(onnx_folder: Path) -> None:
-    model = load_model(str(onnx_folder), threads=2)
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_a_batch_that_threads_share_is_answered_in_its_order(onnx_folder: Path, folder: Path, engine: str) -> None:
+    model = load_model(str(onnx_folder if engine == "onnxruntime" else folder), threads=2)
+    assert model.engine == engine
     pixels = RNG.standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)
     alone = np.concatenate([model.run(pixels[n : n + 1]) for n in range(5)])
     assert model.run(pixels) == pytest.approx(alone, abs=1e-4)

@@ -138,15 +138,16 @@ def _onnxruntime(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pi
         given, told = wide.get_inputs()[0].name, wide.get_outputs()[0].name
     except Exception as error:
         raise CannotStart(f"{name}: {ONNX} cannot be loaded: {first_line(error)}") from None
-    pool = ThreadPoolExecutor(threads, "engine")
 
     def share(pixels: Pixels) -> Pixels:
         logits: Pixels = narrow.run([told], {given: pixels})[0]
         return logits
 
+    shared = _shared_out(share, ThreadPoolExecutor(threads, "engine"), threads)
+
     def run(pixels: Pixels) -> Pixels:
         if len(pixels) > 1:
-            return np.concatenate(list(pool.map(share, np.array_split(pixels, min(threads, len(pixels))))))
+            return shared(pixels)
         logits: Pixels = wide.run([told], {given: pixels})[0]
         return logits
 
@@ -154,11 +155,11 @@ def _onnxruntime(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pi
 
 
 def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
+    """A picture has one thread, with more it takes longer; those of a batch are shared out to all."""
     try:
         import torch
         from transformers import AutoModelForImageClassification
 
-        torch.set_num_threads(threads)
         model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model.eval()
     except ImportError as error:
@@ -169,10 +170,22 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
     except Exception as error:
         raise CannotStart(f"{name}: the weights cannot be loaded: {first_line(error)}") from None
 
-    def run(pixels: Pixels) -> Pixels:
+    def share(pixels: Pixels) -> Pixels:
         with torch.inference_mode():
             logits: Pixels = model(pixel_values=torch.from_numpy(pixels)).logits.numpy()
         return logits
+
+    pool = ThreadPoolExecutor(threads, "engine", initializer=torch.set_num_threads, initargs=(1,))
+    return _shared_out(share, pool, threads)
+
+
+def _shared_out(
+    share: Callable[[Pixels], Pixels], pool: ThreadPoolExecutor, threads: int
+) -> Callable[[Pixels], Pixels]:
+    """The rows of a batch in as many shares as there are threads, at the same time."""
+
+    def run(pixels: Pixels) -> Pixels:
+        return np.concatenate(list(pool.map(share, np.array_split(pixels, min(threads, len(pixels))))))
 
     return run
 
