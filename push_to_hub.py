@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
 
     from huggingface_hub import HfApi
 
-    from hub import access, attempts, parity, privacy, staging
+    from hub import access, attempts, parity, privacy, space_folder, staging
     from hub.publish import Release, publish
     from hub.run import load_run
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     exists = args.dry_run or access.check_access(api, args.repo_id, print, write=not args.create_pr)
     if args.space:
         access.check_repo_id(args.space, "space")
-        space_exists = args.dry_run or access.check_access(api, args.space, print, repo_type="space")
+        space_exists = args.dry_run or space_folder.check_space(api, args.space, print)
     with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
         folder, space = Path(place) / "staged", Path(place) / "staged-space"
         if args.space:  # first: what it lacks is told before anything else is made or sent

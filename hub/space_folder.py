@@ -4,8 +4,13 @@ The model is not in it: the app loads it from its own repository, at the very re
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from huggingface_hub import HfApi
+
+from hub.access import check_access
+from hub.attempts import attempt
 from hub.templates import templates
 from pipeline import crop
 from pipeline.errors import InputError
@@ -16,6 +21,24 @@ COPIED = ("*.py", "page.html", "requirements.txt")
 RENDERED = ("Dockerfile", "README.md")
 PUBLISHED = (*COPIED, *RENDERED, LICENSE.name, "face_detection_yunet_*.onnx")
 """What a Space of ours consists of, as `hub.staging.PUBLISHED` is of a model."""
+
+EMPTY = {".gitattributes", "README.md"}
+OURS = {"app.py", Path(crop.__file__).name}
+
+
+def check_space(api: HfApi, space: str, say: Callable[[str], None]) -> bool:
+    """Whether the Space exists. Whoever is logged in may write there, and it holds this app, or none.
+
+    Raises:
+        InputError: as `hub.access.check_access`; or another app is there, whose files would be taken away.
+    """
+    if not check_access(api, space, say, repo_type="space"):
+        return False
+    files = set(attempt(f"files of {space}", lambda: api.list_repo_files(space, repo_type="space"), say))
+    if not (files <= EMPTY or files >= OURS):
+        raise InputError(f"--space {space}: another app is there ({', '.join(sorted(files - EMPTY)[:3])}); choose a "
+                         "new name")  # fmt: skip
+    return True
 
 
 def stage(folder: Path, model: str, revision: str, weights: Path) -> None:

@@ -21,7 +21,6 @@ from PIL import Image
 from transformers import pipeline
 
 from hub import space_folder
-from hub.access import check_access
 from hub.privacy import refuse_private
 from hub.run import load_run
 from pipeline import crop
@@ -132,7 +131,7 @@ def hub() -> Iterator[HubServer]:
 def send(hub: HubServer, staged: Path, *words: str) -> str:
     api = HfApi(endpoint=hub.url, token=TOKEN)
     args = parse(["run", "--repo_id", MODEL, "--space", SPACE, *words])
-    return publish_space(api, staged, args, check_access(api, SPACE, print, repo_type="space"))
+    return publish_space(api, staged, args, space_folder.check_space(api, SPACE, print))
 
 
 def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
@@ -150,10 +149,17 @@ def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
 
 
 def test_what_an_older_space_held_goes_and_what_its_owner_put_there_stays(hub: HubServer, staged: Path) -> None:
-    old = {"app.py": b"old", "gone.py": b"old", "face_detection_yunet_2022mar.onnx": b"old", "notes/mine.txt": b"hers"}
-    repo = hub.add_repo(SPACE, old, repo_type="space")
+    old = {"app.py": b"old", "crop.py": b"old", "gone.py": b"old", "face_detection_yunet_2022mar.onnx": b"old"}
+    repo = hub.add_repo(SPACE, old | {"notes/mine.txt": b"hers"}, repo_type="space")
     send(hub, staged)
     assert repo.files().keys() - {p.name for p in staged.iterdir()} == {".gitattributes", "notes/mine.txt"}
+
+
+def test_a_space_that_holds_another_app_is_left_alone(hub: HubServer, staged: Path) -> None:
+    repo = hub.add_repo(SPACE, {"app.py": b"import gradio", "README.md": b"hers"}, repo_type="space")
+    with pytest.raises(InputError, match=f"--space {SPACE}: another app is there .app.py.; choose a new name"):
+        send(hub, staged)
+    assert len(repo.history()) == 2 and repo.files()["app.py"] == b"import gradio"
 
 
 def test_a_new_space_of_a_private_model_is_private_and_its_secret_is_asked_for(
