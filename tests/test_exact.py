@@ -183,8 +183,13 @@ class _Signal(TrainerCallback):
             signal.raise_signal(signal.SIGTERM)
 
 
+QUICK_STEPS = {1, 5, 8, 13}  # the first, the last of an epoch, one that is saved anyway, the last of all
+
+
 @pytest.mark.parametrize("settings", [{"save_strategy": "epoch"}, {"save_strategy": "steps", "save_steps": 4}], ids=str)
-@pytest.mark.parametrize("step", range(1, 14))
+@pytest.mark.parametrize(
+    "step", [n if n in QUICK_STEPS else pytest.param(n, marks=pytest.mark.slow) for n in range(1, 14)]
+)
 def test_stopped_after_any_step_a_run_goes_on_as_if_nothing_was(trainer_of, tiny, settings: dict, step: int) -> None:
     recipe = tiny(max_steps=13, ema_decay=0.9, save_total_limit=99, **settings)  # 70 rows: five steps an epoch
     whole = trainer_of(recipe, "whole")
