@@ -23,7 +23,9 @@ PUBLISHED = (*COPIED, *RENDERED, LICENSE.name, "face_detection_yunet_*.onnx")
 """What a Space of ours consists of, as `hub.staging.PUBLISHED` is of a model."""
 
 EMPTY = {".gitattributes", "README.md"}
+"""What the Hub itself puts into a new Space."""
 OURS = {"app.py", Path(crop.__file__).name}
+"""What a Space with this app holds, and hardly one with another."""
 
 
 def check_space(api: HfApi, space: str, say: Callable[[str], None]) -> bool:

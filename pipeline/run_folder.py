@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, ViTImageProcessor
 
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
-from pipeline.evaluation import format_table
+from pipeline.evaluation_table import format_table
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_yaml
 from pipeline.sources.drawn import draw_face

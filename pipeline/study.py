@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.evaluation import INTERVAL, read_predictions, row_sets
+from pipeline.evaluation import INTERVAL
 from pipeline.metrics import bootstrap_figures, point_figures
+from pipeline.row_sets import read_predictions, row_sets
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class OverSeeds:
 
 
 def row_sets_of(runs: Sequence[Path]) -> list[str]:
-    """Names of the row sets that all runs have, in the order of `evaluation.row_sets`."""
+    """Names of the row sets that all runs have, in the order of `pipeline.row_sets`."""
     each = [row_sets(read_predictions(run / "predictions.parquet")) for run in runs]
     return [name for name in each[0] if all(name in sets for sets in each)]
 

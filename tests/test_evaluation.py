@@ -12,15 +12,9 @@ import pytest
 
 from pipeline import metrics
 from pipeline.errors import InputError
-from pipeline.evaluation import (
-    evaluate_predictions,
-    format_table,
-    main,
-    most_important,
-    read_predictions,
-    write_evaluation,
-    write_figures,
-)
+from pipeline.evaluation import evaluate_predictions, main, write_evaluation, write_figures
+from pipeline.evaluation_table import format_table
+from pipeline.row_sets import most_important, read_predictions
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["anger", "disgust", "fear"]
