@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
 
     from huggingface_hub import HfApi
 
-    from hub import access, attempts, parity, privacy, space_folder, staging
+    from hub import access, attempts, clients, privacy, space_folder, staging
     from hub.publish import Release, publish
     from hub.run import load_run
 
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         if args.space:
             stage_space(run, space, args, args.tag or published.commit)
             print(f"\n{publish_space(api, space, args, space_exists)}")
-    lines = parity.render("use_pipeline.py.jinja", args.repo_id, "face.png", args.tag, len(run.classes))
+    lines = clients.render("use_pipeline.py.jinja", args.repo_id, "face.png", args.tag, len(run.classes))
     print(f"\n{published.url}\n\n{lines}")
 
 
@@ -118,7 +118,7 @@ def shipped_settings(run: Any) -> dict[str, Any] | None:
 
 def prove(run: Any, folder: Path, repo_id: str, commit: str) -> None:
     """A fresh process with an empty cache loads the release from the Hub and gives the run's own answers."""
-    from hub import parity
+    from hub import clients
     from hub.picture_kinds import picture_kinds
     from pipeline.prediction import probabilities_of_files
 
@@ -128,9 +128,9 @@ def prove(run: Any, folder: Path, repo_id: str, commit: str) -> None:
         paths = [path for kind in kinds.values() for path in kind]
         expected = np.concatenate(list(probabilities_of_files(folder, kinds, size).values()))
         fresh = os.environ | {"HF_HUB_CACHE": f"{place}/cache"}
-        answers = parity.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
+        answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
     given = np.array([[answer[c] for c in run.classes] for answer in answers])
-    if (apart := np.abs(given - expected).max()) > parity.CLIENTS[name].tolerance:
+    if (apart := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
         raise InputError(f"{repo_id} is published, but a probability is {apart:.2g} from the run's; look at it")
     print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
 

@@ -12,7 +12,7 @@ from pipeline.pixels import SIDE
 COARSE = 16  # px: three pixels of a thumbnail are one of the coarse picture
 UNMOVED = (1.0, 1.0, 0.0, 0.0)  # a warp: scale of x and y, shift of x and y; x and y run from -1 to 1 over a picture
 BOUND = 0.25  # how far a warp may go from UNMOVED
-COARSE_STEPS, FINE_STEPS = 6, 3  # of registration
+COARSE_STEPS, FINE_STEPS = 4, 3  # of registration
 FINEST, COARSEST = 1.0, 4.0  # px, detail that counts (standard deviations of Gaussians)
 WINDOW = 4.0  # px, standard deviation: a mouth or an eye
 CLIPPED = 4  # gray values this near to black or white may have lost what they showed
@@ -47,12 +47,12 @@ def _registered(fixed: torch.Tensor, moving: torch.Tensor, warp: torch.Tensor, s
         moved, inside = warped(moving, warp)
         down, right = torch.gradient(moved, spacing=2 / side, dim=(1, 2))
         right, down = right / warp[:, 0, None, None], down / warp[:, 1, None, None]
-        columns = [right * place, down * place[:, None], right, down, moved, torch.ones_like(moved)]
-        design = torch.stack(columns, dim=-1).flatten(1, 2) * inside.flatten(1)[..., None]
-        target = (fixed * inside).flatten(1)[..., None]
-        normal = design.mT @ design
+        rows = [right * place, down * place[:, None], right, down, moved, torch.ones_like(moved), fixed]
+        design = torch.stack(rows, dim=1).mul_(inside[:, None]).flatten(2)
+        products = design @ design.mT  # the normal equations, and in the last column their right side
+        normal = products[:, :6, :6]
         ridge = 1e-3 * torch.diag_embed(normal.diagonal(dim1=1, dim2=2)) + 1e-3 * torch.eye(6)
-        change = torch.linalg.solve(normal + ridge, design.mT @ target)[..., 0]
+        change = torch.linalg.solve(normal + ridge, products[:, :6, 6])
         warp = warp + change[:, :4] / change[:, 4:5].clamp(min=0.2)
         warp = torch.cat([warp[:, :2].clamp(1 - BOUND, 1 + BOUND), warp[:, 2:].clamp(-BOUND, BOUND)], dim=1)
     return warp
@@ -67,7 +67,7 @@ def warped(pictures: torch.Tensor, warp: torch.Tensor) -> tuple[torch.Tensor, to
     x, y = (warp[:, i, None] * place + warp[:, i + 2, None] for i in range(2))
     grid = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), dim=-1)
     moved = F.grid_sample(pictures[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
-    return moved, (grid.abs() <= 1).all(dim=-1).float()
+    return moved, (x.abs() <= 1)[:, None].float() * (y.abs() <= 1)[:, :, None]
 
 
 def _places(side: int) -> torch.Tensor:
@@ -84,8 +84,9 @@ def _details(fixed: torch.Tensor, moving: torch.Tensor, warp: torch.Tensor) -> t
     moved, seen = warped(moving, warp)
     for pictures in (fixed, moved):
         seen = seen * ((pictures > CLIPPED) & (pictures < 255 - CLIPPED))
-    fine, coarse = ([_local_mean(x, seen, sigma) for x in (fixed, moved)] for sigma in (FINEST, COARSEST))
-    return (fine[0] - coarse[0]) * seen, (fine[1] - coarse[1]) * seen, seen
+    both = torch.stack([fixed, moved])
+    details = (_local_mean(both, seen, FINEST) - _local_mean(both, seen, COARSEST)) * seen
+    return *details, seen
 
 
 def _weakest_agreement(a: torch.Tensor, b: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -96,13 +97,13 @@ def _weakest_agreement(a: torch.Tensor, b: torch.Tensor, seen: torch.Tensor) -> 
     """
     share = seen.mean((1, 2))
     a, b = (x / (x.square().mean((1, 2)) / share.clamp(min=1e-3)).sqrt().clamp(min=1e-3)[:, None, None] for x in (a, b))
-    both, each = _local_mean(a * b, seen, WINDOW), _local_mean(a.square() + b.square(), seen, WINDOW)
+    both, each = _local_mean(torch.stack([a * b, a.square() + b.square()]), seen, WINDOW)
     agreement = torch.where(seen > 0, (2 * both + 1) / (each + 1), 1.0)
     return torch.where(share >= SEEN, agreement.amin((1, 2)), 0.0)
 
 
 def _local_mean(pictures: torch.Tensor, seen: torch.Tensor, sigma: float) -> torch.Tensor:
-    """`pictures` (P, S, S) averaged under a Gaussian of `sigma` px over the pixels that are `seen`."""
+    """`pictures` (K, P, S, S) averaged under a Gaussian of `sigma` px over the pixels that are `seen` (P, S, S)."""
     place = torch.arange(pictures.shape[-1])
     kernel = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
     return (kernel @ (pictures * seen) @ kernel) / (kernel @ seen @ kernel).clamp(min=1e-3)

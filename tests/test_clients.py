@@ -18,23 +18,15 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
-from hub.parity import (
-    CLIENTS,
-    NODE_PACKAGE,
-    ask,
-    beyond_tolerance,
-    lay,
-    measure_parity,
-    render,
-    why_missing,
-)
+from hub.clients import CLIENTS, NODE_PACKAGE, ask, lay, render, why_missing
+from hub.parity import beyond_tolerance, measure_parity
 from hub.picture_kinds import picture_kinds
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
 from tests.conftest import run_train_hf, save_sharp_model, write_recipe
 
 SIZE = 64
-PYTHON_CLIENTS = ("pipeline()", "AutoModel", "onnxruntime")
+PYTHON_CLIENTS = ("pipeline()", "AutoModel", "onnxruntime", "the app")
 OWN_RESIZE = "transformers.js, its own resize"
 
 
@@ -158,9 +150,9 @@ def test_what_the_card_shows_is_what_runs(published, tmp_path: Path) -> None:
     assert all(name in done.stdout for name in CLASSES)
 
 
-@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-def test_a_snippet_is_the_same_with_and_without_a_tag_but_for_the_tag(client) -> None:
-    one, two = (render(client.snippet, "someone/name", "face.png", tag) for tag in (None, "v1.0"))
+@pytest.mark.parametrize("name", CLIENTS.keys() - {"the app"})
+def test_a_snippet_is_the_same_with_and_without_a_tag_but_for_the_tag(name: str) -> None:
+    one, two = (render(CLIENTS[name].snippet, "someone/name", "face.png", tag) for tag in (None, "v1.0"))
     assert "v1.0" in two
     assert re.sub(r""", "?revision"?[:=] ?["']v1.0["']""", "", two) == one
 
@@ -170,6 +162,15 @@ def test_a_folder_that_a_client_cannot_load_is_one_line(published, tmp_path: Pat
     (tmp_path / "other/preprocessor_config.json").unlink()
     with pytest.raises(InputError, match=r"^onnxruntime does not work with this folder: FileNotFoundError.*$"):
         measure_parity(tmp_path / "other", *published[1:], clients=("onnxruntime",))
+
+
+def test_the_app_that_cannot_load_a_folder_is_one_line(published, tmp_path: Path) -> None:
+    shutil.copytree(published.folder, tmp_path / "other")
+    (tmp_path / "other/config.json").unlink()
+    with pytest.raises(
+        InputError, match=r"^the app does not work with this folder: ERROR: +cannot start: .*config\.json"
+    ):
+        ask("the app", "a/b", [Path("face.png")], lay(tmp_path / "other", tmp_path / "home", "a/b", None))
 
 
 def test_a_client_that_is_not_here_is_skipped_with_the_reason(published, tmp_path: Path, monkeypatch) -> None:
