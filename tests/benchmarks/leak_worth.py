@@ -1,18 +1,46 @@
 """What leaks are worth: accuracy on validation pictures that have a copy in train, on the others, and on all.
 
-python -m tests.benchmarks.leak_worth RUN [RUN ...]
+    python -m tests.benchmarks.leak_worth RUN [RUN ...]
+    python -m tests.benchmarks.leak_worth LEAKING CLEANED --paired
 
-reads the predictions of finished runs and opens no test split. A run that trained on FER+ as published stands beside
-one with `--leaks drop_from_train`: what the copies were worth is what the one is better by on the leaked rows, less
-what it is better by on the others. Two runs of other seeds on the same rows tell how much is chance.
+reads the predictions of finished runs and opens no test split. LEAKING trained on the data as published, CLEANED with
+`--leaks drop_from_train` on the rest of it: on leaked rows LEAKING is better by what copies are worth, on the others by
+what the dropped rows are worth as training data. The difference of the two differences is told with its interval.
 """
 
-import sys
+import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+RESAMPLES = 10_000
+
+
+class Told(NamedTuple):
+    """What a run says about validation rows, sorted by key."""
+
+    right: NDArray[np.bool_]  # (N,)
+    keys: list[str]
+    sets: dict[str, NDArray[np.bool_]]  # (N,) each
+
+
+def read(run: Path) -> Told:
+    """The validation rows of `run`."""
+    table = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "validation")]).sort_by("key")
+    clean, near = (table[name].to_pylist() for name in ("clean", "clean_near"))
+    right = np.array(table["logits"].to_pylist()).argmax(1) == table["label"].to_numpy()
+    sets = {
+        "with a pixel copy in train": [row is False for row in clean],
+        "without": [row is True for row in clean],
+        "with a near copy in train": [row is False for row in near],
+        "without either": [row is True for row in near],
+        "all": [True] * len(right),
+    }
+    return Told(right, table["key"].to_pylist(), {name: np.array(held) for name, held in sets.items() if any(held)})
 
 
 def shown(right: np.ndarray) -> str:
@@ -21,24 +49,55 @@ def shown(right: np.ndarray) -> str:
     return f"{right.mean():.3f} ({told.low:.3f} to {told.high:.3f})"
 
 
-def main(runs: list[Path]) -> None:
-    """Print a line a run and row set."""
+def print_accuracy(runs: dict[str, Told]) -> None:
+    """A line a run and row set."""
     print(f"{'run':32} {'validation rows':28} {'n':>6}  accuracy (95 %, Wilson)")
-    for run in runs:
-        table = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "validation")])
-        clean, near = (table[name].to_pylist() for name in ("clean", "clean_near"))
-        right = np.array(table["logits"].to_pylist()).argmax(1) == table["label"].to_numpy()
-        sets = {
-            "with a pixel copy in train": [row is False for row in clean],
-            "without": [row is True for row in clean],
-            "with a near copy in train": [row is False for row in near],
-            "without either": [row is True for row in near],
-            "all": [True] * len(right),
-        }
-        for name, held in sets.items():
-            if any(held):
-                print(f"{run.name:32} {name:28} {sum(held):6,}  {shown(right[np.array(held)])}")
+    for name, told in runs.items():
+        for rows, held in told.sets.items():
+            print(f"{name:32} {rows:28} {held.sum():6,}  {shown(told.right[held])}")
+
+
+def print_worth(leaking: Told, cleaned: Told) -> None:
+    """By how much `leaking` is better, by row set, and by how much more on leaked rows than on others."""
+    if leaking.keys != cleaned.keys:
+        raise SystemExit("error: the two runs have other validation rows; give two runs on the same data")
+    rng = np.random.default_rng(0)
+    better = leaking.right.astype(float) - cleaned.right
+    drawn = {rows: resampled_means(better[held], rng) for rows, held in leaking.sets.items()}
+    means = {rows: better[held].mean() for rows, held in leaking.sets.items()}
+    print(f"\n{'validation rows':28} better by (95 %, paired bootstrap over rows)")
+    for rows, mean in means.items():
+        print(f"{rows:28} {interval(mean, drawn[rows])}")
+    for kind, leaked, others in (("pixel", *list(means)[:2]), ("near", *list(means)[2:4])):
+        worth = interval(means[leaked] - means[others], drawn[leaked] - drawn[others])
+        print(f"{f'a {kind} copy is worth':28} {worth}")
+
+
+def resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Means (RESAMPLES,) of `values` (N,) drawn with replacement; the values are -1, 0 and 1."""
+    kinds, counts = np.unique(values, return_counts=True)
+    return rng.multinomial(len(values), counts / len(values), RESAMPLES) @ kinds / len(values)
+
+
+def interval(mean: float, drawn: np.ndarray) -> str:
+    """`mean` with the percentile interval of `drawn`."""
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--paired", action="store_true", help="compare two runs on the same rows")
+    args = parser.parse_args()
+    runs = {run.name: read(run) for run in args.runs}
+    print_accuracy(runs)
+    if args.paired:
+        if len(runs) != 2:
+            parser.error("--paired compares two runs, of other names")
+        print_worth(*runs.values())
 
 
 if __name__ == "__main__":
-    main([Path(word) for word in sys.argv[1:]])
+    main()
