@@ -169,7 +169,7 @@ def _served(model: str, revision: str | None, environment: Mapping[str, str], py
     with socket.socket() as unused:
         unused.bind(("localhost", 0))
         port = unused.getsockname()[1]
-    words = [python, "-m", "uvicorn", "app:app", "--app-dir", APP, "--host", "localhost", "--port", str(port)]
+    words = [python, "-m", "uvicorn", "app:app", "--app-dir", str(APP), "--host", "localhost", "--port", str(port)]
     others = {name: value for name, value in environment.items() if not name.startswith("FER_")}
     shown = {"FER_MODEL": model} | ({"FER_REVISION": revision} if revision else {})
     with tempfile.TemporaryFile("w+") as said:
