@@ -63,24 +63,26 @@ def groups_of(pictures: np.ndarray, persons: np.ndarray) -> np.ndarray:
 def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
     """Part of every row, (N,) int in 0..P-1: whole groups, each class shared out by `shares` (P, sum 1).
 
-    Greedy: the largest groups first, each to the part that still lacks most rows of the group's rarest class, ties to
-    the first part (iterative stratification, Sechidis et al., 2011). The last groups go to parts that are still empty.
-    `seed` orders groups of one size.
+    Greedy: the largest groups first, each to the part that has least of the group's rarest class for its share, half of
+    the group counted in (stratified as by Sechidis et al., 2011; shared out as seats are by Webster and Sainte-Lague).
+    So groups of every size fall into all parts: pictures with copies, and people with many pictures, are no kind of
+    their own. The last groups go to parts that are still empty. `seed` orders groups of one size.
     """
     members, index = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(members), int(labels.max(initial=0)) + 1))
     np.add.at(counts, (index, labels), 1)
     rows_of_class = counts.sum(0)
     rarest = np.where(counts > 0, rows_of_class, np.inf).argmin(1)
-    lacking = np.outer(shares, rows_of_class)
+    taken = np.zeros((len(shares), counts.shape[1]))
     shuffled = np.random.default_rng(seed).permutation(len(members))
     order = shuffled[np.argsort(-counts.sum(1)[shuffled], kind="stable")]
     part = np.zeros(len(members), dtype=np.int64)
     empty = np.ones(len(shares), dtype=bool)
     for position, group in enumerate(order):
         open_parts = empty if len(order) - position <= empty.sum() else np.ones_like(empty)
-        part[group] = np.where(open_parts, lacking[:, rarest[group]], -np.inf).argmax()
-        lacking[part[group]] -= counts[group]
+        filled = (taken[:, rarest[group]] + counts[group, rarest[group]] / 2) / shares
+        part[group] = np.where(open_parts, filled, np.inf).argmin()
+        taken[part[group]] += counts[group]
         empty[part[group]] = False
     return part[index]
 

@@ -143,6 +143,19 @@ def test_rare_classes_go_to_train_first():
 # copies in official splits
 
 
+def test_groups_of_every_size_fall_into_all_parts_by_their_shares():
+    rng = np.random.default_rng(5)
+    sizes = np.repeat([1, 2, 3, 6], 300)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.repeat(rng.choice(3, len(sizes), p=[0.6, 0.3, 0.1]), sizes)
+    part = grouped_split(labels, groups, [0.7, 0.2, 0.1], seed=1)
+    for size in (1, 2, 3, 6):
+        shares = np.bincount(part[np.repeat(sizes, sizes) == size]) / (300 * size)
+        assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.02), f"groups of {size}"
+    for label in range(3):
+        assert np.bincount(part[labels == label]) / (labels == label).sum() == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
+
+
 def test_copies_across_official_splits_are_counted_and_marked(tmp_path):
     fill(tmp_path / "train", 3, 3)
     fill(tmp_path / "val", 2, 2, start=5000)
