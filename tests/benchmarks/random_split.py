@@ -3,7 +3,7 @@
     python -m tests.benchmarks.random_split RECIPE [--field value ...] --output_dir OUT
 
 curates as training does, throws train and validation together, and writes OUT/random and OUT/grouped: a tenth of the
-rows is validation, stratified by class; test stays closed. Train on each with `--source curated --data_path
+rows is validation, stratified by source and class; test stays closed. Train on each with `--source curated --data_path
 OUT/random --leaks report`, and compare by `tests.benchmarks.leak_worth`.
 """
 
@@ -41,8 +41,10 @@ def main(argv: list[str]) -> None:
     curated = curate(read_sources(recipe), recipe)
     rows = Rows.joined([curated.rows[split] for split in ("train", "validation")])
     together = groups_of(rows.pictures, rows.persons)
+    sources = np.unique(rows.table["source"][:], return_inverse=True)[1]
+    strata = sources * len(recipe.classes) + rows.labels  # else persons of one source push out rows of the other
     for name, group in {"random": np.arange(len(rows)), "grouped": together}.items():
-        part = grouped_split(rows.labels, group, SHARES, recipe.split_seed)
+        part = grouped_split(strata, group, SHARES, recipe.split_seed)
         write_split(recipe.output_dir / name, rows, part, curated.report)
         crossing = np.isin(together[part == 1], together[part == 0]).sum()
         print(f"{name}: {crossing:,} rows of validation have a copy or the same person in train")
