@@ -129,7 +129,8 @@ def _made(runs: Sequence[Path]) -> tuple[str, str, str]:
     for run in runs:
         try:
             told = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-            on = f"{told['cores']} cores" if told["device"] == "cpu" else told["device"]
+            cores = f"{told['cores']} core{'s' * (told['cores'] != 1)}"
+            on = cores if told["device"] == "cpu" else told["device"]
             again = " (interrupted)" if told["resumed_from"] else ""
             commit = str(told["git_revision"] or "unknown")
             commits.append(commit[:7] + ("-dirty" if commit.endswith("-dirty") else ""))
