@@ -31,7 +31,7 @@ DIMENSIONS = 32  # of the space of neighbours
 NEIGHBOURS = 10  # of a picture and of its mirror image; that many are registered
 SAMPLE = 2000  # thumbnails that the space is fitted on
 NOISE = 1e-4  # variance of a coarse pixel by compression and rounding, in units of a picture of norm 1
-BATCH = 512  # pairs registered at once
+BATCH = 512  # pairs registered at once; with fewer the time goes between the operations
 SIMILARITY = 0.85  # of detail in the window where it agrees least; from here on a pair counts as copies
 
 FOUND = Features({"pairs": List(List(Value("int64"), length=2)), "similarity": List(Value("float32"))})

@@ -140,9 +140,6 @@ def test_rare_classes_go_to_train_first():
     assert part[40:].tolist() == [0, 0]
 
 
-# copies in official splits
-
-
 def test_groups_of_every_size_fall_into_all_parts_by_their_shares():
     rng = np.random.default_rng(5)
     sizes = np.repeat([1, 2, 3, 6], 300)
@@ -154,6 +151,9 @@ def test_groups_of_every_size_fall_into_all_parts_by_their_shares():
         assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.02), f"groups of {size}"
     for label in range(3):
         assert np.bincount(part[labels == label]) / (labels == label).sum() == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
+
+
+# copies in official splits
 
 
 def test_copies_across_official_splits_are_counted_and_marked(tmp_path):

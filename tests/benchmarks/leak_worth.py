@@ -21,26 +21,35 @@ RESAMPLES = 10_000
 
 
 class Told(NamedTuple):
-    """What a run says about validation rows, sorted by key."""
+    """What a run says about validation rows, sorted by source and key."""
 
     right: NDArray[np.bool_]  # (N,)
-    keys: list[str]
+    votes: NDArray[np.float64]  # (N,): share of the target that the label has
+    keys: list[tuple[str, str]]  # source and key
     sets: dict[str, NDArray[np.bool_]]  # (N,) each
 
 
 def read(run: Path) -> Told:
     """The validation rows of `run`."""
-    table = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "validation")]).sort_by("key")
-    clean, near = (table[name].to_pylist() for name in ("clean", "clean_near"))
-    right = np.array(table["logits"].to_pylist()).argmax(1) == table["label"].to_numpy()
+    table = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "validation")])
+    table = table.sort_by([("source", "ascending"), ("key", "ascending")])
+    clean, near, sources, keys = (table[name].to_pylist() for name in ("clean", "clean_near", "source", "key"))
+    label, target = table["label"].to_numpy(), np.array(table["target"].to_pylist())
     sets = {
         "with a pixel copy in train": [row is False for row in clean],
         "without": [row is True for row in clean],
         "with a near copy in train": [row is False for row in near],
         "without either": [row is True for row in near],
-        "all": [True] * len(right),
+        "all": [True] * len(label),
     }
-    return Told(right, table["key"].to_pylist(), {name: np.array(held) for name, held in sets.items() if any(held)})
+    if len(set(sources)) > 1:
+        sets |= {f"of {name}": [source == name for source in sources] for name in sorted(set(sources))}
+    return Told(
+        np.array(table["logits"].to_pylist()).argmax(1) == label,
+        np.take_along_axis(target, label[:, None], 1)[:, 0],
+        list(zip(sources, keys, strict=True)),
+        {name: np.array(held) for name, held in sets.items() if any(held)},
+    )
 
 
 def shown(right: np.ndarray) -> str:
@@ -50,11 +59,11 @@ def shown(right: np.ndarray) -> str:
 
 
 def print_accuracy(runs: dict[str, Told]) -> None:
-    """A line a run and row set."""
-    print(f"{'run':32} {'validation rows':28} {'n':>6}  accuracy (95 %, Wilson)")
+    """A line a run and row set; votes are the mean share that the label has of them: how hard the rows are."""
+    print(f"{'run':32} {'validation rows':28} {'n':>6}  votes  accuracy (95 %, Wilson)")
     for name, told in runs.items():
         for rows, held in told.sets.items():
-            print(f"{name:32} {rows:28} {held.sum():6,}  {shown(told.right[held])}")
+            print(f"{name:32} {rows:28} {held.sum():6,}  {told.votes[held].mean():.3f}  {shown(told.right[held])}")
 
 
 def print_worth(leaking: Told, cleaned: Told) -> None:
@@ -68,9 +77,11 @@ def print_worth(leaking: Told, cleaned: Told) -> None:
     print(f"\n{'validation rows':28} better by (95 %, paired bootstrap over rows)")
     for rows, mean in means.items():
         print(f"{rows:28} {interval(mean, drawn[rows])}")
-    for kind, leaked, others in (("pixel", *list(means)[:2]), ("near", *list(means)[2:4])):
-        worth = interval(means[leaked] - means[others], drawn[leaked] - drawn[others])
-        print(f"{f'a {kind} copy is worth':28} {worth}")
+    for kind, others in (("pixel", "without"), ("near", "without either")):
+        leaked = f"with a {kind} copy in train"
+        if leaked in means and others in means:
+            worth = interval(means[leaked] - means[others], drawn[leaked] - drawn[others])
+            print(f"{f'a {kind} copy is worth':28} {worth}")
 
 
 def resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
