@@ -366,8 +366,11 @@ def test_sections_come_in_the_order_of_a_readers_questions(voted: Run) -> None:
 def test_the_snippet_names_the_release(voted: Run) -> None:
     line = 'classify = pipeline("image-classification", model="someone/fer-vit-tiny", revision="v1", top_k=7)'
     assert line in make_card(voted, PUBLICATION).splitlines()
+    served = "FER_MODEL=someone/fer-vit-tiny FER_REVISION=v1 uvicorn app:app"
+    assert served in make_card(voted, PUBLICATION)
     unpinned = make_card(voted, replace(PUBLICATION, revision=None))
     assert line.replace(' revision="v1",', "") in unpinned.splitlines() and "pins this release" not in unpinned
+    assert served.replace(" FER_REVISION=v1", "") in unpinned
 
 
 def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: Run) -> None:
