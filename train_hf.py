@@ -103,7 +103,7 @@ def build_trainer(
     from transformers import EarlyStoppingCallback, set_seed
 
     from pipeline.collator import EvalCollator, TrainCollator
-    from pipeline.machine import resolve_schedule
+    from pipeline.machine import makes_batches_on_gpu, resolve_schedule
     from pipeline.model import add_drop_path, build_model, set_attention
     from pipeline.sampler import PictureRows
     from pipeline.trainer import ExpressionTrainer
@@ -116,6 +116,8 @@ def build_trainer(
     add_drop_path(model, recipe.drop_path)
     set_seed(recipe.seed)
     mixing = replace(recipe, mix_off_epoch=schedule.mix_off_epoch)
+    device = args.device if makes_batches_on_gpu(args.dataloader_num_workers) else "cpu"
+    collating = (processor.image_mean, processor.image_std, device)
     patience = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
     return ExpressionTrainer(
         model=model,
@@ -123,8 +125,8 @@ def build_trainer(
         recipe=recipe,
         train_rows=PictureRows(train, recipe.targets),
         eval_rows=PictureRows(validation),
-        train_collator=TrainCollator(mixing, processor.image_mean, processor.image_std),
-        eval_collator=EvalCollator(processor.image_mean, processor.image_std),
+        train_collator=TrainCollator(mixing, *collating),
+        eval_collator=EvalCollator(*collating),
         processing_class=processor,
         compute_metrics=log.compute_metrics,
         callbacks=[log, stop, *patience],

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError
-from pipeline.machine import ON_A_CPU, device_type, resolve_batch, world_size
+from pipeline.machine import ON_A_CPU, device_type, makes_batches_on_gpu, resolve_batch, world_size
 from pipeline.recipe import Recipe
 
 # What may choose the best checkpoint, and whether greater is better.
@@ -60,6 +60,8 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         "logging_nan_inf_filter": False,
         "report_to": "none",
     }
+    if makes_batches_on_gpu(settings.get("dataloader_num_workers", 0)):
+        settings["dataloader_pin_memory"] = False  # only what lies in main memory can be pinned
     if settings["save_strategy"] not in ("epoch", "steps"):
         raise InputError(f"save_strategy is {settings['save_strategy']!r}; it must be epoch or steps")
     try:

@@ -2,6 +2,9 @@
 
 Evaluation gets the deterministic pictures alone. Training augments and mixes, by random numbers that are a function of
 (seed, epoch, row) and of nothing else: not of the worker, the process or what was drawn before.
+
+Both work on the device they are given: uint8 pictures of the cached size cross to a GPU, which resizes and augments a
+batch in a small part of the time that a core needs.
 """
 
 from typing import Any
@@ -19,11 +22,11 @@ Batch = dict[str, torch.Tensor]
 class EvalCollator:
     """Stack, rescale to [0, 1], normalise."""
 
-    def __init__(self, mean: list[float], std: list[float]) -> None:
-        self.mean, self.std = mean, std
+    def __init__(self, mean: list[float], std: list[float], device: torch.device | str = "cpu") -> None:
+        self.mean, self.std, self.device = mean, std, device
 
     def __call__(self, rows: Rows) -> Batch:
-        pixels, labels = stack(rows)
+        pixels, labels = (tensor.to(self.device) for tensor in stack(rows))
         return {"pixel_values": normalize(pixels.float() / 255, self.mean, self.std), "labels": labels}
 
 
@@ -35,15 +38,17 @@ class TrainCollator:
     blank picture whose label is zero everywhere: it has no loss, and `index` is empty.
     """
 
-    def __init__(self, recipe: Recipe, mean: list[float], std: list[float]) -> None:
-        self.recipe, self.mean, self.std = recipe, mean, std
+    def __init__(
+        self, recipe: Recipe, mean: list[float], std: list[float], device: torch.device | str = "cpu"
+    ) -> None:
+        self.recipe, self.mean, self.std, self.device = recipe, mean, std, device
 
     def __call__(self, rows: Rows) -> Batch:
         if not rows:  # no share in the last rows of an epoch; models take no empty batch
             size, classes = self.recipe.image_size, len(self.recipe.classes)
-            images, labels = torch.zeros(1, 3, size, size), torch.zeros(1, classes)
+            images, labels = (torch.zeros(1, *shape, device=self.device) for shape in ((3, size, size), (classes,)))
         else:
-            pixels, targets = stack(rows)
+            pixels, targets = (tensor.to(self.device) for tensor in stack(rows))
             images = normalize(augment(pixels, self._uniforms(rows), self.recipe), self.mean, self.std)
             images, labels = self._mix(images, targets, rows[0]["draw"])
         index = torch.tensor([row["draw"].index for row in rows], dtype=torch.long)
@@ -55,7 +60,7 @@ class TrainCollator:
             np.random.default_rng([self.recipe.seed, int(d.progress), d.index, d.repeat])
             for d in (row["draw"] for row in rows)
         ]
-        return torch.from_numpy(np.stack([s.random(UNIFORMS, dtype=np.float32) for s in streams]))
+        return torch.from_numpy(np.stack([s.random(UNIFORMS, dtype=np.float32) for s in streams])).to(self.device)
 
     def _mix(self, images: torch.Tensor, labels: torch.Tensor, draw: Any) -> tuple[torch.Tensor, torch.Tensor]:
         recipe = self.recipe

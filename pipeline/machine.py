@@ -51,6 +51,11 @@ def device_type() -> str:
     return accelerator.type if on_accelerator() and accelerator is not None else "cpu"
 
 
+def makes_batches_on_gpu(workers: int) -> bool:
+    """Whether the collators work on the GPU: loader workers are forked and have none."""
+    return device_type() == "cuda" and workers == 0
+
+
 def use_all_cores() -> int:
     """Give each local process its share of the cores: `accelerate launch` sets OMP_NUM_THREADS=1. Returns threads."""
     threads = max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

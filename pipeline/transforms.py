@@ -64,7 +64,8 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
 
 def normalize(pixels: torch.Tensor, mean: list[float], std: list[float]) -> torch.Tensor:
     """`(B, 3, H, W)` float in [0, 1] to model input with the processor's mean and standard deviation."""
-    return (pixels - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
+    middle, spread = (torch.tensor(each, device=pixels.device).view(1, -1, 1, 1) for each in (mean, std))
+    return (pixels - middle) / spread
 
 
 def augment(pixels: torch.Tensor, uniforms: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -136,7 +137,7 @@ def _erase(images: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tenso
     area, ratio = 0.02 + 0.23 * u[:, 1], torch.exp((2 * u[:, 2] - 1) * math.log(3.0))
     height, width = (area * ratio).sqrt().clamp(max=1) * side, (area / ratio).sqrt().clamp(max=1) * side
     top, left = (u[:, 3] * (side - height)).floor(), (u[:, 4] * (side - width)).floor()
-    position = torch.arange(side)
+    position = torch.arange(side, device=images.device)
     rows = (position >= top[:, None]) & (position < (top + height)[:, None])
     columns = (position >= left[:, None]) & (position < (left + width)[:, None])
     erased = (u[:, 0] < recipe.erasing)[:, None, None] & rows[:, :, None] & columns[:, None, :]

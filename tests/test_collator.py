@@ -45,6 +45,20 @@ def test_evaluation_sees_the_pictures_as_they_are(rows) -> None:
     assert torch.equal(batch["labels"], torch.from_numpy(rows.targets[:8]))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+@pytest.mark.parametrize("mixing", [{"cutmix": 1.0}, {"mixup": 1.0}, {}])
+def test_a_batch_made_on_a_gpu_is_the_batch_made_here(rows, tiny, mixing) -> None:
+    settings = tiny(**mixing, erasing=0.5, saturation=0.2)
+    here, there = (TrainCollator(settings, HALF, HALF, device)(drawn(rows)) for device in ("cpu", "cuda"))
+    assert there["pixel_values"].device.type == there["labels"].device.type == "cuda"
+    for name, tensor in here.items():
+        torch.testing.assert_close(there[name].cpu(), tensor, atol=2e-5, rtol=0)
+    none = TrainCollator(settings, HALF, HALF, "cuda")(rows.__getitems__([NOTHING]))
+    assert none["pixel_values"].device.type == "cuda"
+    few = rows.__getitems__(list(range(4)))
+    assert torch.equal(EvalCollator(HALF, HALF, "cuda")(few)["labels"].cpu(), EvalCollator(HALF, HALF)(few)["labels"])
+
+
 def test_a_batch_is_a_function_of_seed_epoch_and_row(rows, tiny) -> None:
     make = TrainCollator(tiny(cutmix=0.5, mixup=0.5), HALF, HALF)
     first = make(drawn(rows))

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from pipeline.arguments import training_arguments
 from pipeline.collator import EvalCollator, TrainCollator
 from pipeline.ema import EMA
+from pipeline.machine import makes_batches_on_gpu
 from pipeline.model import add_drop_path, build_model, set_attention
 from pipeline.optimizer import parameter_groups
 from pipeline.recipe import Recipe
@@ -70,8 +71,10 @@ def trainer(
         recipe = replace(recipe, trainer=recipe.trainer | settings | {"save_steps": 10**6})
         args = training_arguments(recipe)
         model, processor = build_model(recipe)
-        set_attention(model, recipe.attention, "cpu")
+        set_attention(model, recipe.attention, args.device.type)
         add_drop_path(model, recipe.drop_path)
+        device = args.device if makes_batches_on_gpu(args.dataloader_num_workers) else "cpu"
+        collating = (processor.image_mean, processor.image_std, device)
         log = SteadyLog(Path(folder) / "logs", recipe.classes, recipe.total_batch_size)
         ExpressionTrainer(
             model=model,
@@ -79,8 +82,8 @@ def trainer(
             recipe=recipe,
             train_rows=rows,
             eval_rows=few,
-            train_collator=collator(recipe, processor.image_mean, processor.image_std),
-            eval_collator=EvalCollator(processor.image_mean, processor.image_std),
+            train_collator=collator(recipe, *collating),
+            eval_collator=EvalCollator(*collating),
             compute_metrics=log.compute_metrics,
             callbacks=[log],
         ).train()

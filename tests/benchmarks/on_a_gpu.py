@@ -1,0 +1,72 @@
+"""Pictures per second of training on one GPU, by size, precision and where batches are made; and how busy it was.
+
+    python -m tests.benchmarks.on_a_gpu [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
+
+`made here` are batches that loader workers resize and augment on the cores, in as many workers as there are cores; in
+the other rows the GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
+of a row to its end, model and first steps included.
+"""
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from statistics import mean
+
+from pipeline import machine
+from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.trainer_against_loop import trainer
+
+SIZES, PRECISIONS = (112, 224), ("fp32", "bf16", "fp16")
+QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+
+
+@contextmanager
+def watched(seen: list[float]) -> Iterator[None]:
+    """Add the utilisation in percent to `seen`, several times a second."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            seen.append(float(subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout.split()[0]))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    words, recipe = parse(__doc__)
+    if machine.device_type() != "cuda":
+        raise SystemExit("error: there is no CUDA GPU here")
+    made = curated(recipe)
+    busy: dict[str, list[float]] = {}
+    kinds: dict[str, Callable[[], float]] = {}
+    for size in SIZES:
+        for precision in PRECISIONS:
+            for workers in (0, machine.cores()) if precision == "fp16" else (0,):
+                settings = recipe.trainer | {"dataloader_num_workers": workers}
+                ours = replace(recipe, image_size=size, precision=precision, trainer=settings)
+                rows, few = train_rows(ours, made), few_rows(ours, made)
+                name = f"{size} px, {precision}" + (f", made here by {workers}" if workers else "")
+
+                def measured(name: str = name, ours=ours, rows=rows, few=few) -> float:  # type: ignore[no-untyped-def]
+                    with watched(busy.setdefault(name, [])):
+                        return trainer(ours, rows, few, words.steps)
+
+                kinds[name] = measured
+    speeds = take_turns(kinds, words.rounds)
+    print(f"{heading(recipe)}, {machine.describe()['device']}; {words.steps} steps x {words.rounds} rounds")
+    print_speeds(speeds, beside=next(iter(kinds)))
+    for name, shares in busy.items():
+        print(f"{name}: busy {mean(shares):.0f} %, at most {max(shares):.0f} %")
+
+
+if __name__ == "__main__":
+    main()
