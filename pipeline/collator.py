@@ -38,9 +38,7 @@ class TrainCollator:
     blank picture whose label is zero everywhere: it has no loss, and `index` is empty.
     """
 
-    def __init__(
-        self, recipe: Recipe, mean: list[float], std: list[float], device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, recipe: Recipe, mean: list[float], std: list[float], device: torch.device | str = "cpu") -> None:
         self.recipe, self.mean, self.std, self.device = recipe, mean, std, device
 
     def __call__(self, rows: Rows) -> Batch:

@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import torch
 
+from pipeline.transforms import from_bytes
 from pipeline.votes import one_hot
 
 
@@ -72,7 +73,7 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
     """
 
     def __init__(self, table: datasets.Dataset, targets: str = "votes") -> None:
-        self.pixels = table.select_columns("pixels").with_format("numpy", dtype=np.uint8)
+        self.pixels = table.select_columns("pixels")
         self.targets = np.asarray(table["target"][:], dtype=np.float32)
         if targets == "onehot":
             self.targets = one_hot(np.asarray(table["label"][:]), self.targets.shape[1])
@@ -92,5 +93,6 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
         indices = [d.index if isinstance(d, Draw) else d for d in draws]
         pixels = self.pixels[indices]["pixels"]
         return [
-            {"pixels": p, "target": self.targets[i], "draw": d} for p, i, d in zip(pixels, indices, draws, strict=True)
+            {"pixels": from_bytes(p), "target": self.targets[i], "draw": d}
+            for p, i, d in zip(pixels, indices, draws, strict=True)
         ]

@@ -35,20 +35,21 @@ def to_pixels(image: Image.Image, size: int) -> torch.Tensor:
 
 
 def map_pictures(table: datasets.Dataset, size: int, description: str) -> datasets.Dataset:
-    """`table` with its `image` column replaced by `pixels` `(3, size, size) uint8`.
+    """`table` with its `image` column replaced by `pixels`, the bytes that `from_bytes` reads.
 
-    Cached on disk by the table's content, the size, the source of this file and the versions of the libraries that
-    decode and resize: functions are hashed by reference, so an edit here would else serve old pictures.
+    As bytes, for a nested array is a list of lists to Arrow, and slow to draw rows from. Cached on disk by the table's
+    content, the size, the source of this file and the versions of the libraries that decode and resize: functions are
+    hashed by reference, so an edit here would else serve old pictures.
     """
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     versions = [m.__version__ for m in (torch, torchvision, PIL, datasets)]
     features = datasets.Features(
         {name: feature for name, feature in table.features.items() if name != "image"}
-        | {"pixels": datasets.Array3D(shape=(3, size, size), dtype="uint8")}
+        | {"pixels": datasets.Value("binary")}
     )
 
-    def decode(batch: dict[str, list[Any]]) -> dict[str, list[np.ndarray]]:
-        return {"pixels": [to_pixels(image, size).numpy() for image in batch["image"]]}
+    def decode(batch: dict[str, list[Any]]) -> dict[str, list[bytes]]:
+        return {"pixels": [to_pixels(image, size).numpy().tobytes() for image in batch["image"]]}
 
     return table.map(
         decode,
@@ -60,6 +61,12 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
         desc=description,
         new_fingerprint=datasets.fingerprint.Hasher.hash([table._fingerprint, size, code, versions]),
     )
+
+
+def from_bytes(pixels: bytes) -> np.ndarray:
+    """A picture of `map_pictures` as `(3, size, size) uint8`."""
+    size = math.isqrt(len(pixels) // 3)
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(3, size, size)
 
 
 def normalize(pixels: torch.Tensor, mean: list[float], std: list[float]) -> torch.Tensor:

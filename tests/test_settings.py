@@ -34,7 +34,7 @@ from pipeline.sources import Source, read_source, read_sources
 from pipeline.sources.drawn import draw_face
 from pipeline.trainer import sampling_weights
 from pipeline.training_log import TrainingLog
-from pipeline.transforms import map_pictures
+from pipeline.transforms import from_bytes, map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
 from tests.test_face_crops import Squares, eyes_of, squares_photo
 from train_hf import build_trainer, main
@@ -92,8 +92,9 @@ def stored_pictures() -> dict[Path, tuple[int, int]]:
     for path in Path(CACHES.name).rglob("cache-*.arrow"):
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
             features = json.loads(stream.schema.metadata[b"huggingface"])["info"]["features"]
-            if "shape" in features.get("pixels", {}):
-                found[path] = (stream.read_all().num_rows, features["pixels"]["shape"][-1])
+            if features.get("pixels", {}).get("dtype") == "binary":
+                table = stream.read_all()
+                found[path] = (table.num_rows, from_bytes(table["pixels"][0].as_py()).shape[-1])
     return found
 
 

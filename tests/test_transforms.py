@@ -7,7 +7,7 @@ from transformers import ViTImageProcessor
 
 from pipeline import transforms
 from pipeline.collator import EvalCollator
-from pipeline.transforms import UNIFORMS, augment, map_pictures, to_pixels
+from pipeline.transforms import UNIFORMS, augment, from_bytes, map_pictures, to_pixels
 from tests.conftest import STILL
 
 RNG = np.random.default_rng(0)
@@ -44,7 +44,9 @@ def test_a_picture_is_turned_by_its_exif_tag(tmp_path) -> None:
 def test_map_gives_uint8_and_a_second_run_does_not_redo_it(table: Dataset, tmp_path) -> None:
     table.save_to_disk(tmp_path / "table")
     first = map_pictures(Dataset.load_from_disk(tmp_path / "table"), 32, "first")
-    assert first.features["pixels"].dtype == "uint8" and "image" not in first.column_names
+    expected = to_pixels(table[3]["image"], 32).numpy()
+    assert np.array_equal(from_bytes(first[3]["pixels"]), expected) and expected.dtype == np.uint8
+    assert "image" not in first.column_names
     modified = {f["filename"]: __import__("os").stat(f["filename"]).st_mtime_ns for f in first.cache_files}
     second = map_pictures(Dataset.load_from_disk(tmp_path / "table"), 32, "second")
     assert {f["filename"]: __import__("os").stat(f["filename"]).st_mtime_ns for f in second.cache_files} == modified
