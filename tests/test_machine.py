@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from pipeline import machine
+from pipeline import arguments, machine
+from pipeline.arguments import training_arguments
 from pipeline.errors import InputError
 from pipeline.machine import LARGEST_CPU_BATCH, resolve_batch, resolve_precision, resolve_schedule
 from tests.conftest import ROOT
@@ -173,6 +174,20 @@ def test_processes_on_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
     for local, threads in ((1, machine.cores()), (2, max(1, machine.cores() // 2)), (10_000, 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local))
         assert machine.use_all_cores() == torch.get_num_threads() == threads
+
+
+# Where batches are made
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "on_gpu"), [("cuda", 0, True), ("cuda", 2, False), ("cpu", 0, False), ("mps", 0, False)]
+)
+def test_batches_are_made_on_a_gpu_unless_workers_make_them(tiny, monkeypatch, device, workers, on_gpu) -> None:
+    for room in (machine, arguments):
+        monkeypatch.setattr(room, "device_type", lambda: device)
+    assert machine.makes_batches_on_gpu(workers) is on_gpu
+    made = training_arguments(tiny(dataloader_num_workers=workers, per_device_train_batch_size=4))
+    assert made.dataloader_pin_memory is (device != "cpu" and not on_gpu)  # only main memory can be pinned
 
 
 # What is written down
