@@ -535,8 +535,8 @@ def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Pat
     code += "    resource.setrlimit(resource.RLIMIT_AS, (now + 2**29, -1))\n"
     code += "    return train(self, **words)\n"
     code += "trainer.ExpressionTrainer.train = limited; sys.exit(end_in_one_line(train_hf.main))"
-    big = {"image_size": 224, "total_batch_size": 96, "drawn_faces": 130, "output_dir": str(tmp_path / "run")}
-    recipe = write_recipe(tmp_path / "big.yaml", **big)
+    big = {"image_size": 224, "per_device_train_batch_size": 96, "drawn_faces": 130}
+    recipe = write_recipe(tmp_path / "big.yaml", **big, output_dir=str(tmp_path / "run"))
     ended = subprocess.run([sys.executable, "-c", code, str(recipe)], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 2, ended.stderr
     told = re.fullmatch(

@@ -29,6 +29,8 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"total_batch_size": 64}, 2, (32, 1, 64)),
         ({"total_batch_size": 512}, 1, (LARGEST_CPU_BATCH, 4, 512)),
         ({"total_batch_size": 512}, 8, (64, 1, 512)),
+        ({"total_batch_size": 64, "image_size": 224}, 1, (LARGEST_CPU_BATCH // 4, 2, 64)),
+        ({"total_batch_size": 2, "image_size": 2240}, 1, (1, 2, 2)),
         ({"total_batch_size": 129}, 1, (43, 3, 129)),
         ({"total_batch_size": 131}, 1, (1, 131, 131)),
         ({"total_batch_size": 1}, 1, (1, 1, 1)),
