@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.on_a_gpu [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
-`made here` are batches that loader workers resize and augment on the cores, in as many workers as there are cores; in
-the other rows the GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
+In the rows with workers they resize and augment the batches, as many workers as there are cores; in the other rows the
+GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
 of a row to its end, model and first steps included.
 """
 
@@ -12,10 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from statistics import mean
 
 from pipeline import machine
-from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
+from pipeline.recipe import Recipe
+from pipeline.sampler import PictureRows
+from tests.benchmarks.speed import curated, few_rows, parse, print_speeds, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import trainer
 
 SIZES, PRECISIONS = (112, 224), ("fp32", "bf16", "fp16")
@@ -40,6 +43,12 @@ def watched(seen: list[float]) -> Iterator[None]:
         thread.join()
 
 
+def watched_row(recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int, seen: list[float]) -> float:
+    """Pictures per second of training, with the utilisation added to `seen`."""
+    with watched(seen):
+        return trainer(recipe, rows, few, steps)
+
+
 def main() -> None:
     """Measure and print the tables."""
     words, recipe = parse(__doc__)
@@ -49,20 +58,18 @@ def main() -> None:
     busy: dict[str, list[float]] = {}
     kinds: dict[str, Callable[[], float]] = {}
     for size in SIZES:
+        recipe = replace(recipe, image_size=size)
+        rows, few = train_rows(recipe, made), few_rows(recipe, made)
         for precision in PRECISIONS:
             for workers in (0, machine.cores()) if precision == "fp16" else (0,):
-                settings = recipe.trainer | {"dataloader_num_workers": workers}
-                ours = replace(recipe, image_size=size, precision=precision, trainer=settings)
-                rows, few = train_rows(ours, made), few_rows(ours, made)
-                name = f"{size} px, {precision}" + (f", made here by {workers}" if workers else "")
-
-                def measured(name: str = name, ours=ours, rows=rows, few=few) -> float:  # type: ignore[no-untyped-def]
-                    with watched(busy.setdefault(name, [])):
-                        return trainer(ours, rows, few, words.steps)
-
-                kinds[name] = measured
+                ours = replace(
+                    recipe, precision=precision, trainer=recipe.trainer | {"dataloader_num_workers": workers}
+                )
+                name = f"{size} px, {precision}" + (f", {workers} workers" if workers else "")
+                kinds[name] = partial(watched_row, ours, rows, few, words.steps, busy.setdefault(name, []))
     speeds = take_turns(kinds, words.rounds)
-    print(f"{heading(recipe)}, {machine.describe()['device']}; {words.steps} steps x {words.rounds} rounds")
+    print(f"{recipe.name}: batch {recipe.total_batch_size}, {machine.cores()} cores, {machine.describe()['device']}")
+    print(f"{words.steps} steps x {words.rounds} rounds")
     print_speeds(speeds, beside=next(iter(kinds)))
     for name, shares in busy.items():
         print(f"{name}: busy {mean(shares):.0f} %, at most {max(shares):.0f} %")
