@@ -1,0 +1,28 @@
+"""A plain script unchanged but for autocast, which is off: for CPUs without bf16 units, which emulate it at a crawl.
+
+    python -m tests.benchmarks.without_autocast SCRIPT [word ...]
+"""
+
+import contextlib
+import runpy
+import sys
+from typing import Any
+
+import torch
+
+
+def main() -> None:
+    """Run the script as `python SCRIPT word ...` would."""
+    if len(sys.argv) < 2:
+        raise SystemExit((__doc__ or "").strip())
+    sys.argv = sys.argv[1:]
+
+    def off(*_: Any, **__: Any) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    torch.autocast = off  # type: ignore[assignment, misc]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
