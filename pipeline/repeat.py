@@ -3,10 +3,10 @@
     python -m pipeline.repeat RECIPE --seeds 0 1 2 [--field value ...] [--against OUTPUT_DIR ...] [--write]
 
 Each seed is a run of `train_hf.py` in a process of its own, in `OUTPUT_DIR-seed-N`. A finished run with equal settings
-is not run again, an interrupted one goes on; Ctrl-C stops after the running step, and the same command goes on. A seed
-that fails leaves the others alone. `--against` names other studies on the same rows by their output_dir (or single
-runs): what this one is better by, tested in pairs. At the end stands a row for `pipeline/recipes/README.md`, which
-`--write` puts there.
+is not run again, wherever it was made; an interrupted one goes on. Ctrl-C stops after the running step, and the same
+command goes on. A seed that fails leaves the others alone. `--against` names other studies on the same rows by their
+output_dir (or single runs): what this one is better by, tested in pairs. At the end stands a row for
+`pipeline/recipes/README.md`, which `--write` puts there.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError, Stopped, end_in_one_line
-from pipeline.recipe_file import RECIPES
+from pipeline.recipe_file import RECIPES, load_yaml
 
 TRAIN = Path(__file__).parent.parent / "train_hf.py"
 LOG = RECIPES / "README.md"
@@ -105,13 +105,16 @@ def find(runs: list[Run]) -> list[Any]:
         InputError: one holds something else than this study.
     """
     from pipeline.machine import resolve_precision
-    from pipeline.run_folder import find_run
+    from pipeline.run_folder import RECIPE, SEAL, find_run
 
     found = []
     for run in runs:
         recipe = parse_command_line(run.words).recipe
-        recipe = replace(recipe, precision=resolve_precision(recipe.precision)[0])
-        found.append(find_run(recipe, resume=True))
+        if recipe.precision == "auto" and (run.folder / SEAL).is_file():
+            precision = load_yaml(run.folder / RECIPE)["precision"]  # as it was made, on whatever machine
+        else:
+            precision = resolve_precision(recipe.precision)[0]
+        found.append(find_run(replace(recipe, precision=precision), resume=True))
     return found
 
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import repeat
 from pipeline.errors import InputError, Stopped
+from pipeline.recipe_file import load_yaml
 from pipeline.study_table import HEADER, append_rows
 from tests.conftest import ROOT, Finished, wait_for_checkpoint, write_recipe
 
@@ -42,6 +44,20 @@ def test_an_interrupted_seed_goes_on_and_a_finished_one_is_left(
     told = capfd.readouterr().out
     assert f"seed 0: {seed} is finished" in told and "less study: difference" in told and "p 1.000" in told
     assert (seed / "evaluation.json").stat().st_mtime_ns == written
+
+
+def test_a_run_finished_on_another_machine_is_taken_in_the_precision_that_auto_gave_it_there(
+    finished_run: Finished, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seed = tmp_path / "study-seed-0"
+    shutil.copytree(finished_run.path, seed)
+    settings = load_yaml(seed / "recipe.yaml")
+    (seed / "recipe.yaml").write_text(yaml.safe_dump(settings | {"precision": "fp16"}))
+    words = [str(finished_run.recipe), "--precision", "auto", "--seeds", "0", "--output_dir", str(tmp_path / "study")]
+    repeat.main(words)
+    assert f"seed 0: {seed} is finished" in capfd.readouterr().out
+    with pytest.raises(InputError, match="precision 'fp16' there, 'fp32' here"):
+        repeat.main([*words, "--precision", "fp32"])
 
 
 @pytest.mark.slow
