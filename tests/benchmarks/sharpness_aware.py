@@ -1,0 +1,63 @@
+"""Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
+
+    python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --output_dir runs/sam-seed-0
+    python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
+
+The first is `train_hf.py` but for the gradient; the second tells the row of that finished run, in pairs with another. A
+fair rival has twice the epochs.
+"""
+
+import math
+import sys
+from typing import Any
+
+import torch
+
+import train_hf
+from pipeline import trainer
+from pipeline.errors import InputError, end_in_one_line
+
+
+class SharpnessAware(trainer.ExpressionTrainer):
+    """Descends by the gradient at the sharpest point near the weights (SAM, Foret et al. 2021, arXiv:2010.01412)."""
+
+    rho = 0.05  # how near: the length of the step up, over all weights together
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """The gradient here, a step up by it, the gradient there, and back; the loss is the one here.
+
+        Raises:
+            InputError: gradients are accumulated, and the second would stand for all of them.
+        """
+        if self.args.gradient_accumulation_steps > 1:
+            raise InputError(
+                f"SAM takes a step at once: set --per_device_train_batch_size {self.recipe.total_batch_size}"
+            )
+        loss = super().training_step(model, dict(inputs), num_items_in_batch)
+        weights = [p for p in model.parameters() if p.grad is not None]
+        gradient = [p.grad for p in weights]
+        norm = torch.nn.utils.get_total_norm(gradient).item()
+        if not math.isfinite(norm):
+            return loss  # in fp16 the scaler will leave this step out
+        up = torch._foreach_mul(gradient, self.rho / norm)
+        model.zero_grad()
+        with torch.no_grad():
+            torch._foreach_add_(weights, up)
+        super().training_step(model, inputs, num_items_in_batch)
+        with torch.no_grad():
+            torch._foreach_sub_(weights, up)
+        return loss
+
+
+def main(argv: list[str]) -> None:
+    """Train as `train_hf.py` would, with the other trainer."""
+    try:
+        SharpnessAware.rho = float(argv[0])
+    except (IndexError, ValueError):
+        raise InputError("command line: the first word is RHO, such as 0.05") from None
+    trainer.ExpressionTrainer = SharpnessAware  # type: ignore[misc]
+    train_hf.main(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))
