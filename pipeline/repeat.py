@@ -111,7 +111,7 @@ def find(runs: list[Run]) -> list[Any]:
     for run in runs:
         recipe = parse_command_line(run.words).recipe
         if recipe.precision == "auto" and (run.folder / SEAL).is_file():
-            precision = load_yaml(run.folder / RECIPE)["precision"]  # as it was made, on whatever machine
+            precision = load_yaml(run.folder / RECIPE).get("precision", "auto")  # as it was made, on whatever machine
         else:
             precision = resolve_precision(recipe.precision)[0]
         found.append(find_run(replace(recipe, precision=precision), resume=True))

@@ -4,7 +4,7 @@
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
 The first is `train_hf.py` but for the gradient; the second tells the row of that finished run, in pairs with another. A
-fair rival has twice the epochs.
+fair rival has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so.
 """
 
 import math
@@ -21,7 +21,7 @@ from pipeline.errors import InputError, end_in_one_line
 class SharpnessAware(trainer.ExpressionTrainer):
     """Descends by the gradient at the sharpest point near the weights (SAM, Foret et al. 2021, arXiv:2010.01412)."""
 
-    rho = 0.05  # how near: the length of the step up, over all weights together
+    rho: float  # how near: the length of the step up, over all weights together
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         """The gradient here, a step up by it, the gradient there, and back; the loss is the one here.
