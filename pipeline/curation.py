@@ -8,10 +8,11 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import DatasetDict, Value
+from datasets import Dataset, DatasetDict, Value
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError, end_in_one_line
@@ -194,6 +195,14 @@ def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
     return {f"{a}_in_{b}": len(known[a] & known[b]) for a, b in pairs if a in known and b in known}
 
 
+def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[str, Any]) -> None:
+    """A new folder that is read as `--source curated`: a parquet file a split, and curation.json."""
+    folder.mkdir(parents=True)
+    for split, table in tables.items():
+        table.to_parquet(folder / f"{split}.parquet")
+    (folder / "curation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
 def main(argv: list[str]) -> None:
     """Curate what a recipe names; tables, curation.json and the page go into a new folder, whole or not at all."""
     recipe = parse_command_line(argv).recipe
@@ -206,10 +215,7 @@ def main(argv: list[str]) -> None:
     curated = curate(sources, recipe)
     aside = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    for split, table in curated.splits.items():
-        table.to_parquet(aside / f"{split}.parquet")
-    (aside / "curation.json").write_text(json.dumps(curated.report, indent=1, ensure_ascii=False) + "\n")
+    write_tables(aside, curated.splits, curated.report)
     write_page(curated.report, curated.rows, aside / "index.html")
     aside.replace(out)
     print(counts_table(curated.report))

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.compiled [RECIPE] [--field value ...] [--steps 20] [--rounds 2]
 
-`torch_compile` is a setting of `transformers.TrainingArguments`. Its first steps, in which it compiles, are not counted.
+`torch_compile` is a setting of `transformers.TrainingArguments`. Five steps, in which it compiles, are not timed.
 """
 
 from dataclasses import replace

@@ -11,18 +11,17 @@ on.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from transformers import AutoConfig
 
 from pipeline import machine
 from pipeline.command_line import parse_command_line
-from pipeline.curation import curate
+from pipeline.curation import curate, write_tables
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.prediction import predict
 from pipeline.sources import read_sources
@@ -43,14 +42,6 @@ def mixed(rows: Dataset, said: np.ndarray, share: float) -> Dataset:
     target = ((1 - share) * votes + share * said).astype(np.float32)
     feature, columns = rows.features["target"], rows.column_names
     return rows.remove_columns("target").add_column("target", target.tolist(), feature=feature).select_columns(columns)
-
-
-def write(folder: Path, tables: DatasetDict, report: dict) -> None:
-    """A folder as `python -m pipeline.curation` writes it, without its page."""
-    folder.mkdir(parents=True)
-    for split, table in tables.items():
-        table.to_parquet(folder / f"{split}.parquet")
-    (folder / "curation.json").write_text(json.dumps(report))
 
 
 def main(argv: list[str]) -> None:
@@ -75,9 +66,8 @@ def main(argv: list[str]) -> None:
     agree = (said.argmax(1) == np.array(train["label"][:])).mean()
     print(f"train ({len(train):,}): the teachers together name the label of {agree:.3f}")
     for share in words.shares:
-        tables = DatasetDict(curated.splits | {"train": mixed(train, said, share)})
         folder = recipe.output_dir / f"teachers_{share:g}"
-        write(folder, tables, curated.report)
+        write_tables(folder, {**curated.splits, "train": mixed(train, said, share)}, curated.report)
         print(folder)
 
 

@@ -7,30 +7,17 @@ rows is validation, stratified by source and class; test stays closed. Train on 
 OUT/random --leaks report`, and compare by `tests.benchmarks.leak_worth`.
 """
 
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 
 from pipeline.command_line import parse_command_line
-from pipeline.curation import curate
+from pipeline.curation import curate, write_tables
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.sources import read_sources
 from pipeline.splits import Rows, grouped_split, groups_of
 
-SHARES = [0.9, 0.1]  # train, validation
-
-
-def write_split(folder: Path, rows: Rows, part: np.ndarray, report: dict) -> None:
-    """A folder as `python -m pipeline.curation` writes it, without its page."""
-    folder.mkdir(parents=True)
-    for index, split in enumerate(("train", "validation")):
-        table: Dataset = rows.table.select(np.flatnonzero(part == index))
-        table.to_parquet(folder / f"{split}.parquet")
-    (folder / "curation.json").write_text(json.dumps(report))
-    print(f"{folder}: {', '.join(f'{(part == i).sum():,} rows of {s}' for i, s in enumerate(('train', 'validation')))}")
+SHARES = {"train": 0.9, "validation": 0.1}
 
 
 def main(argv: list[str]) -> None:
@@ -44,8 +31,10 @@ def main(argv: list[str]) -> None:
     sources = np.unique(rows.table["source"][:], return_inverse=True)[1]
     strata = sources * len(recipe.classes) + rows.labels  # else persons of one source push out rows of the other
     for name, group in {"random": np.arange(len(rows)), "grouped": together}.items():
-        part = grouped_split(strata, group, SHARES, recipe.split_seed)
-        write_split(recipe.output_dir / name, rows, part, curated.report)
+        part = grouped_split(strata, group, list(SHARES.values()), recipe.split_seed)
+        tables = {split: rows.table.select(np.flatnonzero(part == i)) for i, split in enumerate(SHARES)}
+        write_tables(recipe.output_dir / name, tables, curated.report)
+        print(f"{recipe.output_dir / name}: {', '.join(f'{len(t):,} rows of {split}' for split, t in tables.items())}")
         crossing = np.isin(together[part == 1], together[part == 0]).sum()
         print(f"{name}: {crossing:,} rows of validation have a copy or the same person in train")
 
