@@ -91,7 +91,9 @@ def finished_runs(path: Path) -> list[Path]:
         InputError: there is none.
     """
     found = [path] if (path / "evaluation.json").is_file() else [
-        seed.parent for seed in path.parent.glob(f"{path.name}-seed-*/evaluation.json")
+        seal.parent
+        for seal in path.parent.glob("*/evaluation.json")
+        if re.fullmatch(rf"{re.escape(path.name)}-seed-\d+", seal.parent.name)
     ]  # fmt: skip
     if not found:
         raise InputError(f"--against {path}: there is no finished run, and no {path.name}-seed-N beside it")

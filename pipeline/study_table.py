@@ -124,7 +124,7 @@ def _short(value: float, sign: str = "") -> str:
 
 def _made(runs: Sequence[Path]) -> tuple[str, str, str]:
     """Day and code of the runs, and on what and how long each took."""
-    days = [datetime.fromtimestamp((run / "evaluation.json").stat().st_mtime).date().isoformat() for run in runs]
+    days = [datetime.fromtimestamp((run / "predictions.parquet").stat().st_mtime).date().isoformat() for run in runs]
     commits, machines = [], []
     for run in runs:
         try:

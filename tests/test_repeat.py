@@ -1,6 +1,7 @@
 """One recipe under several seeds: run, interrupted, gone on with, told."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 from pipeline import repeat
 from pipeline.errors import InputError, Stopped
 from pipeline.recipe_file import load_yaml
+from pipeline.repeat import finished_runs
 from pipeline.study_table import HEADER, append_rows
 from tests.conftest import ROOT, Finished, wait_for_checkpoint, write_recipe
 
@@ -53,11 +55,20 @@ def test_a_run_finished_on_another_machine_is_taken_in_the_precision_that_auto_g
     shutil.copytree(finished_run.path, seed)
     settings = load_yaml(seed / "recipe.yaml")
     (seed / "recipe.yaml").write_text(yaml.safe_dump(settings | {"precision": "fp16"}))
+    os.utime(seed / "predictions.parquet", (1_000_036_000,) * 2)  # evaluation.json may be made anew on any day
     words = [str(finished_run.recipe), "--precision", "auto", "--seeds", "0", "--output_dir", str(tmp_path / "study")]
     repeat.main(words)
-    assert f"seed 0: {seed} is finished" in capfd.readouterr().out
+    told = capfd.readouterr().out
+    assert f"seed 0: {seed} is finished" in told and "| 2001-09-09 |" in told
     with pytest.raises(InputError, match="precision 'fp16' there, 'fp32' here"):
         repeat.main([*words, "--precision", "fp32"])
+
+
+def test_a_study_is_its_seeds_and_nothing_else_that_begins_like_them(tmp_path: Path) -> None:
+    for name in ("a[b]-seed-10", "a[b]-seed-2", "a[b]-seed-2.old", "a[b]-seed-x", "a[b]-seed-3-more", "ab-seed-0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "evaluation.json").touch()
+    assert {run.name for run in finished_runs(tmp_path / "a[b]")} == {"a[b]-seed-10", "a[b]-seed-2"}
 
 
 @pytest.mark.slow

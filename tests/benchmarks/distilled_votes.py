@@ -3,11 +3,11 @@
     python -m tests.benchmarks.distilled_votes RECIPE [--field value ...] --output_dir OUT
         --teachers RUN [RUN ...] [--shares 0.5 1]
 
-curates as training does, asks the finished runs once about every train picture, and writes a folder OUT/teachers_SHARE
-for each share: the `target` of a train row is (1 - SHARE) x its votes + SHARE x the mean of the teachers' probabilities
-(Hinton et al. 2015, arXiv:1503.02531, at temperature 1); validation and test rows stay as they are. Train on it with
-`--source curated --data_path OUT/teachers_SHARE`. No teacher may have been trained on a row that the student is judged
-on.
+curates as training does under `--leaks report`, asks the finished runs once about every train picture, and writes a
+folder OUT/teachers_SHARE for each share: the `target` of a train row is (1 - SHARE) x its votes + SHARE x the mean of
+the teachers' probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1); validation and test rows stay as
+they are. Train on it with `--source curated --data_path OUT/teachers_SHARE` and the `--leaks` of the rival. Teachers
+that were trained with copies of the rows that a student is judged on may hand down what they know of them.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import AutoConfig
+from transformers import AutoImageProcessor
 
 from pipeline import machine
 from pipeline.command_line import parse_command_line
@@ -31,7 +31,8 @@ from pipeline.transforms import map_pictures
 
 def probabilities(teacher: Path, rows: Dataset) -> torch.Tensor:
     """What `teacher` says of pictures as they are, without augmentation: (N, K) float32."""
-    pictures = map_pictures(rows, AutoConfig.from_pretrained(teacher).image_size, f"map for {teacher.name}")
+    size = AutoImageProcessor.from_pretrained(teacher).size["height"]
+    pictures = map_pictures(rows, size, f"map for {teacher.name}")
     logits = predict(teacher, {"train": pictures}, 32, machine.device_type())["train"]
     return torch.from_numpy(logits).softmax(-1)
 
@@ -50,6 +51,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--teachers", nargs="+", type=Path, required=True, metavar="RUN", help="finished runs")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0], help="how much of a target is theirs")
     words, rest = parser.parse_known_args(argv)
+    if not all(0 <= share <= 1 for share in words.shares) or len(set(words.shares)) < len(words.shares):
+        raise InputError(f"--shares {words.shares}: give shares from 0 to 1, each once")
     recipe = parse_command_line([*rest, "--leaks", "report"]).recipe
     if recipe.output_dir.exists():
         raise InputError(f"output_dir {recipe.output_dir} is there already; choose another --output_dir")

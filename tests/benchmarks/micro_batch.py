@@ -21,7 +21,10 @@ def main() -> None:
     rows, few = train_rows(recipe, made), few_rows(recipe, made)
     total = recipe.total_batch_size
     kinds = {}
-    for size in (size for size in AT_ONCE if total % size == 0):
+    sizes = [size for size in AT_ONCE if total % size == 0]
+    if not sizes:
+        raise SystemExit(f"error: none of {AT_ONCE} divides the {total} rows of a step: set --total_batch_size")
+    for size in sizes:
         typed = {"per_device_train_batch_size": size, "gradient_accumulation_steps": total // size}
         ours = replace(recipe, trainer=recipe.trainer | typed)
         kinds[f"{size} rows at once"] = lambda ours=ours: trainer(ours, rows, few, words.steps)

@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.random_split RECIPE [--field value ...] --output_dir OUT
 
-curates as training does, throws train and validation together, and writes OUT/random and OUT/grouped: a tenth of the
-rows is validation, stratified by source and class; test stays closed. Train on each with `--source curated --data_path
-OUT/random --leaks report`, and compare by `tests.benchmarks.leak_worth`.
+curates as training does under `--leaks report`, throws train and validation together, and writes OUT/random and
+OUT/grouped: a tenth of the rows is validation, stratified by source and class; test stays closed. Train on each with
+`--source curated --data_path OUT/random --leaks report --test_share 0 --evaluate_test false`, and compare by
+`tests.benchmarks.leak_worth`.
 """
 
 import sys

@@ -1,10 +1,11 @@
 """Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
 
-    python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --output_dir runs/sam-seed-0
+    python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
-The first is `train_hf.py` but for the gradient; the second tells the row of that finished run, in pairs with another. A
-fair rival has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so.
+The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair rival
+has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so, and let the first
+command end, for the second would resume it by the plain trainer.
 """
 
 import math
@@ -37,8 +38,8 @@ class SharpnessAware(trainer.ExpressionTrainer):
         weights = [p for p in model.parameters() if p.grad is not None]
         gradient = [p.grad for p in weights]
         norm = torch.nn.utils.get_total_norm(gradient).item()
-        if not math.isfinite(norm):
-            return loss  # in fp16 the scaler will leave this step out
+        if not math.isfinite(norm) or not norm:
+            return loss  # nowhere to step; what is not finite the scaler of fp16 leaves out
         up = torch._foreach_mul(gradient, self.rho / norm)
         model.zero_grad()
         with torch.no_grad():

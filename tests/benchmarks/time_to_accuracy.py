@@ -3,8 +3,8 @@
     python -m tests.benchmarks.time_to_accuracy RUN_OR_LOG ... [--accuracy 0.85]
 
 A folder is a run of `train_hf.py` (its event files), a file the saved output of a script that prints, after each epoch,
-`epoch 1/6 120 s, 140 pictures/s, validation 0.8110`. Both clocks start with the first step and hold evaluation. For a
-race start both in the same hour, one after the other:
+`epoch 1/6 120 s, 140 pictures/s, validation 0.8110`, the seconds since the first step. Both clocks start with that and
+hold evaluation. For a race start both in the same hour, one after the other:
 
     python train_hf.py ferplus_vit_tiny_cpu --data_path DIR --checkpoint DIR --output_dir runs/ours
     python SCRIPT --epochs 6 --cutmix 0 | tee plain.log

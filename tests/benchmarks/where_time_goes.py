@@ -4,7 +4,8 @@
 
 trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in one process and without loader workers,
 for what they do beside the model shows on no clock of it. `--steps N` trains N steps only; the last two columns then
-stretch what happens in each step to the epoch, and leave evaluation and checkpoint as they are.
+stretch what happens in each step to the epoch, the slower first steps too, and leave evaluation and checkpoint as they
+are.
 
 A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
 """

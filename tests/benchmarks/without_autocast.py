@@ -1,6 +1,8 @@
 """A plain script unchanged but for autocast, which is off: for CPUs without bf16 units, which emulate it at a crawl.
 
 python -m tests.benchmarks.without_autocast SCRIPT [word ...]
+
+SCRIPT is to say `with torch.autocast(...)`; another way to autocast would stay on.
 """
 
 import contextlib
@@ -12,7 +14,7 @@ import torch
 
 
 def main() -> None:
-    """Run the script as `python SCRIPT word ...` would."""
+    """Run the script as `python SCRIPT word ...` would, but for its folder, which is not put on the path."""
     if len(sys.argv) < 2:
         raise SystemExit((__doc__ or "").strip())
     sys.argv = sys.argv[1:]
