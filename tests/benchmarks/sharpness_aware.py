@@ -3,9 +3,9 @@
     python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
-The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair rival
-has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so, and let the first
-command end, for the second would resume it by the plain trainer.
+The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair
+rival has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so, and let the
+first command end, for the second would resume it by the plain trainer.
 """
 
 import math
