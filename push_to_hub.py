@@ -170,6 +170,10 @@ def publish_space(api: Any, folder: Path, args: argparse.Namespace, exists: bool
     return published.url
 
 
+def _folder(text: str) -> Path:
+    return Path(text).absolute()  # "." has no name
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(
@@ -177,7 +181,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         description="Publish a finished run on the Hub. Log in with `hf auth login`, or set HF_TOKEN.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder: an output_dir of train_hf.py")
+    parser.add_argument("run", type=_folder, metavar="RUN", help="a finished run folder: an output_dir of train_hf.py")
     parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="the model repository; made if missing")
     parser.add_argument(
         "--tag", metavar="TAG", help="name this release, as in v1.0; a tag never moves to other content"

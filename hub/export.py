@@ -184,7 +184,7 @@ def _refuse_wrong(measured: dict[str, dict[str, Any]], reference: Reference) -> 
             continue
         against, remedy = {
             "validation": ("predictions.parquet", "give the pictures that the run was evaluated on, unchanged"),
-            "examples": ("torch's on the drawn examples", "this model cannot be exported; publish without ONNX"),
+            "examples": ("torch's on the drawn examples", "these weights cannot be exported by this version of torch"),
         }[reference.name]
         raise InputError(
             f"{FILES[precision]} does not answer as the run: a probability is {apart:.2g} from {against}, and at most "

@@ -104,9 +104,16 @@ def refuse_private(folder: Path, *namespaces: str) -> None:
         raise InputError(f"nothing was sent, for the staged folder holds {'; '.join(dict.fromkeys(found[:3]))}{more}")
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return ""
+
+
 def _searches(*namespaces: str) -> dict[str, re.Pattern[str]]:
     secrets = [*SECRETS, *([re.escape(token)] if (token := get_token()) else [])]
-    names = {getpass.getuser(), socket.gethostname(), socket.gethostname().partition(".")[0]}
+    names = {_user(), socket.gethostname(), socket.gethostname().partition(".")[0]}
     words = sorted(n for n in names if len(n) > 2 and n.lower() not in NAMES_NOBODY | set(map(str.lower, namespaces)))
     searches = {
         "a secret": re.compile("|".join(secrets)),

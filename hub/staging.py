@@ -17,15 +17,15 @@ from hub.privacy import clean_events
 from hub.run import Run, sha256
 from pipeline.errors import InputError
 
-AS_THEY_ARE = ("model.safetensors", "evaluation.json", "curation.json")
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+AS_THEY_ARE = ("model.safetensors", "evaluation.json")
+CURATION, CONFIG, PREPROCESSOR = "curation.json", "config.json", "preprocessor_config.json"
 PICTURES = ("figures/*.png", "examples/*.png")
 EVENTS = "logs/*tfevents*"
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*AS_THEY_ARE, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml", "environment.json",
-             "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
+PUBLISHED = (*AS_THEY_ARE, CURATION, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml",
+             "environment.json", "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
 """What a release consists of: a file of these patterns that a release lacks is no longer part of it."""
 
 
@@ -45,6 +45,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.path / name, target)
+    write_json(folder / CURATION, without_keys(run.curation))
     # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
     processor = json.loads((run.path / PREPROCESSOR).read_text(encoding="utf-8"))
@@ -68,6 +69,13 @@ def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
     names = {"ViTImageProcessor": "ViTImageProcessorFast"}
     kind = processor["image_processor_type"]
     return processor | {"image_processor_type": names.get(kind, kind)}
+
+
+def without_keys(report: Any) -> Any:
+    """curation.json with its counts, and without the file names of single pictures, which may name a person."""
+    if isinstance(report, dict):
+        return {name: [] if name == "keys" else without_keys(value) for name, value in report.items()}
+    return [without_keys(value) for value in report] if isinstance(report, list) else report
 
 
 def _refuse_kept_labels(run: Run) -> None:

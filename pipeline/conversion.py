@@ -82,7 +82,7 @@ def vit_config_of_timm(state: dict[str, torch.Tensor], config: dict[str, Any]) -
     return ViTConfig(
         hidden_size=hidden,
         num_hidden_layers=sum(name.endswith("attn.qkv.weight") for name in state),
-        num_attention_heads=hidden // 64,  # in every plain ViT of timm
+        num_attention_heads=hidden // 64 if hidden <= 1024 else 16,  # in every plain ViT of timm
         intermediate_size=state["blocks.0.mlp.fc1.weight"].shape[0],
         patch_size=patch,
         image_size=config.get("pretrained_cfg", config)["input_size"][-1],

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Value
+from datasets.table import embed_table_storage
 
 from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError, end_in_one_line
@@ -26,6 +28,7 @@ from pipeline.sources import Source, read_sources
 from pipeline.splits import SPLITS, Rows, complete_splits
 
 KEYS_SHOWN = 10
+ROWS_AT_ONCE = 256  # in memory, with their pictures
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def _readable(
         bad = np.flatnonzero(~readable)
         lost += [f"{key} ({fault})" for key, fault in zip(table.select(bad)["key"], faults[bad], strict=True)]
         labels = np.array(table["label"][:], dtype=int)
-        persons = np.array([None if p is None else f"{source.name}: {p}" for p in table["person"][:]], dtype=object)
+        known = zip(table["source"][:], table["person"][:], strict=True)  # of a curated table there may be several
+        persons = np.array([None if person is None else f"{name}: {person}" for name, person in known], dtype=object)
         measures = np.stack(list(measured[split].values()), axis=1)
         rows[split] = Rows(table, labels, pixels, pictures, persons, measures).take(np.flatnonzero(readable))
     total = sum(len(table) for table in source.tables.values())
@@ -196,10 +200,12 @@ def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
 
 
 def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[str, Any]) -> None:
-    """A new folder that is read as `--source curated`: a parquet file a split, and curation.json."""
+    """A new folder that is read as `--source curated`: a parquet file a split, pictures and all, and curation.json."""
     folder.mkdir(parents=True)
     for split, table in tables.items():
-        table.to_parquet(folder / f"{split}.parquet")
+        with pq.ParquetWriter(folder / f"{split}.parquet", table.features.arrow_schema) as writer:
+            for rows in table.with_format("arrow").iter(ROWS_AT_ONCE):
+                writer.write_table(embed_table_storage(rows))  # `to_parquet` would keep the paths of pictures
     (folder / "curation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -228,6 +228,23 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (20, 31), (97, 131), (500, 37), (1200, 900)])
+@pytest.mark.parametrize(
+    ("recipe", "level"),
+    [
+        ({"crop": "detect", "face_align": True}, True),
+        ({"crop": "detect", "face_align": False}, False),
+        ({"crop": "none", "face_align": True}, False),
+        ({"sources": [{"crop": "detect", "face_align": True}, {"crop": "none"}]}, True),
+        ({"face_align": True, "sources": [{"crop": "detect"}, {"crop": "detect", "face_align": False}]}, False),
+        (["no recipe"], False),
+    ],
+)
+def test_eyes_are_level_where_all_crops_of_training_had_them_so(recipe: Any, level: bool, folder, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / "recipe.yaml").write_text(json.dumps(recipe))
+    assert load_model(str(tmp_path / "model"), threads=1).align is level
+
+
 def test_the_resize_is_the_image_processors_to_the_bit(folder: Path, shape: tuple[int, int]) -> None:
     picture = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
     processor = ViTImageProcessor.from_pretrained(folder, do_normalize=False, do_rescale=False)

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import ViTForImageClassification, pipeline
 
-from pipeline.conversion import timm_to_vit, vit_to_timm
+from pipeline.conversion import timm_to_vit, vit_config_of_timm, vit_to_timm
 from pipeline.emotions import CLASSES
 from pipeline.errors import InputError
 from pipeline.model import add_drop_path, build_model
@@ -94,6 +94,14 @@ def test_a_timm_cnn_from_scratch_is_a_second_path(tmp_path, tiny) -> None:
     direct = model.eval()(processor(picture, return_tensors="pt")["pixel_values"]).logits.softmax(-1)[0]
     scores = {s["label"]: s["score"] for s in loaded(picture)}
     assert [scores[c] for c in CLASSES] == pytest.approx(direct.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch16_224", "vit_large_patch16_224", "vit_huge_patch14_224"])
+def test_a_timm_vit_of_any_size_keeps_its_heads(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name, depth=1)
+    config = vit_config_of_timm(model.state_dict(), {"input_size": [3, 224, 224]})
+    assert config.num_attention_heads == model.blocks[0].attn.num_heads
 
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "vit_tiny_patch16_224"])

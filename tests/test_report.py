@@ -1,6 +1,8 @@
 """The curation alone: its folder, its page, and the way back into training."""
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from pipeline import curation
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
 from pipeline.report import vote_entropy
-from pipeline.sources import read_source
+from pipeline.sources import read_source, read_sources
 from pipeline.sources.drawn import draw_face
 from tests.conftest import run_train_hf
 from tests.test_curation import keys
@@ -64,7 +66,10 @@ def test_a_curated_folder_trains_as_its_source_does(faces, tmp_path):
     curation.main(words(faces, out, "--leaks", "report"))
     recipe = Recipe(data_path=str(out), classes=CLASSES, leaks="report")
     direct = curation.curate([read_source(Recipe(data_path=str(faces), classes=CLASSES))], recipe)
+    pixels = [np.asarray(face) for face in direct.splits["test"]["image"]]
+    faces.rename(tmp_path / "moved")
     back = curation.curate([read_source(recipe)], recipe)
+    assert all(map(np.array_equal, pixels, map(np.asarray, back.splits["test"]["image"]))), "pictures and all"
     assert keys(direct) == keys(back)
     for split in direct.splits:
         for column in ("label", "target", "source", "person"):
@@ -72,6 +77,31 @@ def test_a_curated_folder_trains_as_its_source_does(faces, tmp_path):
     assert back.report["copies"] == direct.report["copies"] and back.report["leaks"] == direct.report["leaks"]
     with pytest.raises(InputError, match="was curated for the classes happiness, sadness"):
         read_source(Recipe(data_path=str(out)))
+
+
+def test_persons_and_weights_of_two_sources_are_told_apart_when_the_folder_is_read_again(tmp_path):
+    """Each source numbers its persons from 1: the first of one is in train, that of the other in test."""
+    for seed, (place, persons) in enumerate({"one": "123", "two": "231"}.items()):
+        (tmp_path / place).mkdir()
+        rows = ["path,label,split,person"]
+        for index in range(12):
+            name, split = CLASSES[index % 2], ("train", "validation", "test")[index // 4]
+            draw_face(name, seed=seed, index=index, size=48).save(tmp_path / place / f"{index}.png")
+            rows.append(f"{index}.png,{name},{split},{persons[index // 4]}")
+        (tmp_path / place / f"{place}.csv").write_text("\n".join(rows))
+    sources = [{"data_path": str(tmp_path / place / f"{place}.csv"), "source": "csv"} for place in ("one", "two")]
+    given = ["--sources", json.dumps(sources), "--row_weights", "{one: 2.0}", "--near_copies", "false"]
+    curation.main(["own_faces", "--classes", str(CLASSES), *given, "--output_dir", str(tmp_path / "out")])
+    recipe = Recipe(data_path=str(tmp_path / "out"), classes=CLASSES, near_copies=False)
+    back = curation.curate(read_sources(recipe), recipe)  # `leaks` is error
+    assert "weight" not in back.splits["train"].column_names
+    again = replace(recipe, row_weights={"two": 3.0})
+    assert set(curation.curate(read_sources(again), again).splits["train"]["weight"][:]) == {1.0, 3.0}
+
+
+def test_another_folder_is_no_curated_one(faces):
+    with pytest.raises(InputError, match="lacks curation.json and train.parquet: give what pipeline.curation wrote"):
+        read_source(Recipe(source="curated", data_path=str(faces), classes=CLASSES))
 
 
 def test_a_leak_or_a_folder_that_is_there_leaves_nothing_behind(faces, tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image as PILImage
 from pipeline.emotions import CLASSES, FERPLUS_COLUMNS
 from pipeline.errors import InputError
 from pipeline.recipe import Recipe
-from pipeline.sources import read_source
+from pipeline.sources import read_source, read_sources
 
 VOTES = {"happiness": [1, 9, 0, 0, 0, 0, 0, 0, 0, 0], "nobody": [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]}
 
@@ -434,3 +434,18 @@ def test_a_fer2013_file_without_rows_is_refused(tmp_path):
     path = write_csv(tmp_path / "fer2013.csv", [["emotion", "pixels", "Usage"]])
     with pytest.raises(InputError, match="no row under its header"):
         read(path)
+
+
+def test_a_data_path_that_no_source_reads_is_refused(tmp_path):
+    write_csv(tmp_path / "labels.csv", [])
+    entries = [{"data_path": str(tmp_path / "labels.csv")}]
+    with pytest.raises(InputError, match="data_path faces would not be read, for source is drawn: add --source auto"):
+        read_sources(Recipe(source="drawn", data_path="faces"))
+    with pytest.raises(InputError, match="data_path faces would not be read, for each of the sources names its own"):
+        read_sources(Recipe(sources=entries, data_path="faces"))
+
+
+def test_level_eyes_without_a_crop_are_refused():
+    for settings in ({}, {"sources": [{"crop": "none"}], "crop": "detect"}):
+        with pytest.raises(InputError, match="face_align levels the eyes of faces that are cropped here"):
+            read_sources(Recipe(source="drawn", drawn_faces=10, face_align=True, **settings))

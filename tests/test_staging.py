@@ -80,6 +80,19 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
     assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 
+def test_no_file_name_of_a_single_picture_goes_up(run: Path, tmp_path: Path) -> None:
+    names = {"count": 1, "keys": ["Erika.jpg"]}
+    told = {"unreadable": names, "faces": {"no_face": names}}
+    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(told))
+    reseal(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    text = (tmp_path / "staged" / "curation.json").read_text()
+    told = json.loads(text)["sources"]["drawn"]
+    assert "Erika" not in text and told["unreadable"] == told["faces"]["no_face"] == {"count": 1, "keys": []}
+    sealed = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
+    assert sealed["curation.json"] == sha256(tmp_path / "staged" / "curation.json")
+
+
 def test_predictions_go_up_on_demand_alone(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "with", with_predictions=True)
     assert (tmp_path / "with" / "predictions.parquet").is_file()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from preprocessing import PROCESSOR, Pixels, Prepare, load_preprocessing, read_json
@@ -210,6 +211,11 @@ def _function(config: dict[str, Any]) -> str:
 
 
 def _align(folder: Path) -> bool:
-    """Whether the run's crops had level eyes, where it tells: then the app's have them too."""
-    recipe = folder / "recipe.yaml"
-    return recipe.is_file() and bool(re.search(r"^face_align: true\b", recipe.read_text(encoding="utf-8"), re.M))
+    """Whether all crops of the run had level eyes, where it tells: then the app's have them too."""
+    try:
+        recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+        entries = [recipe | entry for entry in recipe.get("sources") or [{}]]
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
+        return False  # a model of somebody else, whose recipe.yaml is none or another kind of file
+    cropped = [entry for entry in entries if entry.get("crop") == "detect"]
+    return bool(cropped) and all(entry.get("face_align") for entry in cropped)

@@ -36,8 +36,9 @@ def read_sources(recipe: Recipe) -> list[Source]:
     """Each entry of `recipe.sources` read with its own data settings; without entries the one source of the recipe.
 
     Raises:
-        InputError: as `read_source`; or two sources have one name.
+        InputError: as `read_source`; or two sources have one name, or a data setting is given that none of them uses.
     """
+    _refuse_unused(recipe)
     if not recipe.sources:
         return [read_source(recipe)]
     read = [read_source(replace(recipe, sources=[], **entry)) for entry in recipe.sources]
@@ -46,6 +47,16 @@ def read_sources(recipe: Recipe) -> list[Source]:
         if names.count(name) > 1:
             raise InputError(f"sources: two of them are called {name}; rename a folder")
     return read
+
+
+def _refuse_unused(recipe: Recipe) -> None:
+    entries = recipe.sources or [{}]
+    reads = (entry.get("source", recipe.source) != "drawn" and "data_path" not in entry for entry in entries)
+    if recipe.data_path is not None and not any(reads):
+        why = "each of the sources names its own" if recipe.sources else "source is drawn: add --source auto to read it"
+        raise InputError(f"data_path {recipe.data_path} would not be read, for {why}")
+    if recipe.face_align and all(entry.get("crop", recipe.crop) == "none" for entry in entries):
+        raise InputError("face_align levels the eyes of faces that are cropped here: add --crop detect, or leave it")
 
 
 def read_source(recipe: Recipe) -> Source:

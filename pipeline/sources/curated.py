@@ -14,9 +14,11 @@ def read(recipe: Recipe) -> Source:
     """The source in the folder `recipe.data_path`.
 
     Raises:
-        InputError: it was made for other classes.
+        InputError: it is no such folder, or was made for other classes.
     """
     root = Path(str(recipe.data_path)).expanduser()
+    if lacking := [name for name in ("curation.json", "train.parquet") if not (root / name).is_file()]:
+        raise InputError(f"data_path {root} lacks {' and '.join(lacking)}: give what pipeline.curation wrote")
     report = json.loads((root / "curation.json").read_text())
     files = {split: root / f"{split}.parquet" for split in ("train", "validation", "test")}
     # One by one, for train does not have all the columns.
@@ -25,7 +27,7 @@ def read(recipe: Recipe) -> Source:
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
-    made = ("clean", "clean_near")
+    made = ("clean", "clean_near", "weight")  # they are made anew
     tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()})
     told = report["sources"]
     dropped: dict[str, dict[str, int]] = {}
