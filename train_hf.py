@@ -66,7 +66,8 @@ def main(argv: list[str]) -> None:
         trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
     if machine.rank() == 0:
         write_results(run, recipe, trainer, curated, {name: t for name, t in tables.items() if name != "train"})
-        about = {"processes": args.world_size, "threads": threads, "precision": precision}
+        about = {"processes": args.world_size, "threads": threads, "precision": precision,
+                 "rows_per_step": rows_per_step, "checkpoint_is_local": is_local(recipe.checkpoint)}  # fmt: skip
         clock = {"wall_seconds": round(time.perf_counter() - started, 1)} | log.speed()
         run_folder.seal(run, machine.describe() | about | clock | {"peak_memory_gib": machine.peak_memory_gib()})
         print(run_folder.closing_words(run.path))
@@ -147,6 +148,11 @@ def write_results(run: Any, recipe: Recipe, trainer: Any, curated: Any, evaluate
     figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
     run_folder.write_json(run.aside / "curation.json", curated.report)
     evaluation.write_evaluation(run.aside, evaluation.evaluate_predictions(predictions))
+
+
+def is_local(checkpoint: str | None) -> bool:
+    """Whether a run started from a folder; later that may be gone, and its name look like a Hub id."""
+    return checkpoint is not None and Path(checkpoint).is_dir()
 
 
 def check_publishing(repo_id: str) -> None:

@@ -105,9 +105,11 @@ def reproduce(run: Run, publication: Publication) -> str:
     if recipe.get("sources"):
         words["sources"] = [_placed(entry, hub_ids) for entry in recipe["sources"]]
     words |= _placed({name: recipe[name] for name in ("data_path",) if recipe.get(name) is not None}, hub_ids)
-    base = base_model_of(run)
-    if recipe.get("checkpoint") is not None and (publication.shipped or {}).get("checkpoint") != (base or ""):
+    base, shipped_base = base_model_of(run), (publication.shipped or {}).get("checkpoint")
+    if recipe.get("checkpoint") is not None and shipped_base != (base or ""):
         words["checkpoint"] = base or "DIR"
+    elif recipe.get("checkpoint") is None and shipped_base is not None:
+        words["checkpoint"] = None
     options = [f"--{name} {shlex.quote(v if isinstance(v, str) else json.dumps(v))}" for name, v in words.items()]
     return " \\\n  ".join([f"accelerate launch train_hf.py {shlex.quote(name)}", *options])
 

@@ -135,6 +135,8 @@ def base_model_of(run: Run) -> str | None:
         return None
     folder = Path(checkpoint).expanduser()
     if not folder.exists():
+        if run.environment.get("checkpoint_is_local"):
+            return None
         return checkpoint if "/" in checkpoint and HUB_ID.fullmatch(checkpoint) else None
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -54,6 +54,8 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
     settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
+    if run.environment.get("checkpoint_is_local"):  # else its path may look like an id on the Hub once it is gone
+        settings["checkpoint"] = settings["checkpoint"].rpartition("/")[2]
     (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
     environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}

@@ -6,11 +6,13 @@ timm, and loads in every client. Any other timm or transformers image classifier
 
 import json
 import tempfile
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed
@@ -54,12 +56,26 @@ def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
         except InputError as error:
             raise InputError(f"checkpoint {recipe.checkpoint}: {error}") from None
         mean, std = _mean_std(folder)
+    _refuse_other_size(model, recipe.image_size)
     model.config.problem_type = "single_label_classification"
     _freeze(model, recipe.freeze)
     side = {"height": recipe.image_size, "width": recipe.image_size}
     return model, ViTImageProcessor(
         do_resize=True, size=side, resample=3, do_convert_rgb=True, image_mean=mean, image_std=std
     )
+
+
+def _refuse_other_size(model: PreTrainedModel, size: int) -> None:
+    """Models of others may take one size alone, and say so when they see the first picture: that is now."""
+    if isinstance(model, ViTForImageClassification):
+        return
+    training = model.training
+    try:
+        with torch.inference_mode():
+            model.eval()(pixel_values=torch.zeros(1, 3, size, size))
+    except Exception as error:  # an assertion in timm, other kinds elsewhere
+        raise InputError(f"image_size {size} does not fit this model: {first_line(error)}") from None
+    model.train(training)
 
 
 def find_checkpoint(checkpoint: str) -> Path:
@@ -102,11 +118,17 @@ def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
         patch = recipe.vit_config.get("patch_size", 16)
         if not isinstance(patch, int) or patch < 1 or size % patch:
             raise InputError(f"image_size {size} is no multiple of the patch_size {patch} of vit_config")
+        known = ViTConfig().to_dict()
+        for name in recipe.vit_config:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; the nearest is {near[0]}" if near else ""
+                raise InputError(f"vit_config: {name} is no field of transformers' ViTConfig{hint}")
         try:
             shape: dict[str, Any] = {**VIT_TINY, "layer_norm_eps": 1e-6, **recipe.vit_config}
             return ViTForImageClassification(ViTConfig(**shape, image_size=size, **labels))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"vit_config {recipe.vit_config} makes no ViT: {error}") from None
+        except (TypeError, ValueError, StrictDataclassError) as error:
+            raise InputError(f"vit_config {recipe.vit_config} makes no ViT: {first_line(error)}") from None
     settings: dict[str, Any] = {"architecture": recipe.architecture, "num_labels": len(recipe.classes), **labels}
     config = TimmWrapperConfig(**settings)
     try:

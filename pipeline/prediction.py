@@ -1,6 +1,8 @@
 """Logits of the saved folder, in float32, for every evaluated picture: the only input of every figure."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,24 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
         loader = tqdm(
             torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate), f"predict {split}"
         )
-        # Some GPUs convolve in 19 bits (TF32) by default: no client would agree.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with torch.inference_mode(), _whole_floats():
             batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
         logits[split] = torch.cat(batches).numpy()
     return logits
+
+
+@contextmanager
+def _whole_floats() -> Iterator[None]:
+    """Some GPUs convolve in 19 bits (TF32) by default, and multiply so if they are told to: no client would agree."""
+    places: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
 
 
 def probabilities_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> dict[str, np.ndarray]:

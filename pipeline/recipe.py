@@ -5,6 +5,7 @@ exactly one of the two. No setting is read anywhere but from here.
 """
 
 import dataclasses
+import re
 import textwrap
 import types
 import typing
@@ -153,7 +154,7 @@ class Recipe:
     @property
     def output_dir(self) -> Path:
         """Where the run folder is made."""
-        return Path(self.trainer["output_dir"])
+        return Path(self.trainer["output_dir"]).expanduser()
 
     @property
     def seed(self) -> int:
@@ -203,13 +204,19 @@ SHARED_BY_SOURCES = {
 OUR_FIELDS = [f for f in dataclasses.fields(Recipe) if f.metadata]
 
 
+def as_number(value: Any) -> Any:
+    """`value`, but as a float where it is one that YAML reads as text: `1e-6`."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]\d+", value, re.I)
+    return float(value) if is_number else value
+
+
 def coerce(name: str, value: Any, annotation: Any) -> Any:
     """`value` as its annotated type, or an InputError that names the setting.
 
     YAML reads `1e-4` as a string and `1` as an integer: both are floats where a float is asked for.
     """
     if annotation is Any:
-        return value
+        return as_number(value)
     options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if value is None and type(None) in options:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.recipe import OUR_FIELDS, Recipe
+from pipeline.recipe import OUR_FIELDS, Recipe, as_number
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -113,13 +113,19 @@ def recipe_from(settings: dict[str, Any], origin: str) -> Recipe:
 
 def _trainer_value(name: str, value: Any, default: Any) -> Any:
     """Numbers that YAML left as text (`1e-4`); everything else is checked by TrainingArguments itself."""
+    if name == "output_dir":
+        return str(value)
+    if isinstance(value, dict):
+        return {key: as_number(each) for key, each in value.items()}
     if isinstance(default, bool) and not isinstance(value, bool):
         raise InputError(f"{name} is {value!r}; it must be true or false")
     if isinstance(default, int | float) and not isinstance(default, bool) and isinstance(value, str):
         try:
-            return float(value)
+            value = float(value)
         except ValueError:
             raise InputError(f"{name} is {value!r}; it must be a number") from None
+        if isinstance(default, int) and value.is_integer():
+            return int(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(default, int) and not isinstance(default, bool) and not isinstance(value, int):

@@ -249,7 +249,7 @@ class _EachStep(TrainerCallback):
         self._close_the_loss(control)
 
     def _close_the_loss(self, control: Any) -> None:
-        """The mean of the running loss is in no checkpoint: logged with each, a resumed run draws the same curve."""
+        """The mean of the running loss is in no checkpoint: logged with each, a killed run draws the same curve."""
         control.should_log = control.should_log or control.should_save
 
 

@@ -227,7 +227,6 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
             assert dict(zip(CLASSES, by_torch, strict=True)) == pytest.approx(expected, abs=1e-4), kind
 
 
-@pytest.mark.parametrize("shape", [(48, 48), (20, 31), (97, 131), (500, 37), (1200, 900)])
 @pytest.mark.parametrize(
     ("recipe", "level"),
     [
@@ -239,12 +238,13 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
         (["no recipe"], False),
     ],
 )
-def test_eyes_are_level_where_all_crops_of_training_had_them_so(recipe: Any, level: bool, folder, tmp_path) -> None:
+def test_eyes_are_level_where_all_crops_had_them_so(recipe: Any, level: bool, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "model")
     (tmp_path / "model" / "recipe.yaml").write_text(json.dumps(recipe))
     assert load_model(str(tmp_path / "model"), threads=1).align is level
 
 
+@pytest.mark.parametrize("shape", [(48, 48), (20, 31), (97, 131), (500, 37), (1200, 900)])
 def test_the_resize_is_the_image_processors_to_the_bit(folder: Path, shape: tuple[int, int]) -> None:
     picture = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
     processor = ViTImageProcessor.from_pretrained(folder, do_normalize=False, do_rescale=False)

@@ -312,6 +312,8 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
         (folder / "config.json").write_text(config)
         assert base(str(folder)) is None
     assert base("../weights") is None
+    started_here = replace(drawn, environment=drawn.environment | {"checkpoint_is_local": True})
+    assert base_model_of(replace(started_here, recipe=drawn.recipe | {"checkpoint": "runs/gone"})) is None
 
 
 @pytest.mark.parametrize(
@@ -319,7 +321,7 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
     [
         ({"data_path": "user/faces"}, "Hub data set with the columns image and label", ["user/faces"]),
         ({"data_path": "user/faces"}, "parquet with the columns image and label", []),
-        ({"data_path": "user/faces", "source": "hub"}, "FER+ parquet with raw votes", ["user/faces"]),
+        ({"data_path": "user/faces", "source": "hub"}, "Hub data set with raw votes of FER+", ["user/faces"]),
         ({"data_path": "/disk/faces", "source": "hub"}, "Hub data set with the columns image and label", []),
         ({"data_path": None, "source": "drawn"}, "20 faces drawn from seed 0", []),
     ],
@@ -488,3 +490,18 @@ def test_the_command_makes_the_same_settings(voted: Run) -> None:
     assert reproduce(run, PUBLICATION).replace(" \\\n ", "") == released
     known = replace(run, recipe=run.recipe | {"checkpoint": shipped["checkpoint"]})
     assert "--checkpoint" not in reproduce(known, replace(PUBLICATION, shipped=shipped))
+    random = replace(run, recipe=run.recipe | {"checkpoint": None})
+    assert "--checkpoint null" in reproduce(random, replace(PUBLICATION, shipped=shipped))
+
+
+def test_the_rows_of_a_step_are_those_that_were_trained_with(voted: Run) -> None:
+    run = replace(voted, environment=voted.environment | {"rows_per_step": 24})
+    assert "| rows of an optimizer step | `total_batch_size` | 24 |" in make_card(run, PUBLICATION)
+
+
+def test_what_was_done_to_rows_of_train_is_told(voted: Run) -> None:
+    settings = {"undecided": "train", "caps": {"ferplus/neutral": 20}, "row_weights": {"ferplus": 2.0}}
+    lines = make_card(replace(voted, recipe=voted.recipe | settings), PUBLICATION).splitlines()
+    assert any("without a label are in train all the same" in line for line in lines)
+    assert [line for line in lines if "`caps`" in line and "ferplus/neutral" in line and "20" in line]
+    assert [line for line in lines if "`row_weights`" in line and "2.0" in line]

@@ -193,6 +193,36 @@ def test_batches_are_made_on_a_gpu_unless_workers_make_them(tiny, monkeypatch, d
     assert made.dataloader_pin_memory is (device != "cpu" and not on_gpu)  # only main memory can be pinned
 
 
+# What Trainer would do by itself
+
+
+def test_evaluation_falls_on_every_checkpoint_whatever_was_typed(tiny) -> None:
+    for typed in ({"save_strategy": "steps"}, {"save_steps": 7}, {"save_strategy": "steps", "logging_steps": 3}):
+        made = training_arguments(tiny(**typed))
+        assert made.eval_strategy == made.save_strategy == "steps"
+        assert made.eval_steps == made.save_steps == typed.get("save_steps", 500)
+
+
+def test_one_process_that_sees_several_gpus_is_refused(tiny, monkeypatch) -> None:
+    monkeypatch.setattr(arguments.TrainingArguments, "n_gpu", property(lambda self: 4))
+    with pytest.raises(InputError, match="this process sees 4 GPUs: start it with .*CUDA_VISIBLE_DEVICES=0"):
+        training_arguments(tiny())
+
+
+@pytest.mark.parametrize("kind", ["constant", "reduce_lr_on_plateau"])
+def test_a_schedule_without_warm_up_says_so(tiny, kind: str) -> None:
+    with pytest.raises(InputError, match=f"lr_scheduler_type {kind} has no warm-up: set --warmup_epochs 0"):
+        training_arguments(tiny(lr_scheduler_type=kind, warmup_epochs=1.0))
+    assert training_arguments(tiny(lr_scheduler_type=kind, warmup_epochs=0.0)).lr_scheduler_type == kind
+
+
+def test_a_plateau_is_one_of_what_chooses_the_checkpoint(tiny) -> None:
+    for metric, mode in {"accuracy": "max", "nll": "min"}.items():
+        typed = {"metric_for_best_model": metric, "lr_scheduler_kwargs": {"factor": "1e-1"}, "warmup_epochs": 0.0}
+        made = training_arguments(tiny(lr_scheduler_type="reduce_lr_on_plateau", **typed))
+        assert made.lr_scheduler_kwargs == {"mode": mode, "factor": 0.1}
+
+
 # What is written down
 
 

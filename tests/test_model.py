@@ -116,6 +116,21 @@ def test_what_is_no_plain_cls_token_vit_stays_a_timm_model(architecture: str, tm
     assert model(images).logits.shape == (2, 7)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"architecture": "vit_tiny_patch16_224", "image_size": 64}, "image_size 64 does not fit this model: .*224"),
+        ({"vit_config": {"depth": 2}}, "vit_config: depth is no field of transformers' ViTConfig"),
+        ({"vit_config": {"hiden_size": 48}}, "hiden_size is no field .*; the nearest is hidden_size"),
+        ({"vit_config": {"layer_norm_eps": "small"}}, "vit_config .* makes no ViT: "),
+    ],
+)
+def test_a_model_that_cannot_be_made_is_told_before_the_first_step(settings: dict, told: str, tiny) -> None:
+    with pytest.raises(InputError, match=told) as error:
+        build_model(tiny(**settings))
+    assert "\n" not in str(error.value)
+
+
 def test_the_same_seed_gives_the_same_weights(tiny) -> None:
     a, b, c = (build_model(tiny(seed=s))[0] for s in (1, 1, 2))
     assert torch.equal(a.classifier.weight, b.classifier.weight)

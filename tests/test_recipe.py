@@ -120,3 +120,18 @@ def test_a_recipe_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(["image_size"]))
     with pytest.raises(InputError, match=r"bad\.yaml"):
         parse_command_line([str(tmp_path / "bad.yaml")])
+
+
+def test_numbers_that_yaml_reads_as_text_or_as_floats_are_what_was_meant() -> None:
+    words = ["--max_steps", "1e3", "--output_dir", "7", "--lr_scheduler_kwargs", "{min_lr: 1e-6, name: 1e-x}"]
+    recipe = parse_command_line([*words, "--vit_config", "{layer_norm_eps: 1e-6}"]).recipe
+    assert recipe.trainer["max_steps"] == 1000 and isinstance(recipe.trainer["max_steps"], int)
+    assert recipe.trainer["lr_scheduler_kwargs"] == {"min_lr": 1e-6, "name": "1e-x"}
+    assert recipe.vit_config == {"layer_norm_eps": 1e-6} and recipe.output_dir == Path("7")
+    with pytest.raises(InputError, match="max_steps is 1.5; it must be a whole number"):
+        parse_command_line(["--max_steps", "15e-1"])
+
+
+def test_an_output_dir_in_the_home_folder_is_there(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_command_line(["--output_dir", "~/runs/x"]).recipe.output_dir == tmp_path / "runs" / "x"

@@ -80,6 +80,15 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
     assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 
+def test_a_checkpoint_folder_that_is_gone_is_no_id_on_the_hub(run: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load((run / "recipe.yaml").read_text()) | {"checkpoint": "runs/gone"}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    change_json(run / "environment.json", lambda e: e.update(checkpoint_is_local=True))
+    reseal(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    assert yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())["checkpoint"] == "gone"
+
+
 def test_no_file_name_of_a_single_picture_goes_up(run: Path, tmp_path: Path) -> None:
     names = {"count": 1, "keys": ["Erika.jpg"]}
     told = {"unreadable": names, "faces": {"no_face": names}}

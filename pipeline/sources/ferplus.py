@@ -1,6 +1,7 @@
 """FER+ with its ten raw votes a picture, as tables with a column `votes` (Barsoum et al., arXiv:1608.01041)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,8 @@ def source_of(
             pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
         )
     refuse_empty(tables, f"data_path {recipe.data_path}", dropped)
-    layout = "FER+ parquet with raw votes"
+    place = "parquet" if Path(str(recipe.data_path)).expanduser().exists() else "Hub data set"
+    layout = f"{place} with raw votes of FER+"
     return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
 
 
