@@ -133,6 +133,18 @@ def test_names_of_files_are_read_too(tmp_path: Path) -> None:
         refuse_private(tmp_path, "somebody-else")
 
 
+def test_a_user_without_a_name_is_none_to_search_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")  # as in a container with a number for a user
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    in_card(tmp_path, "by annette")
+    refuse_private(tmp_path)
+    in_card(tmp_path, "on box-of-annette")
+    with pytest.raises(InputError, match="box-of-annette"):
+        refuse_private(tmp_path)
+
+
 def test_the_namespace_of_the_repository_may_be_the_user(tmp_path: Path) -> None:
     in_card(tmp_path, "annette/fer-vit-tiny")
     refuse_private(tmp_path, "Annette")

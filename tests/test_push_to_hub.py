@@ -15,7 +15,7 @@ from PIL import Image
 
 from hub.run import load_run, sha256
 from pipeline.errors import InputError
-from push_to_hub import main, prove
+from push_to_hub import main, parse, prove
 from tests.conftest import ROOT, run_train_hf, write_recipe
 from tests.hub_server import HubServer
 
@@ -183,6 +183,11 @@ def test_the_line_that_a_failed_push_ends_with_publishes_the_run(hub: HubServer,
     hub.mend()
     assert push(*done.stdout.splitlines()[-1].partition("python push_to_hub.py ")[2].split()).returncode == 0
     assert "model.safetensors" in hub.repo(REPO).files()
+
+
+def test_the_folder_that_one_stands_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse([".", "--repo_id", "anna/faces"]).run == tmp_path
 
 
 def test_nobody_logged_in_is_told_at_once(hub: HubServer, push: Push, run: Path) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from pipeline.collator import EvalCollator
 from pipeline.ema import EMA
 from pipeline.errors import InputError
 from pipeline.trainer import ExpressionTrainer
-from tests.conftest import HALF, STILL
+from tests.conftest import HALF, ROOT, STILL
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:
@@ -146,6 +148,18 @@ def test_bf16_on_a_cpu_really_casts(trainer_of, tiny) -> None:
     trainer.model.vit.layers[0].mlp.fc1.register_forward_hook(lambda m, i, output: seen.append(output.dtype))
     trainer.train()
     assert seen[0] == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "words", ["torch.backends.fp32_precision = 'tf32'", "torch.backends.cuda.matmul.allow_tf32 = True"]
+)
+def test_final_predictions_are_in_whole_floats_whatever_training_had(words: str) -> None:
+    """In a process of its own, for the settings are the whole process's."""
+    code = f"import torch; {words}\nfrom pipeline.prediction import _whole_floats\n"
+    code += "told = lambda: (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision)\n"
+    code += "before = told()\nwith _whole_floats(): print(*told())\nassert told() == before"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout == "ieee ieee\n", ended.stderr
 
 
 def test_no_pickle_of_the_arguments_is_written(trainer_of, tiny) -> None:
