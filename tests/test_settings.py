@@ -346,7 +346,7 @@ def of_sources(bench: Bench) -> None:
                 path = bench.tmp / place / name / f"{index}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 draw_face(name, seed=ord(place[0]), index=index, size=32).save(path)
-    entries = [{"data_path": str(bench.tmp / place)} for place in ("one", "two")]
+    entries = [{"crop": "none"}, {"data_path": str(bench.tmp / "two")}]  # the first is read from the recipe's own path
     assert len(bench.curated(bench.tmp / "one", sources=entries).rows["train"]) > 12
     assert set(bench.curated(bench.tmp / "one", sources=entries).report["sources"]) == {"one", "two"}
 
