@@ -45,7 +45,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.path / name, target)
-    write_json(folder / CURATION, without_keys(run.curation))
+    write_json(folder / CURATION, _without_keys(run.curation))
     # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
     processor = json.loads((run.path / PREPROCESSOR).read_text(encoding="utf-8"))
@@ -73,11 +73,11 @@ def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
     return processor | {"image_processor_type": names.get(kind, kind)}
 
 
-def without_keys(report: Any) -> Any:
+def _without_keys(report: Any) -> Any:
     """curation.json with its counts, and without the file names of single pictures, which may name a person."""
     if isinstance(report, dict):
-        return {name: [] if name == "keys" else without_keys(value) for name, value in report.items()}
-    return [without_keys(value) for value in report] if isinstance(report, list) else report
+        return {name: [] if name == "keys" else _without_keys(value) for name, value in report.items()}
+    return [_without_keys(value) for value in report] if isinstance(report, list) else report
 
 
 def _refuse_kept_labels(run: Run) -> None:
