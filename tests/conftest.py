@@ -17,6 +17,8 @@ for name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE"):
     os.environ.pop(name, None)
 os.environ |= {"HF_HOME": CACHES.name, "HF_HUB_OFFLINE": "1"}
 os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
+if "PYTEST_XDIST_WORKER" in os.environ:  # OpenMP's waiting threads would spin on the cores of the tests beside
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -133,7 +133,7 @@ CASES = {
 @contextmanager
 def client_settings(waits: list[float]) -> Iterator[None]:
     """The client online, without xet, with a second's patience, and waits noted instead of waited for."""
-    quick = httpx2.Timeout(0.7)
+    quick = httpx2.Timeout(1.0)
     with (
         mock.patch.object(constants, "HF_HUB_OFFLINE", False),
         mock.patch.object(constants, "HF_HUB_DISABLE_XET", True),

@@ -565,10 +565,10 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
         return pixels[:, :, 0, 0]
 
     async def ask() -> None:
-        batcher = Batcher(run, rows=8, wait=0.2)
+        batcher = Batcher(run, rows=8, wait=5)
         started = time.perf_counter()
         await batcher(np.zeros((1, 3, 2, 2), np.float32))
-        assert time.perf_counter() - started < 0.15, "a lone request waited"
+        assert time.perf_counter() - started < 4, "a lone request waited"
         with batcher.coming():
             first = asyncio.ensure_future(batcher(np.full((1, 3, 2, 2), 1, np.float32)))
             await asyncio.sleep(0.02)
@@ -588,9 +588,10 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
 
 def test_closing_leaves_nobody_waiting() -> None:
     async def ask() -> None:
-        batcher = Batcher(lambda pixels: time.sleep(0.1) or pixels[:, :, 0, 0], rows=2, wait=0)
+        entered = threading.Event()
+        batcher = Batcher(lambda pixels: entered.set() or time.sleep(0.5) or pixels[:, :, 0, 0], rows=2, wait=0)
         three = [asyncio.ensure_future(batcher(np.zeros((2, 3, 2, 2), np.float32))) for _ in range(3)]
-        await asyncio.sleep(0.03)  # one is in the model, one in the hand, one in the queue
+        await asyncio.to_thread(entered.wait)  # one is in the model, one in the hand, one in the queue
         await batcher.close()
         done, waiting = await asyncio.wait(three, timeout=5)
         assert not waiting
@@ -674,7 +675,7 @@ def test_large_bodies_and_pictures_are_refused(settings: Settings) -> None:
 
 
 def test_a_slow_client_is_cut_and_stops_nobody(settings: Settings) -> None:
-    with served(replace(settings, seconds=0.6)) as (url, _):
+    with served(replace(settings, seconds=2)) as (url, _):
         port = int(url.rpartition(":")[2])
         with (
             socket.create_connection(("127.0.0.1", port)) as slow,
@@ -690,12 +691,12 @@ def test_a_slow_client_is_cut_and_stops_nobody(settings: Settings) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_given_up(settings: Settings) -> None:
-    with served(replace(settings, seconds=0.5)) as (url, service):
-        run, service.batcher._run = service.batcher._run, lambda pixels: time.sleep(1.2) or run(pixels)
+    given_up = threading.Event()
+    with served(replace(settings, seconds=2)) as (url, service):
+        run, service.batcher._run = service.batcher._run, lambda pixels: given_up.wait(30) and run(pixels)
         answer = HTTP.post(url, content=PNG)
+        given_up.set()
         assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
-        service.batcher._run = run
-        time.sleep(1)
         assert HTTP.post(url, content=PNG).status_code == 200
 
 
@@ -725,15 +726,17 @@ def started(
 
 def test_a_running_request_is_answered_after_sigterm_and_nothing_is_left(onnx_folder: Path, tmp_path: Path) -> None:
     process, url = started(onnx_folder, tmp_path, TMPDIR=str(tmp_path))
+    large = encoded(Image.fromarray(RNG.integers(0, 256, (3000, 3000, 3), dtype=np.uint8)), compress_level=1)
+    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(large)}\r\nExpect: 100-continue\r\n\r\n"
     try:
-        large = encoded(Image.fromarray(RNG.integers(0, 256, (3000, 3000, 3), dtype=np.uint8)), compress_level=1)
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(HTTP.post, url, content=large)
-            time.sleep(0.25)
-            before = running.done()
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=60) as running:
+            running.sendall(head.encode())
+            assert b" 100 " in running.recv(100), "the app does not ask for the picture"
             process.send_signal(signal.SIGTERM)
-            answer = running.result(60)
-        assert (before, answer.status_code) == (False, 200)
+            while "Shutting down" not in process.stderr.readline():
+                assert process.poll() is None
+            running.sendall(large)
+            assert running.recv(1000).startswith(b"HTTP/1.1 200 ")
         said = process.stderr.read()
         assert process.wait(30) in (0, -signal.SIGTERM)
     finally:

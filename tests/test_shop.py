@@ -25,7 +25,8 @@ LARGEST_FILE = 600 * 1024  # bytes
 TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
 MACHINE_PATH = re.compile(rb"(?<![\w.~$}])/(?:home|root|Users|mnt|tmp|work|opt|srv)/\w")
 PACKAGE_HOST = re.compile(rb"pypi\.org|pythonhosted|download\.pytorch|(?:extra-)?index-url")
-STARTED_NOT_IMPORTED = {"accelerate", "onnxscript"}  # the launcher, which Trainer asks for; what torch's exporter needs
+# The launcher, which Trainer asks for; what torch's exporter needs; what runs pytest in two processes.
+STARTED_NOT_IMPORTED = {"accelerate", "onnxscript", "pytest-xdist"}
 
 
 def test_requirements_list_every_package_that_the_code_imports_and_no_other() -> None:
@@ -73,7 +74,7 @@ def test_the_two_lines_of_readme_are_run_by_ci_as_printed() -> None:
     begin = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/"
     run = readme_commands()(README)
     assert f"{begin}accelerate launch train_hf.py" in run
-    assert [line for line in run if "-m pytest" in line] == [f"{begin}python -m pytest"]
+    assert [line for line in run if "-m pytest" in line] == [f"{begin}python -m pytest -n 2 --dist loadfile"]
 
 
 @pytest.mark.parametrize(
