@@ -1,0 +1,73 @@
+"""Whether erasing attention consistency is worth its price: a recipe trained with it, two forward passes a step.
+
+    python -m tests.benchmarks.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
+        --output_dir runs/eac-seed-0
+    python -m pipeline.repeat RECIPE [--field value ...] --erasing 0.5 --seeds 0 --output_dir runs/eac
+        --against runs/base
+
+The first is `train_hf.py` but for the loss; the second tells the row of that run, in pairs with another. A fair rival
+has twice the epochs. The consistency is no setting, so the run folder does not tell of it: let its name do so, and let
+the first command end, for the second would resume it by the plain trainer.
+"""
+
+import math
+import sys
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+import train_hf
+from pipeline import trainer
+from pipeline.errors import InputError, end_in_one_line
+
+
+class ErasingConsistency(trainer.ExpressionTrainer):
+    """Asks that a picture, parts of it erased, and its mirror image have mirrored class maps.
+
+    EAC (Zhang et al. 2022, arXiv:2207.10299) takes its maps from the features before a CNN's global pooling. A ViT has
+    none, so here a map is what the classifier's weights make of each patch token: (B, N, K), of N patches.
+    """
+
+    weight: float  # of the mean square between the maps, beside the cross-entropy; 5 in the paper
+    last: tuple[float, float]  # mean square of the maps, and of their difference, in the last batch
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The recipe's loss of a batch, and in training the consistency of its maps with those of its mirror image."""
+        if not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        maps: list[torch.Tensor] = []
+        bare = self.accelerator.unwrap_model(model)
+        hook = bare.vit.layernorm.register_forward_hook(
+            lambda module, given, tokens: maps.append(tokens[:, 1:].float() @ bare.classifier.weight.float().T)
+        )
+        with hook:
+            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            model(pixel_values=inputs["pixel_values"].flip(-1))
+        here, mirrored = (each.unflatten(1, (side := math.isqrt(each.shape[1]), side)) for each in maps)
+        difference = F.mse_loss(here, mirrored.flip(2))
+        ErasingConsistency.last = here.square().mean().item(), difference.item()
+        rows = len(here)
+        return loss + self.weight * difference * rows / (num_items_in_batch or rows)
+
+
+def main(argv: list[str]) -> None:
+    """Train as `train_hf.py` would, with the other trainer; then how alike the maps have become."""
+    try:
+        ErasingConsistency.weight = float(argv[0])
+    except (IndexError, ValueError):
+        raise InputError("command line: the first word is WEIGHT, such as 5") from None
+    trainer.ExpressionTrainer = ErasingConsistency  # type: ignore[misc]
+    train_hf.main(argv[1:])
+    size, difference = ErasingConsistency.last
+    print(f"class maps of the last batch: mean square {size:.3g}, of their difference to the mirrored {difference:.3g}")
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))
