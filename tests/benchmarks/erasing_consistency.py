@@ -26,11 +26,12 @@ class ErasingConsistency(trainer.ExpressionTrainer):
     """Asks that a picture, parts of it erased, and its mirror image have mirrored class maps.
 
     EAC (Zhang et al. 2022, arXiv:2207.10299) takes its maps from the features before a CNN's global pooling. A ViT has
-    none, so here a map is what the classifier's weights make of each patch token: (B, N, K), of N patches.
+    none, so here a map is what the classifier's weights make of each patch token: (B, N, K), of N patches. As the class
+    token answers by itself, even maps satisfy this too: the variance that is printed at the end tells.
     """
 
     weight: float  # of the mean square between the maps, beside the cross-entropy; 5 in the paper
-    last: tuple[float, float]  # mean square of the maps, and of their difference, in the last batch
+    last: tuple[float, ...]  # mean square of the maps, their variance within a picture, mean square of the difference
 
     def compute_loss(
         self,
@@ -52,7 +53,8 @@ class ErasingConsistency(trainer.ExpressionTrainer):
             model(pixel_values=inputs["pixel_values"].flip(-1))
         here, mirrored = (each.unflatten(1, (side := math.isqrt(each.shape[1]), side)) for each in maps)
         difference = F.mse_loss(here, mirrored.flip(2))
-        ErasingConsistency.last = here.square().mean().item(), difference.item()
+        within = here.var(dim=(1, 2), correction=0).mean()
+        ErasingConsistency.last = tuple(each.item() for each in (here.square().mean(), within, difference))
         rows = len(here)
         return loss + self.weight * difference * rows / (num_items_in_batch or rows)
 
@@ -65,8 +67,11 @@ def main(argv: list[str]) -> None:
         raise InputError("command line: the first word is WEIGHT, such as 5") from None
     trainer.ExpressionTrainer = ErasingConsistency  # type: ignore[misc]
     train_hf.main(argv[1:])
-    size, difference = ErasingConsistency.last
-    print(f"class maps of the last batch: mean square {size:.3g}, of their difference to the mirrored {difference:.3g}")
+    size, within, difference = ErasingConsistency.last
+    print(
+        f"class maps of the last batch: mean square {size:.3g}, variance within a picture {within:.3g}, "
+        f"mean square of the difference to the mirror image's {difference:.3g}"
+    )
 
 
 if __name__ == "__main__":
