@@ -245,7 +245,7 @@ def _freeze(model: PreTrainedModel, freeze: str) -> None:
 
 
 def set_attention(model: PreTrainedModel, attention: str, device_type: str) -> None:
-    """Choose the attention kernel of a native ViT; auto is sdpa where a GPU has kernels for it, else eager."""
+    """Choose the attention kernel of a native ViT; auto is eager on a CPU, else sdpa."""
     if isinstance(model, ViTForImageClassification):
         chosen = {"auto": "eager" if device_type == "cpu" else "sdpa"}.get(attention, attention)
         model.set_attn_implementation(chosen)

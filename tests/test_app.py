@@ -589,7 +589,7 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
 def test_closing_leaves_nobody_waiting() -> None:
     async def ask() -> None:
         entered = threading.Event()
-        batcher = Batcher(lambda pixels: entered.set() or time.sleep(0.5) or pixels[:, :, 0, 0], rows=2, wait=0)
+        batcher = Batcher(lambda pixels: entered.set() or time.sleep(0.5) or pixels[:, :, 0, 0], rows=3, wait=0)
         three = [asyncio.ensure_future(batcher(np.zeros((2, 3, 2, 2), np.float32))) for _ in range(3)]
         await asyncio.to_thread(entered.wait)  # one is in the model, one in the hand, one in the queue
         await batcher.close()

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-import train_hf
 from pipeline import trainer
-from pipeline.errors import InputError, end_in_one_line
+from pipeline.errors import end_in_one_line
+from tests.benchmarks.other_trainer import train_with
 
 
 class ErasingConsistency(trainer.ExpressionTrainer):
@@ -33,40 +33,29 @@ class ErasingConsistency(trainer.ExpressionTrainer):
     weight: float  # of the mean square between the maps, beside the cross-entropy; 5 in the paper
     last: tuple[float, ...]  # mean square of the maps, their variance within a picture, mean square of the difference
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], **how: Any) -> Any:
         """The recipe's loss of a batch, and in training the consistency of its maps with those of its mirror image."""
         if not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(model, inputs, **how)
         maps: list[torch.Tensor] = []
         bare = self.accelerator.unwrap_model(model)
         hook = bare.vit.layernorm.register_forward_hook(
             lambda module, given, tokens: maps.append(tokens[:, 1:].float() @ bare.classifier.weight.float().T)
         )
         with hook:
-            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            loss = super().compute_loss(model, inputs, **how)
             model(pixel_values=inputs["pixel_values"].flip(-1))
         here, mirrored = (each.unflatten(1, (side := math.isqrt(each.shape[1]), side)) for each in maps)
         difference = F.mse_loss(here, mirrored.flip(2))
         within = here.var(dim=(1, 2), correction=0).mean()
         ErasingConsistency.last = tuple(each.item() for each in (here.square().mean(), within, difference))
         rows = len(here)
-        return loss + self.weight * difference * rows / (num_items_in_batch or rows)
+        return loss + self.weight * difference * rows / (how.get("num_items_in_batch") or rows)
 
 
 def main(argv: list[str]) -> None:
     """Train as `train_hf.py` would, with the other trainer; then how alike the maps have become."""
-    try:
-        ErasingConsistency.weight = float(argv[0])
-    except (IndexError, ValueError):
-        raise InputError("command line: the first word is WEIGHT, such as 5") from None
-    trainer.ExpressionTrainer = ErasingConsistency  # type: ignore[misc]
-    train_hf.main(argv[1:])
+    train_with(ErasingConsistency, "weight", 5, argv)
     size, within, difference = ErasingConsistency.last
     print(
         f"class maps of the last batch: mean square {size:.3g}, variance within a picture {within:.3g}, "

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-import train_hf
 from pipeline import trainer
 from pipeline.errors import InputError, end_in_one_line
+from tests.benchmarks.other_trainer import train_with
 
 
 class SharpnessAware(trainer.ExpressionTrainer):
@@ -52,12 +52,7 @@ class SharpnessAware(trainer.ExpressionTrainer):
 
 def main(argv: list[str]) -> None:
     """Train as `train_hf.py` would, with the other trainer."""
-    try:
-        SharpnessAware.rho = float(argv[0])
-    except (IndexError, ValueError):
-        raise InputError("command line: the first word is RHO, such as 0.05") from None
-    trainer.ExpressionTrainer = SharpnessAware  # type: ignore[misc]
-    train_hf.main(argv[1:])
+    train_with(SharpnessAware, "rho", 0.05, argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""`train_hf.py` with another trainer than the project's: what a benchmark of a training method starts by."""
+
+import train_hf
+from pipeline import trainer
+from pipeline.errors import InputError
+
+
+def train_with(kind: type[trainer.ExpressionTrainer], setting: str, example: float, argv: list[str]) -> None:
+    """Train as `train_hf.py` would with `argv[1:]`, by `kind`, whose `setting` is the number `argv[0]`.
+
+    Raises:
+        InputError: the first word is no number, which would be such as `example`.
+    """
+    try:
+        setattr(kind, setting, float(argv[0]))
+    except (IndexError, ValueError):
+        raise InputError(f"command line: the first word is {setting.upper()}, such as {example:g}") from None
+    trainer.ExpressionTrainer = kind  # type: ignore[misc]
+    train_hf.main(argv[1:])
