@@ -26,9 +26,10 @@ def main(argv: list[str]) -> None:
 
     from huggingface_hub import HfApi
 
-    from hub import access, attempts, clients, privacy, space_folder, staging
-    from hub.publish import Release, publish
+    from hub import access, attempts, privacy, space_folder, staging
+    from hub.clients import clients
     from hub.run import load_run
+    from hub.upload import Release, publish
 
     access.check_repo_id(args.repo_id)
     run = load_run(args.run)
@@ -67,9 +68,12 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> None:
     """ONNX files, the proof that clients agree, and the card, each from what stands in the folder by then."""
     rows = validation_rows(run, args.data_path)  # first: a wrong --data_path needs no torch to be told
 
-    from hub import card, export, metadata, parity, staging
-    from hub.picture_kinds import picture_kinds
-    from pipeline.prediction import probabilities_of_files
+    from hub import staging
+    from hub.card import card, metadata
+    from hub.clients import parity
+    from hub.clients.picture_kinds import picture_kinds
+    from hub.export import export
+    from pipeline.training.prediction import probabilities_of_files
 
     exported = export.export_onnx(run, folder, rows)
     with tempfile.TemporaryDirectory() as place:
@@ -86,17 +90,17 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> None:
 
 def drawn_faces() -> list[Any]:
     """A face of each expression, whatever classes the model has: what clients are compared on."""
-    from pipeline.emotions import CLASSES
-    from pipeline.sources.drawn import draw_face
+    from pipeline.drawn.face import draw_face
+    from pipeline.expressions import CLASSES
 
     return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
 
 
 def validation_rows(run: Any, data_path: str | None) -> Any:
     """The run's validation pictures, from `data_path` or from where its recipe says; None where nobody asked."""
-    from pipeline.curation import curate
-    from pipeline.recipe_file import recipe_from
-    from pipeline.sources import read_sources
+    from pipeline.data.curation import curate
+    from pipeline.data.readers import read_sources
+    from pipeline.settings.files import recipe_from
 
     recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
     if data_path and (recipe.source == "drawn" or recipe.sources):
@@ -110,7 +114,7 @@ def validation_rows(run: Any, data_path: str | None) -> Any:
 
 def shipped_settings(run: Any) -> dict[str, Any] | None:
     """The recipe that the project ships under the name of the run's, resolved; None where there is none."""
-    from pipeline.recipe_file import RECIPES, load_yaml, recipe_from
+    from pipeline.settings.files import RECIPES, load_yaml, recipe_from
 
     path = RECIPES / f"{run.evaluation['recipe']}.yaml"
     return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
@@ -118,9 +122,9 @@ def shipped_settings(run: Any) -> dict[str, Any] | None:
 
 def prove(run: Any, folder: Path, repo_id: str, commit: str) -> None:
     """A fresh process with an empty cache loads the release from the Hub and gives the run's own answers."""
-    from hub import clients
-    from hub.picture_kinds import picture_kinds
-    from pipeline.prediction import probabilities_of_files
+    from hub.clients import clients
+    from hub.clients.picture_kinds import picture_kinds
+    from pipeline.training.prediction import probabilities_of_files
 
     size, name = run.recipe["image_size"], "pipeline()"
     with tempfile.TemporaryDirectory() as place:
@@ -138,7 +142,7 @@ def prove(run: Any, folder: Path, repo_id: str, commit: str) -> None:
 def stage_space(run: Any, folder: Path, args: argparse.Namespace, revision: str) -> None:
     """The app as a Space that shows the model at `revision`, with the detector that is asked for, or the run's own."""
     from hub import privacy, space_folder
-    from pipeline.sources.face_crops import find_detector
+    from pipeline.data.face_crops import find_detector
 
     weights = find_detector(args.face_detector or run.recipe["face_detector"])
     space_folder.stage(folder, args.repo_id, revision, weights)
@@ -152,7 +156,7 @@ def publish_space(api: Any, folder: Path, args: argparse.Namespace, exists: bool
     """
     from hub import space_folder
     from hub.attempts import attempt
-    from hub.publish import Release, publish
+    from hub.upload import Release, publish
 
     try:
         private = attempt(args.repo_id, lambda: api.model_info(args.repo_id), print).private

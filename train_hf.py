@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.command_line import parse_command_line
 from pipeline.errors import end_in_one_line
-from pipeline.recipe import Recipe
+from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.recipe import Recipe
 
 
 def main(argv: list[str]) -> None:
@@ -26,10 +26,11 @@ def main(argv: list[str]) -> None:
     recipe, resume, publish = parse_command_line(argv)
     started = time.perf_counter()
 
-    from pipeline import machine, run_folder
-    from pipeline.arguments import training_arguments
-    from pipeline.interruption import Interruption
-    from pipeline.training_log import TrainingLog
+    from pipeline.training import machine
+    from pipeline.training import output_dir as run_folder
+    from pipeline.training.arguments import training_arguments
+    from pipeline.training.interruption import Interruption
+    from pipeline.training.log import TrainingLog
 
     threads = machine.use_all_cores()
     say = print if machine.rank() == 0 else lambda *_: None
@@ -77,9 +78,9 @@ def main(argv: list[str]) -> None:
 
 def load_data(recipe: Recipe, args: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any], Any]:
     """One table, no leaks, uint8 pictures in the cache: what curation gave, mapped splits, clean validation rows."""
-    from pipeline.curation import curate
-    from pipeline.sources import read_sources
-    from pipeline.transforms import map_pictures
+    from pipeline.data.curation import curate
+    from pipeline.data.readers import read_sources
+    from pipeline.training.transforms import map_pictures
 
     with args.main_process_first(desc="data", local=False):
         sources = read_sources(recipe)
@@ -103,11 +104,11 @@ def build_trainer(
     """The model of the recipe in its trainer, with the schedule that follows from the number of rows."""
     from transformers import EarlyStoppingCallback, set_seed
 
-    from pipeline.collator import EvalCollator, TrainCollator
-    from pipeline.machine import makes_batches_on_gpu, resolve_schedule
-    from pipeline.model import add_drop_path, build_model, set_attention
-    from pipeline.sampler import PictureRows
-    from pipeline.trainer import ExpressionTrainer
+    from pipeline.training.collator import EvalCollator, TrainCollator
+    from pipeline.training.machine import makes_batches_on_gpu, resolve_schedule
+    from pipeline.training.model import add_drop_path, build_model, set_attention
+    from pipeline.training.sampler import PictureRows
+    from pipeline.training.trainer import ExpressionTrainer
 
     schedule = resolve_schedule(recipe, len(train))
     args.warmup_steps = schedule.warmup_steps
@@ -136,7 +137,10 @@ def build_trainer(
 
 def write_results(run: Any, recipe: Recipe, trainer: Any, curated: Any, evaluated: dict[str, Any]) -> None:
     """Everything of the run folder but the seal: model, predictions in float32, figures with intervals."""
-    from pipeline import evaluation, figures, prediction, run_folder
+    from pipeline.evaluation import evaluate as evaluation
+    from pipeline.evaluation import figures
+    from pipeline.training import output_dir as run_folder
+    from pipeline.training import prediction
 
     args, predictions = trainer.args, run.aside / "predictions.parquet"
     run_folder.write_model(run, trainer.model, trainer.processing_class)

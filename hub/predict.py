@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from pipeline import crop
 from pipeline.errors import InputError, end_in_one_line, first_line
 
-sys.path.append(str(Path(__file__).parent / "space"))  # the app's modules lie flat, as in a Space
+sys.path.append(str(Path(__file__).parent / "server"))  # the app's modules lie flat, as in a Space
 from engine import Model, cores, load_model, ranked, to_scores  # noqa: E402
 from faces import Finder, find_weights  # noqa: E402
 from pictures import decode  # noqa: E402

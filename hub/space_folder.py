@@ -15,7 +15,7 @@ from hub.templates import templates
 from pipeline import crop
 from pipeline.errors import InputError
 
-APP = Path(__file__).parent / "space"
+APP = Path(__file__).parent / "server"
 LICENSE = Path(__file__).parents[1] / "LICENSE"
 COPIED = ("*.py", "page.html", "requirements.txt")
 RENDERED = ("Dockerfile", "README.md")
@@ -60,5 +60,5 @@ def stage(folder: Path, model: str, revision: str, weights: Path) -> None:
     (folder / crop.YUNET).write_bytes(detector)
     words = {"model": model, "revision": revision, "detector": crop.YUNET, "detector_page": crop.YUNET_PAGE}
     for name in RENDERED:
-        text = templates().get_template(f"space/{name}.jinja").render(words)
+        text = templates().get_template(f"docker_space/{name}.jinja").render(words)
         (folder / name).write_text(text, encoding="utf-8")

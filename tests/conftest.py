@@ -30,9 +30,9 @@ from PIL import Image as PILImage  # noqa: E402
 from transformers import TrainerCallback  # noqa: E402
 
 from pipeline import crop  # noqa: E402
-from pipeline.emotions import CLASSES  # noqa: E402
-from pipeline.recipe import Recipe  # noqa: E402
-from pipeline.recipe_file import recipe_from  # noqa: E402
+from pipeline.expressions import CLASSES  # noqa: E402
+from pipeline.settings.files import recipe_from  # noqa: E402
+from pipeline.settings.recipe import Recipe  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 HALF = [0.5] * 3
@@ -110,14 +110,14 @@ def table() -> Dataset:
 @pytest.fixture
 def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
     """The trainer of a recipe on `table`, with schedule and log as in train_hf.py; `folder` is its output_dir."""
-    from pipeline.arguments import training_arguments
-    from pipeline.collator import EvalCollator, TrainCollator
-    from pipeline.machine import resolve_schedule
-    from pipeline.model import build_model
-    from pipeline.sampler import PictureRows
-    from pipeline.trainer import ExpressionTrainer
-    from pipeline.training_log import TrainingLog
-    from pipeline.transforms import map_pictures
+    from pipeline.training.arguments import training_arguments
+    from pipeline.training.collator import EvalCollator, TrainCollator
+    from pipeline.training.log import TrainingLog
+    from pipeline.training.machine import resolve_schedule
+    from pipeline.training.model import build_model
+    from pipeline.training.sampler import PictureRows
+    from pipeline.training.trainer import ExpressionTrainer
+    from pipeline.training.transforms import map_pictures
 
     rows = PictureRows(map_pictures(table, 32, "rows"))
 
@@ -145,7 +145,7 @@ def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
 
 def save_sharp_model(folder: Path, size: int) -> None:
     """Random weights so large that a small change of a picture changes the scores much."""
-    from pipeline.model import build_model
+    from pipeline.training.model import build_model
 
     settings = {"image_size": size, "vit_config": TINY["vit_config"], "seed": 3, "output_dir": "-"}
     model, processor = build_model(recipe_from(settings, "test"))

@@ -14,9 +14,10 @@ import torch
 from transformers import TrainerState
 
 import train_hf
-from pipeline import prediction, run_folder, trainer
-from pipeline.ema import EMA
-from pipeline.trainer import ExpressionTrainer
+from pipeline.training import output_dir as run_folder
+from pipeline.training import prediction, trainer
+from pipeline.training.ema import EMA
+from pipeline.training.trainer import ExpressionTrainer
 
 # What is being called when it happens, and which of its calls it is.
 POINTS: dict[str, tuple[Any, str, int]] = {

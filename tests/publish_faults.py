@@ -25,7 +25,7 @@ from huggingface_hub.utils import _http, close_session
 
 from hub import attempts
 from hub.access import check_access
-from hub.publish import Release, publish
+from hub.upload import Release, publish
 from pipeline.errors import InputError
 from tests.hub_server import HubServer
 

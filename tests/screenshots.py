@@ -31,8 +31,8 @@ from urllib.request import urlopen
 import numpy as np
 from PIL import Image
 
+from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
-from pipeline.sources.drawn import draw_face
 
 ROOT = Path(__file__).parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -241,7 +241,7 @@ def _free_port() -> int:
 def app() -> Iterator[str]:
     """The app of this checkout on a free port, with the model that `FER_MODEL` names."""
     port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", "hub/space", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", "hub/server", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT)
     url = f"http://localhost:{port}"
     try:

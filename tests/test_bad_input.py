@@ -16,10 +16,10 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from pipeline.emotions import FERPLUS_COLUMNS
 from pipeline.errors import InputError
-from pipeline.model import build_model
-from pipeline.recipe_file import recipe_from
+from pipeline.expressions import FERPLUS_COLUMNS
+from pipeline.settings.files import recipe_from
+from pipeline.training.model import build_model
 from tests.conftest import TINY, Finished, write_recipe
 from train_hf import main
 

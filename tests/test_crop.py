@@ -13,8 +13,8 @@ import pytest
 
 from pipeline import crop
 from pipeline.crop import Face, crop_face, find_faces, framing, largest, load_detector
-from pipeline.emotions import CLASSES
-from pipeline.sources.drawn import draw_face
+from pipeline.drawn.face import draw_face
+from pipeline.expressions import CLASSES
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (120, 150, 3), dtype=np.uint8)

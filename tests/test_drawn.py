@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.emotions import CLASSES
+from pipeline.data.readers import drawn, read_source
+from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
-from pipeline.recipe import Recipe
-from pipeline.sources import drawn, read_source
-from pipeline.sources.drawn import draw_face
+from pipeline.expressions import CLASSES
+from pipeline.settings.recipe import Recipe
 
 
 def read(**settings: Any) -> drawn.Source:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.command_line import parse_command_line
 from pipeline.errors import InputError
-from pipeline.recipe_file import RECIPES
+from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.files import RECIPES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -129,7 +129,7 @@ def distribution(name: str) -> str:
 
 def imported_packages() -> set[str]:
     """The distributions that the project's own code and tests import."""
-    space = {path.stem for path in (ROOT / "hub" / "space").glob("*.py")} | {"crop"}  # flat: a Space is one folder
+    space = {path.stem for path in (ROOT / "hub" / "server").glob("*.py")} | {"crop"}  # flat: a Space is one folder
     ours = {path.stem for path in ENTRIES} | {"pipeline", "hub", "tests"} | space
     modules: set[str] = set()
     for path in files_of_the_repository():

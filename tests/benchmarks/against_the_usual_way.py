@@ -21,9 +21,9 @@ from datasets import Dataset
 from torchvision import transforms as T
 from transformers import Trainer, TrainingArguments
 
-from pipeline import machine
-from pipeline.model import build_model
-from pipeline.recipe import Recipe
+from pipeline.settings.recipe import Recipe
+from pipeline.training import machine
+from pipeline.training.model import build_model
 from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import SteadyLog, trainer
 

@@ -19,13 +19,13 @@ from datasets import Dataset, DatasetDict
 from PIL import Image as PILImage
 from PIL import ImageFilter
 
-from pipeline.curation import curate
-from pipeline.prediction import predict
-from pipeline.recipe import Recipe
-from pipeline.recipe_file import load_yaml, recipe_from
-from pipeline.sources import Source, read_sources
-from pipeline.sources.face_crops import crop_faces
-from pipeline.transforms import map_pictures
+from pipeline.data.curation import curate
+from pipeline.data.face_crops import crop_faces
+from pipeline.data.readers import Source, read_sources
+from pipeline.settings.files import load_yaml, recipe_from
+from pipeline.settings.recipe import Recipe
+from pipeline.training.prediction import predict
+from pipeline.training.transforms import map_pictures
 from tests.benchmarks.leak_worth import shown
 
 WIDTH, HEIGHT = 640, 480  # px of a photo

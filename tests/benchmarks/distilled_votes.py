@@ -19,14 +19,14 @@ import torch
 from datasets import Dataset
 from transformers import AutoImageProcessor
 
-from pipeline import machine
-from pipeline.command_line import parse_command_line
-from pipeline.curation import curate, write_tables
+from pipeline.data.curation import curate, write_tables
+from pipeline.data.readers import read_sources
 from pipeline.errors import InputError, end_in_one_line
-from pipeline.prediction import predict
-from pipeline.sources import read_sources
-from pipeline.study import read_study
-from pipeline.transforms import map_pictures
+from pipeline.settings.command_line import parse_command_line
+from pipeline.studies.study import read_study
+from pipeline.training import machine
+from pipeline.training.prediction import predict
+from pipeline.training.transforms import map_pictures
 
 
 def probabilities(teacher: Path, rows: Dataset) -> torch.Tensor:

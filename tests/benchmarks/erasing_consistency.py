@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from pipeline import trainer
 from pipeline.errors import end_in_one_line
+from pipeline.training import trainer
 from tests.benchmarks.other_trainer import train_with
 
 

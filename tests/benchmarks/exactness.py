@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from pipeline.arguments import training_arguments
-from pipeline.collator import EvalCollator, Rows, TrainCollator
-from pipeline.model import build_model
-from pipeline.recipe import Recipe
-from pipeline.sampler import Draw, PictureRows
-from pipeline.trainer import ExpressionTrainer
-from pipeline.transforms import UNIFORMS
+from pipeline.settings.recipe import Recipe
+from pipeline.training.arguments import training_arguments
+from pipeline.training.collator import EvalCollator, Rows, TrainCollator
+from pipeline.training.model import build_model
+from pipeline.training.sampler import Draw, PictureRows
+from pipeline.training.trainer import ExpressionTrainer
+from pipeline.training.transforms import UNIFORMS
 from tests.benchmarks.speed import curated, few_rows, heading, parse, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import trainer
 

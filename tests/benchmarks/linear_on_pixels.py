@@ -15,9 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.curation import curate
-from pipeline.recipe_file import load_yaml, recipe_from
-from pipeline.sources import read_sources
+from pipeline.data.curation import curate
+from pipeline.data.readers import read_sources
+from pipeline.settings.files import load_yaml, recipe_from
 
 SIDE = 32  # px; at 64 px it takes four times as long and is no better
 STRENGTHS = (1e-2, 1e-1)  # C of LogisticRegression, chosen on validation; below 1e-2 it is worse

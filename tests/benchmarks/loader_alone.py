@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
-from pipeline.collator import TrainCollator
-from pipeline.machine import cores
-from pipeline.recipe import Recipe
-from pipeline.sampler import EpochSampler, PictureRows
+from pipeline.settings.recipe import Recipe
+from pipeline.training.collator import TrainCollator
+from pipeline.training.machine import cores
+from pipeline.training.sampler import EpochSampler, PictureRows
 from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import bare_loop
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.micro_batch [RECIPE] [--field value ...] [--steps 4] [--rounds 3]
 
 An optimizer step has the rows of the recipe (`total_batch_size`) in every row of the table: what is not seen at once is
-accumulated. It is what LARGEST_CPU_BATCH of `pipeline/machine.py` is to be judged by.
+accumulated. It is what LARGEST_CPU_BATCH of `pipeline/training/machine.py` is to be judged by.
 """
 
 from dataclasses import replace

@@ -24,10 +24,10 @@ from datasets import Dataset, DatasetDict, Features, Image, concatenate_datasets
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageEnhance, ImageOps
 
-from pipeline.near_copies import SIMILARITY, NearCopies, clusters_of, near_copies
-from pipeline.pixels import measure_pictures
-from pipeline.recipe import Recipe
-from pipeline.sources import read_source
+from pipeline.data.measure import measure_pictures
+from pipeline.data.near_copies import SIMILARITY, NearCopies, clusters_of, near_copies
+from pipeline.data.readers import read_source
+from pipeline.settings.recipe import Recipe
 
 Picture = PILImage.Image
 PICTURE = Features({"image": Image()})

@@ -15,9 +15,9 @@ from dataclasses import replace
 from functools import partial
 from statistics import mean
 
-from pipeline import machine
-from pipeline.recipe import Recipe
-from pipeline.sampler import PictureRows
+from pipeline.settings.recipe import Recipe
+from pipeline.training import machine
+from pipeline.training.sampler import PictureRows
 from tests.benchmarks.speed import curated, few_rows, parse, print_speeds, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import trainer
 

@@ -1,8 +1,8 @@
 """`train_hf.py` with another trainer than the project's: what a benchmark of a training method starts by."""
 
 import train_hf
-from pipeline import trainer
 from pipeline.errors import InputError
+from pipeline.training import trainer
 
 
 def train_with(kind: type[trainer.ExpressionTrainer], setting: str, example: float, argv: list[str]) -> None:

@@ -2,7 +2,7 @@
 
     FER_MODEL=runs/NAME THREADS=1 uvicorn tests.benchmarks.plain_server:app
 
-`POST /` with a picture's bytes answers as the app in `hub/space` does. Decoding and model run in as many workers as
+`POST /` with a picture's bytes answers as the app in `hub/server` does. Decoding and model run in as many workers as
 keep all cores busy with `THREADS` threads of torch each, so that no request waits for a free core or crowds the cores.
 """
 

@@ -12,11 +12,11 @@ import sys
 
 import numpy as np
 
-from pipeline.command_line import parse_command_line
-from pipeline.curation import curate, write_tables
+from pipeline.data.curation import curate, write_tables
+from pipeline.data.readers import read_sources
+from pipeline.data.splits import Rows, grouped_split, groups_of
 from pipeline.errors import InputError, end_in_one_line
-from pipeline.sources import read_sources
-from pipeline.splits import Rows, grouped_split, groups_of
+from pipeline.settings.command_line import parse_command_line
 
 SHARES = {"train": 0.9, "validation": 0.1}
 

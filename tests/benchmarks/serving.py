@@ -33,17 +33,17 @@ import pyarrow.parquet as pq
 from PIL import Image
 from transformers import AutoModelForImageClassification, pipeline
 
-from hub.onnx_files import FILES, write_files
-from pipeline.emotions import CLASSES
-from pipeline.machine import cores
-from pipeline.sources.drawn import draw_face
+from hub.export.onnx_files import FILES, write_files
+from pipeline.drawn.face import draw_face
+from pipeline.expressions import CLASSES
+from pipeline.training.machine import cores
 from tests.benchmarks.closed_loop import Answer, load
 from tests.conftest import ROOT
 
 WARM = 1.5  # seconds of each measurement that are not counted
 TOLERANCE = 1e-4
 PLAIN = ["tests.benchmarks.plain_server:app"]
-OURS = ["app:app", "--app-dir", "hub/space"]
+OURS = ["app:app", "--app-dir", "hub/server"]
 
 
 @dataclass

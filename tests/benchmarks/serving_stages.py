@@ -20,12 +20,12 @@ from typing import Any
 
 import uvicorn
 
-from pipeline.machine import cores
+from pipeline.training.machine import cores
 from tests.benchmarks.closed_loop import load
 from tests.benchmarks.serving import free_port, parse, read_pictures
 from tests.conftest import ROOT
 
-sys.path.append(str(ROOT / "hub" / "space"))
+sys.path.append(str(ROOT / "hub" / "server"))
 
 
 class Stages:

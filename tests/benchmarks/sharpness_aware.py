@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from pipeline import trainer
 from pipeline.errors import InputError, end_in_one_line
+from pipeline.training import trainer
 from tests.benchmarks.other_trainer import train_with
 
 

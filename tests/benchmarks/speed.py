@@ -5,13 +5,13 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from pipeline import machine
-from pipeline.command_line import parse_command_line
-from pipeline.curation import Curated, curate
-from pipeline.recipe import Recipe
-from pipeline.sampler import PictureRows
-from pipeline.sources import read_sources
-from pipeline.transforms import map_pictures
+from pipeline.data.curation import Curated, curate
+from pipeline.data.readers import read_sources
+from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.recipe import Recipe
+from pipeline.training import machine
+from pipeline.training.sampler import PictureRows
+from pipeline.training.transforms import map_pictures
 
 
 def parse(description: str | None, steps: int = 60, rounds: int = 3) -> tuple[argparse.Namespace, Recipe]:

@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from pipeline.arguments import training_arguments
-from pipeline.collator import EvalCollator, TrainCollator
-from pipeline.ema import EMA
-from pipeline.machine import makes_batches_on_gpu
-from pipeline.model import add_drop_path, build_model, set_attention
-from pipeline.optimizer import parameter_groups
-from pipeline.recipe import Recipe
-from pipeline.sampler import EpochSampler, PictureRows
-from pipeline.trainer import ExpressionTrainer
-from pipeline.training_log import TrainingLog
+from pipeline.settings.recipe import Recipe
+from pipeline.training.arguments import training_arguments
+from pipeline.training.collator import EvalCollator, TrainCollator
+from pipeline.training.ema import EMA
+from pipeline.training.log import TrainingLog
+from pipeline.training.machine import makes_batches_on_gpu
+from pipeline.training.model import add_drop_path, build_model, set_attention
+from pipeline.training.optimizer import parameter_groups
+from pipeline.training.sampler import EpochSampler, PictureRows
+from pipeline.training.trainer import ExpressionTrainer
 from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
 
 

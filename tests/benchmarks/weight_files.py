@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-from hub.onnx_files import FILES, INPUT, OUTPUT
+from hub.export.onnx_files import FILES, INPUT, OUTPUT
 
 BATCHES = (1, 16)
 THREADS = (1, 2)

@@ -22,16 +22,16 @@ from typing import Any
 
 import torch
 
-from pipeline import collator, transforms
-from pipeline.arguments import training_arguments
-from pipeline.ema import EMA
-from pipeline.interruption import Interruption
-from pipeline.machine import resolve_schedule
-from pipeline.recipe import Recipe
-from pipeline.sampler import PictureRows
-from pipeline.trainer import ExpressionTrainer
-from pipeline.training_log import TrainingLog
-from pipeline.transforms import map_pictures
+from pipeline.settings.recipe import Recipe
+from pipeline.training import collator, transforms
+from pipeline.training.arguments import training_arguments
+from pipeline.training.ema import EMA
+from pipeline.training.interruption import Interruption
+from pipeline.training.log import TrainingLog
+from pipeline.training.machine import resolve_schedule
+from pipeline.training.sampler import PictureRows
+from pipeline.training.trainer import ExpressionTrainer
+from pipeline.training.transforms import map_pictures
 from tests.benchmarks.speed import curated, heading, parse
 from train_hf import build_trainer
 

@@ -1,0 +1,172 @@
+"""The model card of a release: every figure in it comes from a file of the run, or from what publishing measured."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from hub.card.metadata import (
+    Publication,
+    base_model_of,
+    datasets_of,
+    front_matter,
+    is_drawn,
+    license_of,
+    metrics_of,
+    spelled,
+    tags_of,
+)
+from hub.run import Run
+from hub.templates import templates
+
+PICTURE = "face.png"
+"""What the snippets of the card classify: a picture of the reader's own."""
+FIGURES = ("confusion_matrix", "reliability", "learning_curves")
+PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
+"""Settings that say where things lie, and how a run talks: not what it is."""
+CONFUSIONS = 3
+
+
+def make_card(run: Run, publication: Publication) -> str:
+    """README.md of the repository: YAML front matter for the Hub, then what a stranger should know."""
+    body = (
+        _templates()
+        .get_template("card/card.md.jinja")
+        .render(
+            run=run,
+            publication=publication,
+            model=publication.repo_id,
+            revision=publication.revision,
+            picture=PICTURE,
+            top_k=len(run.classes),
+            tags=tags_of(run, publication),
+            license=license_of(run, publication.repo_id)["license"],
+            base_model=base_model_of(run),
+            best=next(iter(run.row_sets.values())),
+            strictest=_strictest(run),
+            metrics={name: words for name, (_, words) in metrics_of(run).items()},
+            sources={name: spelled(name) for name in run.curation["sources"]},
+            terms=" ".join(source["terms"] for source in run.curation["sources"].values()),
+            drawn=is_drawn(run),
+            class_counts={name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
+            totals={split: sum(counts.values()) for split, counts in run.curation["rows_used"].items()},
+            confusions=_confusions(run),
+            weights=(run.path / "model.safetensors").stat().st_size,
+            figures=[name for name in FIGURES if (run.path / "figures" / f"{name}.png").is_file()],
+            command=reproduce(run, publication),
+        )
+    )
+    return f"---\n{front_matter(run, publication).to_yaml()}\n---\n\n{body}"
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    words: dict[str, Callable[..., str]] = {
+        "cell": cell,
+        "figure": figure,
+        "percent": percent,
+        "duration": duration,
+        "size": size,
+        "plain": plain,
+    }
+    return templates(words | {"number": "{:,}".format, "small": "{:.2g}".format})
+
+
+def example_scores(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Scores of all classes for each picture in examples/, best first, as the run's own folder gives them."""
+    from transformers import pipeline  # here: a card without examples should not wait for torch
+
+    pictures = sorted((run.path / "examples").glob("*.png"))
+    if not pictures:
+        return {}
+    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.classes))
+    return {
+        picture.name: [{"label": s["label"], "score": round(s["score"], 4)} for s in classify(str(picture))]
+        for picture in pictures
+    }
+
+
+def reproduce(run: Run, publication: Publication) -> str:
+    """The command that trains this run again: a shipped recipe and what differs from it, else the released recipe.
+
+    Local paths are `DIR`; the checkpoint is named by its Hub id where that is known.
+    """
+    recipe, name = run.recipe, "recipe.yaml"
+    words = {}
+    if publication.shipped is not None:
+        name = run.evaluation["recipe"]
+        missing = object()
+        words = {k: v for k, v in recipe.items() if k not in PLACES and publication.shipped.get(k, missing) != v}
+    hub_ids = datasets_of(run)
+    if recipe.get("sources"):
+        words["sources"] = [_placed(entry, hub_ids) for entry in recipe["sources"]]
+    words |= _placed({name: recipe[name] for name in ("data_path",) if recipe.get(name) is not None}, hub_ids)
+    base, shipped_base = base_model_of(run), (publication.shipped or {}).get("checkpoint")
+    if recipe.get("checkpoint") is not None and shipped_base != (base or ""):
+        words["checkpoint"] = base or "DIR"
+    elif recipe.get("checkpoint") is None and shipped_base is not None:
+        words["checkpoint"] = None
+    options = [f"--{name} {shlex.quote(v if isinstance(v, str) else json.dumps(v))}" for name, v in words.items()]
+    return " \\\n  ".join([f"accelerate launch train_hf.py {shlex.quote(name)}", *options])
+
+
+def _placed(settings: Mapping[str, Any], hub_ids: list[str]) -> dict[str, Any]:
+    """Settings of a source without paths of this machine; the face detector is the Hub's by default."""
+    kept = {name: value for name, value in settings.items() if name != "face_detector"}
+    return {name: "DIR" if name == "data_path" and value not in hub_ids else value for name, value in kept.items()}
+
+
+def _strictest(run: Run) -> dict[str, Any] | None:
+    """The test rows without copies, near ones too where they were looked for; None where nothing was."""
+    kinds = {"clean_near": "near copy", "clean": "pixel copy"}
+    return next(({"name": n, "kind": kinds[n]} | run.row_sets[n] for n in kinds if n in run.row_sets), None)
+
+
+def _confusions(run: Run) -> list[dict[str, Any]]:
+    """What is taken for what most often, as a share of the rows of the label, in the set of rows told first."""
+    best = next(iter(run.row_sets.values()))
+    pairs = [
+        {"label": label, "predicted": predicted, "count": count, "rows": sum(row)}
+        for label, row in zip(run.classes, best["confusion_matrix"], strict=True)
+        for predicted, count in zip(run.classes, row, strict=True)
+        if count and predicted != label
+    ]
+    return sorted(pairs, key=lambda pair: -pair["count"] / pair["rows"])[:CONFUSIONS]
+
+
+def cell(text: Any) -> str:
+    """Text of any origin as plain words in one line of Markdown, in a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(str(text).split()))
+
+
+def figure(value: Mapping[str, float]) -> str:
+    """A figure with its interval; nothing where there is none."""
+    if not value:
+        return ""
+    return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+
+
+def percent(share: float) -> str:
+    """A share in per cent."""
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def size(count: float) -> str:
+    """Bytes as megabytes."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def plain(value: Any) -> str:
+    """A setting without digits that say nothing."""
+    return f"{value:g}" if isinstance(value, float) else cell(value)

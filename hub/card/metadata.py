@@ -1,0 +1,161 @@
+"""What the Hub reads of a release: task, licence, base model, data sets and figures; the front matter of its card."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from hub.run import Run
+
+METRICS = {  # name in evaluation.json -> (metric id of the Hub, name in words)
+    "accuracy": ("accuracy", "accuracy"),
+    "macro_f1": ("f1", "macro F1"),
+    "balanced_accuracy": ("balanced_accuracy", "balanced accuracy"),
+    "nll": ("nll", "NLL"),
+    "kl": ("kl_divergence", "KL"),
+    "ece": ("ece", "ECE"),
+}
+SPELLED = {"ferplus": "FER+", "fer2013": "FER2013", "rafdb": "RAF-DB", "affectnet": "AffectNet", "drawn": "drawn faces"}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing knows beside the run.
+
+    `export` is the content of onnx/export.json, `parity` that of parity.json. `examples` are the scores of the pictures
+    in examples/ by file name, as `hub.card` gives them. `shipped` are the settings, resolved, of the
+    recipe that the project ships under the name of the run's, as of the run's commit.
+    """
+
+    repo_id: str
+    revision: str | None = None
+    export: Mapping[str, Any] | None = None
+    parity: Mapping[str, Any] | None = None
+    examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    shipped: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the model alone, without its owner."""
+        return self.repo_id.rpartition("/")[2]
+
+
+def front_matter(run: Run, publication: Publication) -> ModelCardData:
+    """What the Hub reads: task, library, licence, base model, data sets, figures with intervals, examples."""
+    widget = [
+        {"src": f"examples/{name}", "example_title": f"{Path(name).stem} (drawn)", "output": scores}
+        for name, scores in publication.examples.items()
+    ]
+    terms = license_of(run, publication.repo_id)
+    return ModelCardData(
+        license=terms["license"],
+        license_name=terms.get("license_name"),
+        license_link=terms.get("license_link"),
+        library_name="transformers",
+        pipeline_tag="image-classification",
+        base_model=base_model_of(run),
+        datasets=datasets_of(run) or None,
+        metrics=["accuracy", "f1"],
+        tags=tags_of(run, publication),
+        model_name=publication.name,
+        eval_results=eval_results(run),
+        inference={"parameters": {"top_k": len(run.classes)}},
+        widget=widget or None,
+    )
+
+
+def tags_of(run: Run, publication: Publication) -> list[str]:
+    """What people look for; transformers.js knows no networks of timm."""
+    kind = run.config["model_type"]
+    onnx = ["onnx"] if publication.export else []
+    browser = ["transformers.js"] if publication.export and kind != "timm_wrapper" else []
+    return ["facial-expression-recognition", kind, *onnx, *browser, *(["demo"] if is_drawn(run) else [])]
+
+
+def eval_results(run: Run) -> list[EvalResult]:
+    """Every figure of every row set for `model-index`; its interval and number of rows are in `metric_args`.
+
+    Results of one data set, config and split are one entry of `model-index`: so the row set is the config.
+    """
+    hub_ids = datasets_of(run)
+    names = list(run.curation["sources"])
+    return [
+        EvalResult(
+            task_type="image-classification",
+            task_name="Facial expression recognition",
+            dataset_type=hub_ids[0] if len(hub_ids) == len(names) == 1 else "+".join(names),
+            dataset_name=f"{', '.join(map(spelled, names))}: {rows['rows']}",
+            dataset_config=row_set,
+            dataset_split=rows["split"],
+            metric_type=metric_id,
+            metric_name=words[0].upper() + words[1:],
+            metric_value=round(rows[name]["value"], 4),
+            metric_args={"low": round(rows[name]["low"], 4), "high": round(rows[name]["high"], 4),
+                         "interval": run.evaluation["interval"], "rows": rows["n"]},
+        )
+        for row_set, rows in run.row_sets.items()
+        for name, (metric_id, words) in metrics_of(run).items()
+    ]  # fmt: skip
+
+
+def metrics_of(run: Run) -> dict[str, tuple[str, str]]:
+    """What every row set has. KL is NLL where nobody voted, and is told only where somebody did."""
+    voted = any("human_agreement" in rows for rows in run.row_sets.values())
+    return {name: of for name, of in METRICS.items() if voted or name != "kl"}
+
+
+def license_of(run: Run, repo_id: str) -> dict[str, str]:
+    """`license` of the weights: Apache-2.0 for drawn faces from random weights alone, else `other` with what it says.
+
+    Whoever trains on pictures without an open licence can promise nothing about them; the card says what is known.
+    """
+    if is_drawn(run) and run.recipe.get("checkpoint") is None:
+        return {"license": "apache-2.0"}
+    link = f"https://huggingface.co/{repo_id}#licence"  # the Hub takes an address, or a file named LICENSE
+    return {"license": "other", "license_name": "no-open-licence-see-card", "license_link": link}
+
+
+def is_drawn(run: Run) -> bool:
+    """Whether nothing but this project's own drawings was trained and measured on."""
+    return all("drawn by this project" in source["terms"] for source in run.curation["sources"].values())
+
+
+def base_model_of(run: Run) -> str | None:
+    """Hub id of what the run started from; None for random weights, or a folder that is gone or does not say.
+
+    timm's config.json names architecture and tag, which together are the name under `timm/`.
+    """
+    checkpoint = run.recipe.get("checkpoint")
+    if checkpoint is None:
+        return None
+    folder = Path(checkpoint).expanduser()
+    if not folder.exists():
+        if run.environment.get("checkpoint_is_local"):
+            return None
+        return checkpoint if "/" in checkpoint and HUB_ID.fullmatch(checkpoint) else None
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return f"timm/{config['architecture']}.{config['pretrained_cfg']['tag']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def datasets_of(run: Run) -> list[str]:
+    """Hub ids of the sources that came from there, in their order. A path of this machine is never one."""
+    entries = run.recipe.get("sources") or [run.recipe]
+    return [
+        entry["data_path"]
+        for entry, source in zip(entries, run.curation["sources"].values(), strict=False)
+        if source["layout"].startswith("Hub data set") or entry.get("source") == "hub"
+        if HUB_ID.fullmatch(entry["data_path"])
+    ]
+
+
+def spelled(source: str) -> str:
+    """The name of a source as people write it."""
+    return SPELLED.get(source, source)

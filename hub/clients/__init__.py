@@ -1,0 +1,1 @@
+"""Every client of a published folder, asked in a fresh process."""

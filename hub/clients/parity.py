@@ -1,0 +1,99 @@
+"""One picture, every client: do they all give a published folder's own probabilities?"""
+
+import json
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hub.clients.clients import CLIENTS, ask, lay, versions, why_missing
+from pipeline.errors import InputError
+
+
+def measure_parity(
+    folder: Path,
+    pictures: Mapping[str, Sequence[Path]],
+    reference: Mapping[str, NDArray[np.floating]],
+    model: str = "local/model",
+    revision: str | None = None,
+    node_modules: Path | None = None,
+    clients: Collection[str] = CLIENTS,
+) -> dict[str, Any]:
+    """Ask every client that is here about every picture, offline, and compare with the reference.
+
+    Args:
+        folder: what will be published: config.json, model.safetensors, preprocessor_config.json, onnx/.
+        pictures: files by kind of picture.
+        reference: `(N, K)` probabilities by kind, in the order of the pictures and of `id2label`.
+        model: the repository that the snippets name, and `revision` the tag, as the model card has them.
+        node_modules: where transformers.js is; else where FER_NODE_MODULES or NODE_PATH says.
+        clients: those of `CLIENTS` to ask.
+
+    Returns:
+        `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
+        probability and how many have the `same_top_class`; or `skipped` with the reason, for one that is not here.
+
+    Raises:
+        InputError: a client ends in an error, or answers with other classes than config.json names.
+    """
+    classes = _classes(folder)
+    paths = [path for kind in pictures.values() for path in kind]
+    table: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="parity-") as home:
+        environment = lay(folder, Path(home), model, revision)
+        for name in clients:
+            client = CLIENTS[name]
+            reason = why_missing(client, folder, node_modules)
+            if reason:
+                table[name] = {"skipped": reason}
+                continue
+            answers = ask(name, model, paths, environment, revision, len(classes), node_modules)
+            given = _probabilities(name, answers, classes)
+            table[name] = {
+                "versions": versions(client, node_modules),
+                "tolerance": client.tolerance,
+                "kinds": _compared(given, pictures, reference),
+            }
+    return {"clients": table}
+
+
+def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
+    """A line for each client and kind of picture whose difference is above what the client promises."""
+    return [
+        f"{name}, {kind}: a probability differs by {cell['largest_difference']:.2g}, allowed is {client['tolerance']:g}"
+        for name, client in parity["clients"].items()
+        if client.get("tolerance") is not None
+        for kind, cell in client["kinds"].items()
+        if not cell["largest_difference"] <= client["tolerance"]
+    ]
+
+
+def _classes(folder: Path) -> list[str]:
+    labels = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    return [labels[index] for index in sorted(labels, key=int)]
+
+
+def _probabilities(name: str, answers: list[dict[str, float]], classes: list[str]) -> NDArray[np.float64]:
+    for answer in answers:
+        if answer.keys() != set(classes):
+            raise InputError(f"{name} answers with {', '.join(answer)}; config.json names {', '.join(classes)}")
+    return np.array([[answer[c] for c in classes] for answer in answers])
+
+
+def _compared(
+    given: NDArray[np.float64], pictures: Mapping[str, Sequence[Path]], reference: Mapping[str, NDArray[np.floating]]
+) -> dict[str, Any]:
+    """`given` `(N, K)` holds the pictures of all kinds, one kind after the other."""
+    cells, start = {}, 0
+    for kind, paths in pictures.items():
+        ours, theirs = np.asarray(reference[kind]), given[start : start + len(paths)]
+        start += len(paths)
+        cells[kind] = {
+            "n": len(paths),
+            "largest_difference": round(float(np.abs(ours - theirs).max()), 6),
+            "same_top_class": int((ours.argmax(1) == theirs.argmax(1)).sum()),
+        }
+    return cells

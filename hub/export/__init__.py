@@ -1,0 +1,1 @@
+"""The weights of a run in the formats of other runtimes."""

@@ -1,0 +1,121 @@
+"""AffectNet: `training.csv` and `validation.csv`, or `train_set` and `val_set` with images and annotations.
+
+The csv files have the columns subDirectory_filePath (below the file's folder or `Manually_Annotated_Images`) and
+expression; a folder has `images/0.jpg` and `annotations/0_exp.npy` (Mollahosseini et al., arXiv:1708.03985).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, Value
+
+from pipeline.data.readers import Source
+from pipeline.data.readers.files import generated, listed_pictures, pictures_in, read_csv
+from pipeline.data.readers.layouts import AFFECTNET_PATH, affectnet_folders, affectnet_lists
+from pipeline.data.readers.rows import refuse_empty, table_of_files
+from pipeline.errors import InputError
+from pipeline.expressions import AFFECTNET_CODES, decoded
+from pipeline.settings.recipe import Recipe
+
+AFFECTNET_TERMS = (
+    "AffectNet (Mollahosseini et al., arXiv:1708.03985): pictures from the web, under a signed agreement for research "
+    "alone; they may not be distributed"
+)
+
+
+class Coded(NamedTuple):
+    """The pictures of a split, their keys and their codes."""
+
+    files: list[Path]
+    keys: list[str]
+    codes: list[str]
+
+
+def read(recipe: Recipe) -> Source:
+    """The source in the folder `recipe.data_path`, or in the csv file that it names.
+
+    The key of a picture is its path as the csv file has it, or below the folder. A csv file may name a part of the
+    pictures; annotations must be of all.
+
+    Raises:
+        InputError: there is neither layout, labels and pictures do not fit, or a code has no name; the message names
+            the file, and its line where it has lines.
+    """
+    root = Path(str(recipe.data_path)).expanduser()
+    lists, folders = affectnet_lists(root), affectnet_folders(root)
+    if not lists and not folders:
+        raise InputError(
+            f"data_path {root}: no AffectNet there; expected training.csv and validation.csv with the column "
+            f"{AFFECTNET_PATH}, or train_set/ and val_set/ with annotations/"
+        )
+    tables: dict[str, Dataset] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    for split, place in (lists or folders).items():
+        coded = _by_csv(place, root) if lists else _by_annotations(place, root)
+        classes = decoded(coded.codes, AFFECTNET_CODES, recipe.class_map)
+        persons = [None] * len(classes)
+        tables[split], dropped[split] = table_of_files(
+            coded.files, classes, coded.keys, persons, "affectnet", recipe, str(place)
+        )
+    refuse_empty(tables, f"data_path {root}", dropped)
+    names = ", ".join(place.name for place in (lists or folders).values())
+    layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
+    return Source(
+        "affectnet", layout, DatasetDict(tables), dropped, AFFECTNET_TERMS, False, None, labels_may_travel=False
+    )
+
+
+def _by_csv(path: Path, root: Path) -> Coded:
+    # The other cells of a row, landmarks above all, would fill the memory.
+    rows = [
+        (line, row[AFFECTNET_PATH.lower()], row["expression"])
+        for line, row in read_csv(path, (AFFECTNET_PATH, "expression"))
+    ]
+    base = path.parent if root.is_file() else root
+    folders = [path.parent, *sorted(base.glob("Manually_Annotated_Images"))]
+    folders += sorted(base.glob("Manually_Annotated*/Manually_Annotated_Images"))
+    keys = [name for _, name, _ in rows]
+    files = listed_pictures(path, [line for line, _, _ in rows], keys, folders)
+    return Coded(files, keys, [code for _, _, code in rows])
+
+
+def _by_annotations(folder: Path, root: Path) -> Coded:
+    files, annotations = _pairs(folder / "images", folder / "annotations")
+    codes = generated(_codes, Features({"code": Value("string")}), annotations)
+    return Coded(files, [file.relative_to(root).as_posix() for file in files], codes["code"][:])
+
+
+def _pairs(images: Path, annotations: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures and, in the same order, their annotations: `0.jpg` has `0_exp.npy`."""
+    for needed in (images, annotations):
+        if not needed.is_dir():
+            raise InputError(f"no folder {needed}; expected images/0.jpg with annotations/0_exp.npy")
+    pictures: dict[str, Path] = {}
+    for picture in pictures_in(images):
+        before = pictures.setdefault(f"{picture.stem}_exp.npy", picture)
+        if before != picture:
+            raise InputError(f"{before} and {picture.name} share one annotation; keep one of the two pictures")
+    found = {path.name for path in annotations.glob("*_exp.npy")}
+    for name, picture in pictures.items():
+        if name not in found:
+            raise InputError(f"{picture} has no {annotations / name}; add it, or move the picture away")
+    for name in sorted(found - pictures.keys()):
+        raise InputError(f"{annotations / name} has no picture in {images}; add it, or move the annotation away")
+    return list(pictures.values()), [annotations / name for name in pictures]
+
+
+def _codes(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """The code in every npy file."""
+    for path in files:
+        try:
+            value = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError, MemoryError):
+            value = None
+        if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.kind not in "iuU":
+            raise InputError(
+                f"{path} is no npy file of one whole number (pickled objects are not opened, since that can run code): "
+                "save the code anew with numpy.save"
+            )
+        yield {"code": str(value.item()).strip()}

@@ -1,0 +1,78 @@
+"""A csv file with the columns path, label and optionally split and person; paths are relative to the file."""
+
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+
+from pipeline.data.readers import Source
+from pipeline.data.readers.files import header, listed_pictures, read_csv
+from pipeline.data.readers.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, refuse_empty, table_of_files
+from pipeline.errors import InputError
+from pipeline.settings.recipe import Recipe
+
+
+def read(recipe: Recipe) -> Source:
+    """The source in the csv file `recipe.data_path`, or in the one such file of that folder.
+
+    The key of a picture is its path as written. A label is a class name, or a whole number: an index of `classes`,
+    unless `class_map` names it.
+
+    Raises:
+        InputError: a column, field or picture file is missing, a path is repeated or leads out of the csv file's
+            folder, or a label or split is unknown.
+    """
+    path = csv_path(Path(str(recipe.data_path)).expanduser(), {"path", "label"})
+    lines, rows = _checked(path, recipe)
+    files = listed_pictures(path, lines, [row["path"] for row in rows], [path.parent])
+    tables: dict[str, Dataset] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    found = {row["split"] for row in rows}
+    for split in [s for s in ("all", "train", "validation", "test") if s in found]:
+        chosen = [i for i, row in enumerate(rows) if row["split"] == split]
+        tables[split], dropped[split] = table_of_files(
+            [files[i] for i in chosen],
+            [rows[i]["label"] for i in chosen],
+            [rows[i]["path"] for i in chosen],
+            [rows[i].get("person") or None for i in chosen],
+            path.stem,
+            recipe,
+            str(path),
+        )
+    refuse_empty(tables, str(path), dropped)
+    return Source(
+        path.stem, "csv file path,label[,split,person]", DatasetDict(tables), dropped, UNKNOWN_TERMS, False, None
+    )
+
+
+def csv_path(path: Path, columns: set[str]) -> Path:
+    """`path` itself, or the one csv file with `columns` in the folder `path`."""
+    if path.is_file():
+        return path
+    found = [p for p in sorted(path.glob("*.csv")) if columns <= header(p)]
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(columns))}; name one file"
+    )
+
+
+def _checked(path: Path, recipe: Recipe) -> tuple[list[int], list[dict[str, str]]]:
+    """Lines and rows, with `split` by its canonical name ("all" without the column) and `label` as a name."""
+    lines, rows = [], []
+    known = {name.strip().lower() for name in [*recipe.class_map, *recipe.classes]}
+    for line, row in read_csv(path, ("path", "label")):
+        place = f"{path} line {line}"
+        split = row.get("split", "all").lower()
+        if "split" in row and split not in SPLITS:
+            raise InputError(f"{place}: unknown split {row['split']!r}; splits are {SPLIT_NAMES}")
+        row["split"] = SPLITS.get(split, "all")
+        if row["label"].isdecimal() and row["label"] not in known:
+            if int(row["label"]) >= len(recipe.classes):
+                raise InputError(
+                    f"{place}: label {row['label']} is no index of the {len(recipe.classes)} classes "
+                    f"{', '.join(recipe.classes)}; name it with --class_map"
+                )
+            row["label"] = recipe.classes[int(row["label"])]
+        lines.append(line)
+        rows.append(row)
+    return lines, rows

@@ -1,0 +1,148 @@
+"""`fer2013.csv` (emotion, pixels, Usage), alone or with the votes of FER+ in `fer2013new.csv` beside it.
+
+Row i of fer2013new.csv is row i of fer2013.csv (https://github.com/microsoft/FERPlus); the number in a picture name is
+not the row.
+"""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, Image, Value
+from PIL import Image as PILImage
+
+from pipeline.data.readers import Source
+from pipeline.data.readers.csv_file import csv_path
+from pipeline.data.readers.ferplus import FER2013_TERMS, FERPLUS_TERMS, counts_of, labelled
+from pipeline.data.readers.files import generated, read_csv
+from pipeline.data.readers.rows import assemble, class_labels, counted, refuse_empty
+from pipeline.data.votes import one_hot
+from pipeline.errors import InputError
+from pipeline.expressions import FER2013_CODES, FERPLUS_COLUMNS
+from pipeline.settings.recipe import Recipe
+
+SIDE = 48  # px
+USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+
+
+class Rated(NamedTuple):
+    """The rows of fer2013new.csv: where each stands, its usage, picture name ("" for none) and votes (N, 10)."""
+
+    lines: np.ndarray
+    usages: np.ndarray
+    names: np.ndarray
+    votes: np.ndarray
+
+
+def read(recipe: Recipe) -> Source:
+    """The source in the folder `recipe.data_path`, or in the file alone, without votes, where that is named.
+
+    The key of a picture is its FER+ name, or without votes its row in fer2013.csv.
+
+    Raises:
+        InputError: the two files do not fit, or a row cannot be; the message names file and line.
+    """
+    given = Path(str(recipe.data_path)).expanduser()
+    path = (
+        given / "fer2013.csv" if (given / "fer2013.csv").is_file() else csv_path(given, {"pixels", "emotion", "usage"})
+    )
+    table = generated(
+        _pictures, Features({"image": Image(), "emotion": Value("int8"), "usage": Value("string")}), [path]
+    )
+    usages = np.array(table["usage"][:], dtype=object)
+    votes_path = path.with_name("fer2013new.csv")
+    rated = _rated(votes_path, path, usages) if given.is_dir() and votes_path.is_file() else None
+    tables: dict[str, Dataset] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    for usage, split in USAGES.items():
+        chosen = np.flatnonzero(usages == usage)
+        if not len(chosen):
+            continue
+        if rated is None:
+            tables[split], dropped[split] = _by_code(table, chosen, recipe, path)
+        else:
+            tables[split], dropped[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
+    refuse_empty(tables, str(path), dropped)
+    if rated is None:
+        return Source("fer2013", "fer2013.csv", DatasetDict(tables), dropped, FER2013_TERMS, False, None)
+    layout = "fer2013.csv with the votes of fer2013new.csv (FER+)"
+    return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
+
+
+def _pictures(files: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
+    """Every row of fer2013.csv, its pixels as PNG."""
+    line = 1
+    for line, row in read_csv(files[0], ("emotion", "pixels", "Usage")):
+        place = f"{files[0]} line {line}"
+        try:
+            pixels = bytes(map(int, row["pixels"].split()))
+        except ValueError:
+            raise InputError(f"{place}: pixels must be whole numbers from 0 to 255") from None
+        if len(pixels) != SIDE * SIDE:
+            raise InputError(f"{place}: {len(pixels)} pixels; expected {SIDE * SIDE} ({SIDE}x{SIDE})")
+        if row["usage"] not in USAGES:
+            raise InputError(f"{place}: unknown Usage {row['usage']!r}; expected {', '.join(USAGES)}")
+        if not row["emotion"].isdecimal() or int(row["emotion"]) >= len(FER2013_CODES):
+            raise InputError(f"{place}: emotion {row['emotion']!r} is no code from 0 to {len(FER2013_CODES) - 1}")
+        png = io.BytesIO()
+        PILImage.frombytes("L", (SIDE, SIDE), pixels).save(png, "PNG", compress_level=1)
+        yield {
+            "image": {"bytes": png.getvalue(), "path": None},
+            "emotion": int(row["emotion"]),
+            "usage": row["usage"],
+        }
+    if line == 1:
+        raise InputError(f"{files[0]} has no row under its header")
+
+
+def _rated(path: Path, pictures: Path, usages: np.ndarray) -> Rated:
+    """The rows of fer2013new.csv, checked against the usages of fer2013.csv (`pictures`)."""
+    lines, found, names, votes = [], [], [], []
+    for line, row in read_csv(path, ("Usage", "Image name", *FERPLUS_COLUMNS)):
+        lines.append(line)
+        found.append(row["usage"])
+        names.append(row["image name"])
+        votes.append(counts_of([row[column] for column in FERPLUS_COLUMNS], f"{path} line {line}"))
+    if len(lines) != len(usages):
+        raise InputError(
+            f"{path} has {len(lines)} rows and {pictures} {len(usages)}; row i of one must be row i of the other"
+        )
+    for row in np.flatnonzero(np.array(found, dtype=object) != usages)[:1]:
+        raise InputError(
+            f"{path} line {lines[row]}: Usage {found[row]!r}, but {usages[row]!r} in the same row of {pictures}; row i "
+            "of one must be row i of the other"
+        )
+    columns = (np.array(lines), np.array(found, dtype=object), np.array(names, dtype=object))
+    return Rated(*columns, np.array(votes, dtype=np.int64).reshape(-1, len(FERPLUS_COLUMNS)))
+
+
+def _by_votes(
+    table: Dataset, chosen: np.ndarray, rated: Rated, recipe: Recipe, split: str, path: Path
+) -> tuple[Dataset, dict[str, int]]:
+    """The table of the rows `chosen` that FER+ names, once each."""
+    named = chosen[rated.names[chosen] != ""]
+    rows = np.sort(named[np.unique(rated.names[named].astype(str), return_index=True)[1]])
+    lost = {"no picture name": len(chosen) - len(named), "name of another row": len(named) - len(rows)}
+    lines = rated.lines[rows]
+    labelled_table, dropped = labelled(
+        table.select_columns(["image"]).select(rows),
+        rated.votes[rows],
+        rated.names[rows].tolist(),
+        recipe,
+        split,
+        lambda row: f"{path} line {lines[row]}",
+    )
+    return labelled_table, {reason: count for reason, count in lost.items() if count} | dropped
+
+
+def _by_code(table: Dataset, chosen: np.ndarray, recipe: Recipe, path: Path) -> tuple[Dataset, dict[str, int]]:
+    """The table of the rows `chosen`, labelled by the `emotion` column."""
+    codes = np.array(table["emotion"][:])[chosen]
+    labels, reasons = class_labels([FER2013_CODES[code] for code in codes], recipe, str(path))
+    pictures = table.select_columns(["image"]).select(chosen)
+    keys = [f"row {row}" for row in chosen]
+    targets = one_hot(labels, len(recipe.classes))
+    persons = [None] * len(chosen)
+    return assemble(pictures, labels, targets, keys, persons, "fer2013", recipe.classes), counted(reasons)

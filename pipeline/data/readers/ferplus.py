@@ -1,0 +1,89 @@
+"""FER+ with its ten raw votes a picture, as tables with a column `votes` (Barsoum et al., arXiv:1608.01041)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict
+
+from pipeline.data.readers import Source
+from pipeline.data.readers.rows import assemble, counted, refuse_empty
+from pipeline.data.votes import apply_label_rule, check_votes
+from pipeline.errors import InputError
+from pipeline.expressions import FERPLUS_COLUMNS
+from pipeline.settings.recipe import Recipe
+
+FER2013_TERMS = (
+    "FER2013 pictures (Goodfellow et al., arXiv:1307.0414, found by web search): no open licence is known, for "
+    "research and evaluation only, never to be published"
+)
+FERPLUS_TERMS = (
+    f"{FER2013_TERMS}; FER+ votes (Barsoum et al., arXiv:1608.01041): MIT, Copyright (c) Microsoft Corporation"
+)
+
+
+def source_of(
+    raw: Mapping[str, Dataset], pictures: Mapping[str, Dataset], keys: Mapping[str, list[str]], recipe: Recipe
+) -> Source:
+    """FER+ from tables with a column `votes`, and their pictures and keys, each by split.
+
+    Raises:
+        InputError: votes that are not ten counts, or cannot be.
+    """
+    tables: dict[str, Dataset] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    for split, table in raw.items():
+        place = f"data_path {recipe.data_path}, split {split}"
+        tables[split], dropped[split] = labelled(
+            pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
+        )
+    refuse_empty(tables, f"data_path {recipe.data_path}", dropped)
+    place = "parquet" if Path(str(recipe.data_path)).expanduser().exists() else "Hub data set"
+    layout = f"{place} with raw votes of FER+"
+    return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
+
+
+def labelled(
+    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
+) -> tuple[Dataset, dict[str, int]]:
+    """The one table of `pictures` under the label rule of the recipe, and the dropped rows by reason."""
+    check_votes(votes, place)
+    keep_undecided = recipe.undecided == "train" and split == "train"
+    labels, targets, reasons = apply_label_rule(
+        votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
+    )
+    persons = [None] * len(keys)
+    return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
+
+
+def counts_of(cells: Sequence[str], place: str) -> list[int]:
+    """The votes in the cells of a csv file.
+
+    Raises:
+        InputError: a cell is no whole number.
+    """
+    if not all(cell.isdecimal() for cell in cells):
+        raise InputError(f"{place}: votes {list(cells)} must be whole numbers from 0 to 10")
+    return [int(cell) for cell in cells]
+
+
+def _votes(table: Dataset, place: str) -> np.ndarray:
+    """The column `votes` as (N, 10) int64."""
+    if "votes" not in table.column_names:
+        raise InputError(f"{place}: no column votes, which the other splits have")
+    column = table.data.column("votes").combine_chunks()
+    expected = f"expected ten counts a row: {', '.join(FERPLUS_COLUMNS)}"
+    if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
+        raise InputError(f"{place}: column votes holds {column.type}; {expected}")
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(lengths != len(FERPLUS_COLUMNS))
+    if len(wrong):
+        raise InputError(f"{place} row {wrong[0]}: {lengths[wrong[0]]} votes; {expected}")
+    flat = column.flatten()
+    try:
+        whole = flat.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{place}: column votes: {error}; {expected}") from None
+    return pc.fill_null(whole, -1).to_numpy(zero_copy_only=False).reshape(-1, len(FERPLUS_COLUMNS))

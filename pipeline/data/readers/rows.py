@@ -1,0 +1,123 @@
+"""Pictures and what a reader knows of them, put together as the one table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
+from datasets.table import InMemoryTable
+
+from pipeline.data.readers.files import generated, picture_rows
+from pipeline.data.votes import one_hot
+from pipeline.errors import InputError
+from pipeline.expressions import canonical
+from pipeline.settings.recipe import Recipe
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "publictest": "validation",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+SPLIT_NAMES = "train, validation (valid, val, dev) and test"
+UNKNOWN_TERMS = "the source does not state the terms of its pictures"
+
+
+def _columns(classes: Sequence[str]) -> Features:
+    """The columns of the one table beside `image`."""
+    return Features(
+        {
+            "label": ClassLabel(names=list(classes)),
+            "target": List(Value("float32"), length=len(classes)),
+            "source": Value("string"),
+            "person": Value("string"),
+            "key": Value("string"),
+        }
+    )
+
+
+def class_labels(names: Sequence[str | None], recipe: Recipe, place: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) int64, -1 where the row is dropped, and the reasons (N,) object, "" where it stays.
+
+    Raises:
+        InputError: a name that is no class; the message starts with `place` and counts its pictures.
+    """
+    meanings: dict[str | None, tuple[int, str]] = {}
+    for name, count in Counter(names).items():
+        if name is None or not name.strip():
+            meanings[name] = (-1, "no label")
+            continue
+        try:
+            meaning = canonical(name, recipe.classes, recipe.class_map)
+        except InputError as error:
+            raise InputError(f"{place}: {count} picture{'s' if count > 1 else ''} of {error}") from None
+        meanings[name] = (-1, name.strip().lower()) if meaning is None else (recipe.classes.index(meaning), "")
+    labels = np.fromiter((meanings[name][0] for name in names), np.int64, len(names))
+    reasons = np.array([meanings[name][1] for name in names], dtype=object)
+    return labels, reasons
+
+
+def assemble(
+    pictures: Dataset,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    keys: Sequence[str],
+    persons: Sequence[str | None],
+    source: str,
+    classes: Sequence[str],
+) -> Dataset:
+    """The one table: `pictures` (one column `image`, N rows) beside the other columns, without the rows of label -1."""
+    features = _columns(classes)
+    columns = {
+        "label": pa.array(labels, pa.int64()),
+        "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), len(classes)),
+        "source": pa.array([source] * len(labels), pa.string()),
+        "person": pa.array(persons, pa.string()),
+        "key": pa.array(keys, pa.string()),
+    }
+    digest = blake2b(repr((features, source, list(keys), list(persons))).encode(errors="replace"), digest_size=16)
+    digest.update(labels.tobytes() + targets.tobytes())
+    table = InMemoryTable(pa.table(columns, schema=features.arrow_schema))
+    beside = Dataset(table, fingerprint=digest.hexdigest())
+    joined = concatenate_datasets([pictures, beside], axis=1)
+    return joined if (labels >= 0).all() else joined.select(np.flatnonzero(labels >= 0))
+
+
+def table_of_files(
+    files: Sequence[Path],
+    names: Sequence[str | None],
+    keys: Sequence[str],
+    persons: Sequence[str | None],
+    source: str,
+    recipe: Recipe,
+    place: str,
+) -> tuple[Dataset, dict[str, int]]:
+    """The one table of the picture `files` of classes `names`, and the dropped rows by reason.
+
+    Raises:
+        InputError: as `class_labels`.
+    """
+    labels, reasons = class_labels(names, recipe, place)
+    pictures = generated(picture_rows, Features({"image": Image()}), files)
+    targets = one_hot(labels, len(recipe.classes))
+    return assemble(pictures, labels, targets, keys, persons, source, recipe.classes), counted(reasons)
+
+
+def counted(reasons: np.ndarray) -> dict[str, int]:
+    """Rows by the reason they are dropped, most frequent first."""
+    return dict(Counter(str(reason) for reason in reasons if reason).most_common())
+
+
+def refuse_empty(tables: dict[str, Dataset], place: str, dropped: dict[str, dict[str, int]]) -> None:
+    """Stop where every row was dropped, or there was none."""
+    if not any(len(table) for table in tables.values()):
+        raise InputError(f"{place}: no picture with a label is left (dropped: {dropped}); check classes and class_map")

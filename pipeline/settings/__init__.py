@@ -1,0 +1,1 @@
+"""What can be set: the recipe, its files, the command line."""

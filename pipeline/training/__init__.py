@@ -1,0 +1,1 @@
+"""From the curated table to trained weights."""

@@ -1,0 +1,147 @@
+"""What one watches while a model trains: TensorBoard events, and the clock of the training loop.
+
+The events hold no host name, no user name and no path: they are published with the run.
+"""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from transformers import EvalPrediction, TrainerCallback
+
+from pipeline.evaluation.figures import confusion_matrix, to_array
+from pipeline.evaluation.metrics import ConfusionMatrix, compute_metrics
+
+
+class EventFile:
+    """A TensorBoard event file whose name and content say nothing about the machine.
+
+    TensorBoard's own writer puts the host name into the file name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / f"events.out.tfevents.{time.time_ns()}").open("xb")
+        self._records = RecordWriter(self._file)
+        self._write(file_version="brain.Event:2", source_metadata=SourceMetadata(writer="training_log"))
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """One number at a step."""
+        self._write(step=step, summary=Summary(value=[Summary.Value(tag=tag, simple_value=value)]))
+
+    def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
+        """One picture `(H, W, 3) uint8` at a step."""
+        encoded = io.BytesIO()
+        Image.fromarray(pixels).save(encoded, "PNG")
+        height, width, _ = pixels.shape
+        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded.getvalue())
+        self._write(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=picture)]))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def _write(self, **fields: Any) -> None:
+        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+        self._file.flush()
+
+
+class TrainingLog(TrainerCallback):
+    """Writes what Trainer logs into `folder`, with throughput, recall of each class and the confusion matrix.
+
+    It also keeps the clock: rows trained, seconds in the loop without evaluation and saving, seconds waited for data.
+    """
+
+    def __init__(self, folder: Path, classes: list[str], rows_per_step: int) -> None:
+        self.classes, self.rows_per_step, self.folder = classes, rows_per_step, folder
+        self.events: EventFile | None = None
+        self.steps, self.train_seconds, self.wait_seconds = 0, 0.0, 0.0
+        self._confusion: np.ndarray | None = None
+        self._mark = time.perf_counter()
+        self._logged_steps, self._logged_seconds = 0, 0.0
+
+    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Figures of an evaluation in mid-training, from logits and soft targets `(N, K)`."""
+        logits, target = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        label = target.argmax(axis=1)
+        self._confusion = np.asarray(
+            ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
+        )
+        return compute_metrics(logits, label, target, self.classes)
+
+    def speed(self) -> dict[str, float]:
+        """What `environment.json` holds of it."""
+        return {
+            "train_seconds": round(self.train_seconds, 1),
+            "pictures_per_second": round(self.pictures_per_second, 1),
+            "data_wait_share": round(self.data_wait_share, 4),
+        }
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Rows trained a second, over this process's share of the run, without evaluation and saving."""
+        return self.steps * self.rows_per_step / max(self.train_seconds, 1e-9)
+
+    @property
+    def data_wait_share(self) -> float:
+        """Share of the loop's time in which the model waited for its next batch."""
+        return self.wait_seconds / max(self.train_seconds, 1e-9)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.events = EventFile(self.folder)
+        self._mark = time.perf_counter()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        waited = self._lap()
+        self.wait_seconds += waited
+        self.train_seconds += waited
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.train_seconds += self._lap()
+        self.steps += 1
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.perf_counter()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        logs: dict[str, float] = kwargs["logs"]
+        if self.events and "loss" in logs:
+            for name in ("loss", "learning_rate", "grad_norm"):
+                self.events.scalar(f"train/{name}", float(logs[name]), state.global_step)
+            rows = (self.steps - self._logged_steps) * self.rows_per_step
+            seconds = max(self.train_seconds - self._logged_seconds, 1e-9)
+            self.events.scalar("train/pictures_per_second", rows / seconds, state.global_step)
+            self._logged_steps, self._logged_seconds = self.steps, self.train_seconds
+        self._mark = time.perf_counter()
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        metrics: dict[str, float] = kwargs["metrics"]
+        if self.events:
+            for name, value in metrics.items():
+                if isinstance(value, int | float):
+                    tag = name.removeprefix("eval_").replace("recall_", "recall/")
+                    self.events.scalar(f"validation/{tag}", float(value), state.global_step)
+            if self._confusion is not None:
+                figure = confusion_matrix(self._confusion, self.classes, f"validation, step {state.global_step}")
+                self.events.image("validation/confusion_matrix", to_array(figure), state.global_step)
+        self._mark = time.perf_counter()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.events:
+            self.events.close()
+            self.events = None
+
+    def _lap(self) -> float:
+        now = time.perf_counter()
+        seconds, self._mark = now - self._mark, now
+        return seconds

@@ -1,0 +1,224 @@
+"""The run folder: made aside, sealed at the end, and refused where it would overwrite something.
+
+`output_dir` has `logs/` and `checkpoint-*/` from the first step; everything else is written into `.unfinished/` and
+moved in at the end, `evaluation.json` last: it is the seal.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel, ViTImageProcessor
+
+from pipeline.drawn.face import draw_face
+from pipeline.errors import InputError
+from pipeline.evaluation.text import format_table
+from pipeline.expressions import CLASSES
+from pipeline.settings.files import load_yaml
+from pipeline.settings.recipe import Recipe
+
+SEAL = "evaluation.json"
+UNFINISHED = ".unfinished"
+PROGRESS = "progress.json"
+RECIPE = "recipe.yaml"
+PUBLISHABLE = (
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "recipe.yaml",
+    "predictions.parquet",
+    "evaluation.json",
+    "curation.json",
+    "figures/*.png",
+    "examples/*.png",
+    "logs/*",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run is made. `checkpoint` is the one to go on from, or None; `damaged` are newer ones, passed over."""
+
+    path: Path
+    finished: bool
+    checkpoint: Path | None = None
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def aside(self) -> Path:
+        """Where files wait until the run is whole."""
+        return self.path / UNFINISHED
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard event files."""
+        return self.path / "logs"
+
+
+def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
+    """Look at `output_dir` without changing it.
+
+    Raises:
+        InputError: it holds a run with other settings, an interrupted run without `--resume` or of another number of
+            processes, or something else.
+    """
+    path = recipe.output_dir
+    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not nearest.is_dir():
+        raise InputError(f"output_dir {path}: {nearest} is a file; choose another --output_dir")
+    if (path / SEAL).is_file():
+        _refuse_other_settings(recipe, path / RECIPE, "a finished run", weights=path)
+        return RunFolder(path, finished=True)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"output_dir {path}: nothing can be written in {nearest}; choose another --output_dir")
+    if (path / UNFINISHED / RECIPE).is_file():
+        newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
+        damaged = list(takewhile(lambda folder: not _is_whole(folder, processes), newest_first))
+        whole = next(iter(newest_first[len(damaged) :]), None)
+        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run", weights=whole)
+        if not resume:
+            raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
+        _refuse_other_processes(path, processes)
+        return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
+    return RunFolder(path, finished=False)
+
+
+def _is_whole(checkpoint: Path, processes: int) -> bool:
+    """Whether a checkpoint was written to its end: every file is there, and none is cut short."""
+    random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+        for weights in {checkpoint / "model.safetensors", *checkpoint.glob("*.safetensors")}:
+            with safe_open(weights, "pt"):
+                pass
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return all(zipfile.is_zipfile(checkpoint / name) for name in ["optimizer.pt", "scheduler.pt", *random_states])
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.removeprefix("checkpoint-")
+    return int(number) if number.isdecimal() else -1
+
+
+def _refuse_other_settings(recipe: Recipe, saved: Path, what: str, weights: Path | None) -> None:
+    if not saved.is_file():
+        raise InputError(f"{saved.parent} holds {what} without its {RECIPE}; choose another --output_dir")
+    now, then = recipe.settings(), load_yaml(saved)
+    differing = sorted(k for k in (now.keys() | then.keys()) - {"output_dir"} if now.get(k) != then.get(k))
+    if differing:
+        shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        start = f", and start from its weights with --checkpoint {weights}" if weights else ""
+        raise InputError(
+            f"{recipe.output_dir} holds {what} with other settings ({shown}{more}): choose another --output_dir{start}"
+        )
+
+
+def _refuse_other_processes(path: Path, processes: int) -> None:
+    then = _progress(path)["processes"]
+    if then != processes:
+        raise InputError(
+            f"{path} holds a run of {then} process(es) and this launch has {processes}: go on with {then}, or choose "
+            "another --output_dir"
+        )
+
+
+def _progress(path: Path) -> dict[str, Any]:
+    noted = path / UNFINISHED / PROGRESS
+    return json.loads(noted.read_text()) if noted.is_file() else {"processes": 1, "resumed_from": []}
+
+
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+    """Make the folder; note settings, processes, and over all interruptions the steps that the run went on from."""
+    try:
+        run.aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
+    steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
+    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
+    recipe.save(run.aside / RECIPE)
+
+
+def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
+    """The three files that every client loads, and a few drawn faces to try them on."""
+    model.save_pretrained(run.aside)
+    processor.save_pretrained(run.aside)
+    examples = run.aside / "examples"
+    examples.mkdir(exist_ok=True)
+    for index, name in enumerate(c for c in (model.config.id2label or {}).values() if c in CLASSES):
+        draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
+
+
+def resumed_from(run: RunFolder) -> list[int]:
+    """Global steps that the run was resumed from, first to last."""
+    return list(_progress(run.path)["resumed_from"])
+
+
+def closing_words(path: Path) -> str:
+    """What a finished run says: its table, its path, and the next line to type."""
+    evaluation = json.loads((path / SEAL).read_text())
+    example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
+    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k={len(evaluation['classes'])})"
+    try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
+    return f"{format_table(evaluation)}\n\n{path}\nnext: {try_it}"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Indented JSON, whole or not at all."""
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    aside.replace(path)
+
+
+def seal(run: RunFolder, environment: dict[str, Any]) -> None:
+    """Hash every publishable file, then move all into place; from the seal on, the folder is a run.
+
+    The settings are copied and stay aside until then: a run stopped in here is still known for an interrupted one.
+    """
+    hashes: dict[str, str] = {}
+    for pattern in PUBLISHABLE:
+        base = run.path if pattern.startswith("logs/") else run.aside
+        hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
+    history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
+    write_json(run.aside / "environment.json", environment | history | {"sha256": hashes})
+    shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
+    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
+    for item in sorted(moved, key=lambda p: p.name == SEAL):
+        target = run.path / item.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        item.replace(target)
+    shutil.rmtree(run.aside)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_revision() -> str | None:
+    """The commit that this code is at, with `-dirty` where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent.parent
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() or None

@@ -1,0 +1,98 @@
+"""Which rows an epoch sees, and in which order: a function of (seed, epoch), so that a resumed run is the same run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+
+from pipeline.data.votes import one_hot
+from pipeline.training.transforms import from_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One row drawn in an epoch. It travels with the row, so that workers need no shared state."""
+
+    index: int
+    repeat: int  # how often the row was drawn before in this epoch
+    progress: float  # epochs done when it is drawn; the whole part is the epoch
+
+
+NOTHING = Draw(-1, 0, 0.0)  # no row
+
+
+class EpochSampler(torch.utils.data.Sampler[Draw]):
+    """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them.
+
+    The order is filled up with `NOTHING` to a multiple of `multiple`: several processes get equally many batches, and
+    no row is seen twice.
+    """
+
+    def __init__(self, rows: int, seed: int, weights: np.ndarray | None = None, multiple: int = 1) -> None:
+        self.rows, self.seed, self.epoch, self.fill = rows, seed, 0, -rows % multiple
+        self.share = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of `epoch` (from 0)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows + self.fill
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.share is None:
+            order = rng.permutation(self.rows)
+            repeats = np.zeros(self.rows, dtype=int)
+        else:
+            order = rng.choice(self.rows, size=self.rows, p=self.share)
+            repeats = _repeats(order)
+        for position, (index, repeat) in enumerate(zip(order.tolist(), repeats.tolist(), strict=True)):
+            yield Draw(index, repeat, self.epoch + position / self.rows)
+        yield from [NOTHING] * self.fill
+
+
+def _repeats(order: np.ndarray) -> np.ndarray:
+    """How often each entry of `order` `(N,)` stood before it."""
+    by_value = np.argsort(order, kind="stable")
+    ordered = order[by_value]
+    first = np.searchsorted(ordered, ordered)
+    repeats = np.empty_like(order)
+    repeats[by_value] = np.arange(len(order)) - first
+    return repeats
+
+
+class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else.
+
+    Targets are the table's, or with `targets` "onehot" its labels. `weights` (N,) says how often a row is drawn beside
+    the others, None that all are drawn once.
+    """
+
+    def __init__(self, table: datasets.Dataset, targets: str = "votes") -> None:
+        self.pixels = table.select_columns("pixels")
+        self.targets = np.asarray(table["target"][:], dtype=np.float32)
+        if targets == "onehot":
+            self.targets = one_hot(np.asarray(table["label"][:]), self.targets.shape[1])
+        self.keys: Sequence[str] = table["key"][:]
+        self.weights = np.asarray(table["weight"][:]) if "weight" in table.column_names else None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> list[dict[str, Any]]:
+        draws = [d for d in draws if d != NOTHING]
+        if not draws:
+            return []
+        indices = [d.index if isinstance(d, Draw) else d for d in draws]
+        pixels = self.pixels[indices]["pixels"]
+        return [
+            {"pixels": from_bytes(p), "target": self.targets[i], "draw": d}
+            for p, i, d in zip(pixels, indices, draws, strict=True)
+        ]

@@ -1,0 +1,151 @@
+"""Pictures to tensors: the deterministic transform that `datasets.map` caches, and the random ones of a train batch.
+
+The deterministic transform is, bit for bit on uint8, what the saved image processor does before it rescales and
+normalises; so train (without augmentation), evaluation and `pipeline()` see the same picture.
+"""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import PIL
+import torch
+import torchvision
+from PIL import Image, ImageOps
+from torch.nn import functional as F
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as V
+
+from pipeline.settings.recipe import Recipe
+
+UNIFORMS = 14  # random numbers that `augment` uses for one picture
+
+
+def resize(pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """`(..., 3, H, W) uint8` to `(..., 3, size, size) uint8`: bicubic, antialiased, as the image processor does it."""
+    return V.resize(pixels, [size, size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+
+
+def to_pixels(image: Image.Image, size: int) -> torch.Tensor:
+    """A picture, turned upright by its EXIF tag, as `(3, size, size) uint8` RGB."""
+    return resize(V.pil_to_tensor(ImageOps.exif_transpose(image).convert("RGB")), size)
+
+
+def map_pictures(table: datasets.Dataset, size: int, description: str) -> datasets.Dataset:
+    """`table` with its `image` column replaced by `pixels`, the bytes that `from_bytes` reads.
+
+    As bytes, for a nested array is a list of lists to Arrow, and slow to draw rows from. Cached on disk by the table's
+    content, the size, the source of this file and the versions of the libraries that decode and resize: functions are
+    hashed by reference, so an edit here would else serve old pictures.
+    """
+    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    versions = [m.__version__ for m in (torch, torchvision, PIL, datasets)]
+    features = datasets.Features(
+        {name: feature for name, feature in table.features.items() if name != "image"}
+        | {"pixels": datasets.Value("binary")}
+    )
+
+    def decode(batch: dict[str, list[Any]]) -> dict[str, list[bytes]]:
+        return {"pixels": [to_pixels(image, size).numpy().tobytes() for image in batch["image"]]}
+
+    return table.map(
+        decode,
+        batched=True,
+        batch_size=64,
+        writer_batch_size=128,
+        remove_columns=["image"],
+        features=features,
+        desc=description,
+        new_fingerprint=datasets.fingerprint.Hasher.hash([table._fingerprint, size, code, versions]),
+    )
+
+
+def from_bytes(pixels: bytes) -> np.ndarray:
+    """A picture of `map_pictures` as `(3, size, size) uint8`."""
+    size = math.isqrt(len(pixels) // 3)
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(3, size, size)
+
+
+def normalize(pixels: torch.Tensor, mean: list[float], std: list[float]) -> torch.Tensor:
+    """`(B, 3, H, W)` float in [0, 1] to model input with the processor's mean and standard deviation."""
+    middle, spread = (torch.tensor(each, device=pixels.device).view(1, -1, 1, 1) for each in (mean, std))
+    return (pixels - middle) / spread
+
+
+def augment(pixels: torch.Tensor, uniforms: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Flip, rotation, random resized crop, light and erasing, each picture by its own random numbers.
+
+    Args:
+        pixels: `(B, 3, S, S) uint8`.
+        uniforms: `(B, UNIFORMS)` in [0, 1).
+        recipe: its augmentation settings and `image_size`.
+
+    Returns:
+        `(B, 3, image_size, image_size) float32` in [0, 1]; erased boxes are 0.5.
+    """
+    geometry, light, box = uniforms.split([6, 3, 5], dim=1)
+    images = _jitter(_resample(pixels, geometry, recipe), light, recipe)
+    return _erase(images, box, recipe) if recipe.erasing else images
+
+
+def _resample(pixels: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """One affine map for crop, flip, rotation and resizing: a single interpolation, not four.
+
+    Random resized crop follows Szegedy et al. 2015 (arXiv:1409.4842), and goes beyond the picture where asked to.
+    """
+    size = recipe.image_size
+    changes = (recipe.flip, recipe.rotation, 1 - recipe.crop_area, 1 - recipe.crop_ratio, recipe.zoom_out, recipe.shift)
+    if not any(changes):
+        return resize(pixels, size).float() / 255
+    flip = torch.where(u[:, 0] < recipe.flip, -1.0, 1.0)
+    angle = (2 * u[:, 1] - 1) * math.radians(recipe.rotation)
+    area = recipe.crop_area + (1 + recipe.zoom_out - recipe.crop_area) * u[:, 2]
+    ratio = torch.exp((2 * u[:, 3] - 1) * math.log(recipe.crop_ratio))
+    largest = math.sqrt(1 + recipe.zoom_out)
+    width, height = (area * ratio).sqrt().clamp(max=largest), (area / ratio).sqrt().clamp(max=largest)
+    right, down = (
+        (2 * u[:, 4 + i] - 1) * ((1 - side).abs() + 2 * recipe.shift) for i, side in enumerate((width, height))
+    )
+    theta = torch.stack(
+        [
+            torch.stack([width * flip * angle.cos(), -height * angle.sin(), right], dim=1),
+            torch.stack([width * flip * angle.sin(), height * angle.cos(), down], dim=1),
+        ],
+        dim=1,
+    )
+    gray = bool((pixels[:, :1] == pixels[:, 1:]).all())  # three equal channels need one interpolation
+    images = (pixels[:, :1] if gray else pixels).float() / 255
+    grid = F.affine_grid(theta, [len(pixels), images.shape[1], size, size], align_corners=False)
+    images = F.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return images.clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def _jitter(images: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    def factor(column: int, strength: float) -> torch.Tensor:
+        return (1 + (2 * u[:, column] - 1) * strength).view(-1, 1, 1, 1)
+
+    if recipe.brightness:
+        images = images * factor(0, recipe.brightness)
+    if recipe.contrast:
+        mean = images.mean(dim=(1, 2, 3), keepdim=True)
+        images = mean + (images - mean) * factor(1, recipe.contrast)
+    if recipe.saturation:
+        gray = V.rgb_to_grayscale(images, num_output_channels=3)
+        images = gray + (images - gray) * factor(2, recipe.saturation)
+    return images.clamp(0, 1)
+
+
+def _erase(images: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Random erasing (Zhong et al. 2017, arXiv:1708.04896) with a mid-grey box of 2 to 25 % of the area."""
+    side = images.shape[-1]
+    area, ratio = 0.02 + 0.23 * u[:, 1], torch.exp((2 * u[:, 2] - 1) * math.log(3.0))
+    height, width = (area * ratio).sqrt().clamp(max=1) * side, (area / ratio).sqrt().clamp(max=1) * side
+    top, left = (u[:, 3] * (side - height)).floor(), (u[:, 4] * (side - width)).floor()
+    position = torch.arange(side, device=images.device)
+    rows = (position >= top[:, None]) & (position < (top + height)[:, None])
+    columns = (position >= left[:, None]) & (position < (left + width)[:, None])
+    erased = (u[:, 0] < recipe.erasing)[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    return torch.where(erased[:, None], 0.5, images)

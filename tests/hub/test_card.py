@@ -1,0 +1,507 @@
+"""The card of a release: true to the run, figure by figure, whatever the run is of."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
+from huggingface_hub import ModelCard
+
+from hub.card.card import example_scores, make_card, reproduce
+from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results
+from hub.privacy import refuse_private
+from hub.run import Run, load_run
+from pipeline.data.curation import Curated, curate
+from pipeline.data.readers import read_sources
+from pipeline.drawn.face import draw_face
+from pipeline.evaluation.evaluate import evaluate_predictions
+from pipeline.expressions import CLASSES, FERPLUS_COLUMNS
+from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.files import load_yaml, recipe_from, recipe_path
+from pipeline.settings.recipe import Recipe
+from pipeline.training import prediction
+
+EXPORT = {
+    "measured_on": "validation",
+    "rows": 1234,
+    "clean_rows": 1111,
+    "interval": "90 % Wilson",
+    "run_accuracy": {"value": 0.8719, "low": 0.8601, "high": 0.8837},
+    "files": [
+        {"file": "model.onnx", "precision": "fp32", "bytes": 22_812_345, "n": 1234, "max_difference": 0.0000051,
+         "agreement": 0.9991, "accuracy": {"value": 0.8721, "low": 0.8612, "high": 0.8833}},
+    ],
+    "left_out": {"int8": "it loses 0.91 points of validation accuracy (0.8630 against 0.8721), more than the 0.5 that "
+                         "are allowed"},
+}  # fmt: skip
+EXAMPLES_ALONE = {
+    "measured_on": "examples",
+    "rows": None,
+    "clean_rows": None,
+    "interval": None,
+    "run_accuracy": None,
+    "files": [{**EXPORT["files"][0], "precision": "fp16", "file": "model_fp16.onnx", "n": 7, "accuracy": None}],
+    "left_out": {"int8": "accuracy was not measured, as no validation pictures were given"},
+}
+PARITY = {
+    "clients": {
+        "pipeline()": {"tolerance": 1e-4, "kinds": {
+            "48 px gray": {"n": 5, "largest_difference": 0.0000012, "same_top_class": 5},
+            "RGBA": {"n": 5, "largest_difference": 0.000003, "same_top_class": 5}}},
+        "transformers.js, its own resize": {"tolerance": None, "kinds": {
+            "48 px gray": {"n": 5, "largest_difference": 0.0154, "same_top_class": 3},
+            "RGBA": {"n": 5, "largest_difference": 0.0021, "same_top_class": 5}}},
+        "onnxruntime": {"skipped": "onnxruntime not installed"},
+    }
+}  # fmt: skip
+SCORES = {"happiness.png": [{"label": "happiness", "score": 0.9123}, {"label": "neutral", "score": 0.0877}]}
+PUBLICATION = Publication("someone/fer-vit-tiny", "v1", EXPORT, PARITY, SCORES)
+
+# What the card says of the world and not of the run: names, years, law, and the pictures of FER2013.
+OF_THE_WORLD = {
+    *("F1", "FER2013", "float32", "sha256", "kl_divergence"),
+    *("2019", "10.1177/1529100619832930", "48"),  # Barrett et al.; FER2013's pictures
+    *("2024/1689", "2", "2025", "5(1)(f)", "1(c)", "50(3)"),  # EU AI Act
+    *("Apache-2.0", "apache-2.0", "top_k: 7", "int8", "90 % Wilson"),
+}
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
+
+
+@pytest.fixture(scope="module")
+def drawn(publishable_run) -> Run:
+    return load_run(publishable_run)
+
+
+def votes_of(label: str, most: int) -> list[int]:
+    """Ten votes, the rest of them for another expression."""
+    votes = dict.fromkeys(FERPLUS_COLUMNS, 0) | {label: most}
+    return list((votes | ({"sadness": 10 - most} if label != "sadness" else {"fear": 10 - most})).values())
+
+
+def save_voted_faces(folder: Path) -> Path:
+    """FER+ as parquet: faces of every class, rows that no rule takes, copies for each pair of splits, a near one."""
+    features = Features({"image": Image(), "votes": List(Value("int8"))})
+    folder.mkdir()
+    for number, split in enumerate(("test", "validation", "train")):
+        faces = [(draw_face(name, number, i, size=48), votes_of(name, 7 + i % 2)) for i, name in enumerate(CLASSES * 2)]
+        faces += [(draw_face("fear", 9, i, size=48), votes_of("fear", 8)) for i in range(number + 1)]
+        faces += [(draw_face("anger", 20 + number, 0), votes_of("anger", 5)), (draw_face("anger", 30 + number, 0),
+                                                                              votes_of("unknown", 10))]  # fmt: skip
+        if split == "train":
+            faces.append((draw_face("happiness", 0, 3, size=48).resize((80, 80)), votes_of("happiness", 8)))
+        rows = {"image": [face for face, _ in faces], "votes": [votes for _, votes in faces]}
+        Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def evaluated(curated: Curated, folder: Path, recipe: Recipe) -> dict:
+    """The figures of a model that is right more often than not, from predictions as a run writes them."""
+    tables = {split: curated.splits[split] for split in ("validation", "test")}
+    rng = np.random.default_rng(0)
+    logits = {
+        split: (2 * np.eye(len(recipe.classes))[table["label"][:]] + rng.normal(size=(len(table), 7))).astype("float32")
+        for split, table in tables.items()
+    }
+    about = {"classes": recipe.classes, "label_rule": curated.label_rule, "seed": 0, "resamples": 30, "recipe": "made"}
+    prediction.write_predictions(folder / "predictions.parquet", tables, logits, about)
+    return evaluate_predictions(folder / "predictions.parquet")
+
+
+@pytest.fixture(scope="module")
+def voted(drawn: Run, tmp_path_factory) -> Run:
+    """A run on votes, from the weights of a local timm checkpoint; no figure that the card shows of it is 0."""
+    folder = tmp_path_factory.mktemp("voted")
+    checkpoint = {"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"tag": "augreg_in21k_ft_in1k"}}
+    (folder / "config.json").write_text(json.dumps(checkpoint))
+    settings = {"data_path": str(save_voted_faces(folder / "faces")), "source": "ferplus", "leaks": "report"}
+    recipe = recipe_from(settings | {"checkpoint": str(folder), "output_dir": str(folder / "run"), "seed": 3}, "test")
+    curated = curate(read_sources(recipe), recipe)
+    environment = drawn.environment | {"processes": 2, "wall_seconds": 3625.5, "train_seconds": 3453.0}
+    environment |= {"git_revision": "45bcd369c480618f5b4454be90543669a7272dce", "processor": "EPYC 7"}
+    return replace(drawn, recipe=recipe.settings(), evaluation=evaluated(curated, folder, recipe),
+                   curation=json.loads(json.dumps(curated.report)), environment=environment)  # fmt: skip
+
+
+def prose(card: str) -> str:
+    """Without what is to be copied: code and citations."""
+    return re.sub(r"^```.*?^```$", "", card, flags=re.MULTILINE | re.DOTALL)
+
+
+def other(value):
+    """The same with every number in it changed, order and zeros kept; what is no figure (paths, terms) stays."""
+    if isinstance(value, dict) and value.keys() == {"value", "low", "high"}:
+        return {name: part * 0.61 + 0.017 for name, part in value.items()}
+    if isinstance(value, dict):
+        kept = ("checkpoint", "data_path", "terms", "layout", "file", "precision", "interval")
+        return {key: part if key in kept and isinstance(part, str) else other(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [other(part) for part in value]
+    if isinstance(value, bool) or not value:
+        return value
+    if isinstance(value, float):
+        return value * 0.61 + 0.017 if value <= 1 else value * 1.7 + 3
+    if isinstance(value, int):
+        return value * 3 + 2
+    return re.sub(r"\d", lambda digit: str((int(digit[0]) + 3) % 10), value) if isinstance(value, str) else value
+
+
+def with_other_figures(run: Run) -> Run:
+    files = ("config", "recipe", "evaluation", "curation", "environment")
+    return replace(run, **{name: other(getattr(run, name)) for name in files})
+
+
+def changed_lines(before: str, after: str) -> list[str]:
+    lines = zip(before.splitlines(), after.splitlines(), strict=True)
+    return [new.strip() for old, new in lines if old != new]
+
+
+def tables(card: str) -> list[list[list[str]]]:
+    """The cells of every table, as GitHub's Markdown cuts them."""
+    blocks = re.findall(r"(?:^\|.*\|$\n?)+", prose(card), flags=re.MULTILINE)
+    return [[re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()] for block in blocks]
+
+
+def unescaped(cell: str) -> str:
+    return re.sub(r"\\(.)", r"\1", cell.strip())
+
+
+# Figures
+
+
+def test_every_number_of_the_card_comes_from_the_run_and_all_else_is_the_same_for_any_figures(voted: Run) -> None:
+    one = prose(make_card(voted, PUBLICATION))
+    changed = {"export": other(EXPORT), "parity": other(PARITY), "examples": other(SCORES)}
+    two = prose(make_card(with_other_figures(voted), replace(PUBLICATION, **changed)))
+    assert NUMBER.sub("#", one) == NUMBER.sub("#", two)
+    names = [base_model_of(voted), PUBLICATION.revision, *PARITY["clients"]["pipeline()"]["kinds"]]
+    names += [source["terms"] for source in voted.curation["sources"].values()]
+    names.append(f"{(voted.path / 'model.safetensors').stat().st_size / 1e6:.1f}")
+    explained = {number for words in (*OF_THE_WORLD, *names) for number in NUMBER.findall(words)}
+    pairs = zip(NUMBER.finditer(one), NUMBER.findall(two), strict=True)
+    fixed = [found for found, other_number in pairs if found[0] == other_number]
+    assert not [one[max(0, f.start() - 60) : f.end() + 20] for f in fixed if f[0] not in explained]
+
+
+def test_a_changed_figure_changes_the_card_where_it_is_told_and_nowhere_else(voted: Run) -> None:
+    evaluation = json.loads(json.dumps(voted.evaluation))
+    evaluation["official"]["accuracy"] = {"value": 0.12345, "low": 0.1, "high": 0.2}
+    changed = changed_lines(
+        make_card(voted, PUBLICATION), make_card(replace(voted, evaluation=evaluation), PUBLICATION)
+    )
+    assert changed[:3] == ["value: 0.1235", "low: 0.1", "high: 0.2"]
+    assert "its first answer is the label for 12.3 % (95 % interval 10.0 % to 20.0 %)." in changed[3]
+    assert changed[4].startswith("| accuracy | 0.123 (0.100 to 0.200) |")
+    assert len(changed) == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "told"),
+    [
+        ("evaluation", ("official", "per_class", "fear", "recall", "value"), 0.0, ["| fear |", "- It misses fear"]),
+        ("evaluation", ("clean", "nll", "high"), 9.0, ["high: 9.0", "| NLL |"]),
+        ("curation", ("leaks", "found", "exact copy", "test_in_train"), 987, ["| exact copy | 987 |"]),
+        ("curation", ("sources", "ferplus", "dropped", "train", "no majority"), 987, ["- Left out of train: 987 (no"]),
+        ("environment", ("wall_seconds",), 9000.0, ["| time | 2.5 hours"]),
+        ("environment", ("packages", "torch"), "9.9", ["| torch | 9.9 |"]),
+    ],
+)
+def test_so_does_any_other_fact_of_the_run(voted: Run, file: str, keys: tuple[str, ...], value, told) -> None:
+    content = json.loads(json.dumps(getattr(voted, file)))
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    assert keys[-1] in inner
+    inner[keys[-1]] = value
+    changed = changed_lines(make_card(voted, PUBLICATION), make_card(replace(voted, **{file: content}), PUBLICATION))
+    assert len(changed) == len(told)
+    for line, start in zip(changed, told, strict=True):
+        assert line.startswith(start)
+
+
+def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
+    def told(found: dict[str, float]) -> str:
+        return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+    shown = {table[0][0].strip() or table[0][1].strip(): table for table in tables(make_card(voted, PUBLICATION))}
+    by_class = {
+        len(table[0]): table for table in tables(make_card(voted, PUBLICATION)) if table[0][0].strip() == "class"
+    }
+    figures = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in shown["official"]}
+    sets = [voted.evaluation[name] for name in figures[""]]
+    assert figures[""] == ["official", "clean", "clean_near", "validation"]
+    assert figures["rows"] == [str(rows["n"]) for rows in sets] and len(set(figures["rows"])) > 2
+    for words, name in {"macro F1": "macro_f1", "NLL": "nll", "*one human voter*": "human_agreement"}.items():
+        assert figures[words] == [told(rows[name]) for rows in sets]
+    for label, rows, *rest in ([cell.strip() for cell in row] for row in by_class[5][2:]):
+        of_class = voted.evaluation["official"]["per_class"][label]
+        assert [rows, *rest] == [str(of_class["support"]), *(told(of_class[n]) for n in ("precision", "recall", "f1"))]
+    for label, *counts in ([cell.strip() for cell in row] for row in by_class[4][2:-1]):
+        assert counts == [str(of[label]) for of in voted.curation["rows_used"].values()]
+
+
+def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Run) -> None:
+    card = make_card(voted, PUBLICATION)
+    assert "| `onnx/model.onnx` | fp32 | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |" in card
+    assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
+    assert "in torch it is 0.872 (0.860 to 0.884)" in card
+    assert "Compared on 1,234 validation pictures. Accuracy is that on the 1,111 of them" in card
+    card = make_card(voted, replace(PUBLICATION, export=EXAMPLES_ALONE))
+    assert "| `onnx/model_fp16.onnx` | fp16 | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not measured |" in card
+    assert "Compared on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
+    without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
+    assert "onnx" not in without and "transformers.js" not in without
+
+
+def test_clients_are_told_with_what_they_answer_otherwise_and_why_one_was_not_asked(voted: Run) -> None:
+    card = make_card(voted, PUBLICATION)
+    assert "| 48 px gray (5) | 1.2e-06 | 0.015, 2 with another first answer |" in card
+    assert "| RGBA (5) | 3e-06 | 0.0021 |" in card
+    assert "- onnxruntime was not asked: onnxruntime not installed." in card
+    assert "which moves a probability by up to 0.015. The snippet above" in card
+
+
+# What the Hub reads
+
+
+def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
+    card = ModelCard(make_card(voted, PUBLICATION))
+    assert card.data.eval_results == eval_results(voted)
+    told = {(r.dataset_config, r.dataset_split, r.metric_type) for r in card.data.eval_results}
+    kinds = ("accuracy", "f1", "balanced_accuracy", "nll", "kl_divergence", "ece")
+    sets = {"official": "test", "clean": "test", "clean_near": "test", "validation": "validation"}
+    assert told == {(name, split, kind) for name, split in sets.items() for kind in kinds}
+    accuracy = voted.evaluation["clean_near"]["accuracy"]
+    (result,) = (r for r in card.data.eval_results if (r.dataset_config, r.metric_type) == ("clean_near", "accuracy"))
+    assert result.metric_value == pytest.approx(accuracy["value"], abs=5e-5)
+    assert result.metric_args["low"] == pytest.approx(accuracy["low"], abs=5e-5)
+    assert result.metric_args["rows"] == voted.evaluation["clean_near"]["n"]
+    assert card.data.pipeline_tag == "image-classification" and card.data.to_dict()["library_name"] == "transformers"
+    assert card.data.base_model == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert card.data.get("datasets") is None, "a local path is no data set of the Hub"
+    assert card.data.widget == [
+        {"src": "examples/happiness.png", "example_title": "happiness (drawn)", "output": SCORES["happiness.png"]}
+    ]
+    assert card.data.model_name == "fer-vit-tiny" and str(ModelCard(str(card))) == str(card)
+
+
+def test_the_licence_is_open_for_drawn_faces_from_random_weights_alone(drawn: Run, voted: Run) -> None:
+    assert ModelCard(make_card(drawn, PUBLICATION)).data.license == "apache-2.0"
+    started = replace(drawn, recipe=drawn.recipe | {"checkpoint": "user/model"})
+    for run in (voted, started):
+        card = ModelCard(make_card(run, PUBLICATION))
+        assert card.data.license == "other" and card.data.license_link.endswith("/someone/fer-vit-tiny#licence")
+        assert "**No open licence is claimed for these weights.**" in card.text
+    assert voted.curation["sources"]["ferplus"]["terms"] in make_card(voted, PUBLICATION).replace("\\", "")
+
+
+def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monkeypatch) -> None:
+    def base(checkpoint: str | None) -> str | None:
+        return base_model_of(replace(drawn, recipe={"checkpoint": checkpoint}))
+
+    monkeypatch.chdir(tmp_path)
+    assert base(None) is None
+    assert base("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k") == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert base(str(tmp_path / "gone")) is None
+    for number, config in enumerate(('{"model_type": "vit"}', "no json", '{"architecture": "x", "pretrained_cfg": 1}')):
+        folder = Path("runs") / str(number)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(config)
+        assert base(str(folder)) is None
+    assert base("../weights") is None
+    started_here = replace(drawn, environment=drawn.environment | {"checkpoint_is_local": True})
+    assert base_model_of(replace(started_here, recipe=drawn.recipe | {"checkpoint": "runs/gone"})) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "layout", "told"),
+    [
+        ({"data_path": "user/faces"}, "Hub data set with the columns image and label", ["user/faces"]),
+        ({"data_path": "user/faces"}, "parquet with the columns image and label", []),
+        ({"data_path": "user/faces", "source": "hub"}, "Hub data set with raw votes of FER+", ["user/faces"]),
+        ({"data_path": "/disk/faces", "source": "hub"}, "Hub data set with the columns image and label", []),
+        ({"data_path": None, "source": "drawn"}, "20 faces drawn from seed 0", []),
+    ],
+)
+def test_data_sets_are_named_where_they_came_from_the_hub(drawn: Run, entry, layout: str, told: list[str]) -> None:
+    source = drawn.curation["sources"]["drawn"] | {"layout": layout}
+    run = replace(drawn, recipe=drawn.recipe | entry, curation=drawn.curation | {"sources": {"x": source}})
+    assert datasets_of(run) == told
+    several = replace(run, recipe=drawn.recipe | {"sources": [entry]})
+    assert datasets_of(several) == told
+    assert ("DIR" in reproduce(several, PUBLICATION)) == (not told)
+
+
+def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None:
+    scores = example_scores(drawn)
+    assert sorted(scores) == sorted(f"{name}.png" for name in CLASSES)
+    for answer in scores.values():
+        assert {score["label"] for score in answer} == set(CLASSES)
+        assert [score["score"] for score in answer] == sorted((score["score"] for score in answer), reverse=True)
+        assert sum(score["score"] for score in answer) == pytest.approx(1, abs=1e-3)
+    widget = ModelCard(make_card(drawn, replace(PUBLICATION, examples=scores))).data.widget
+    assert {entry["src"] for entry in widget} == {f"examples/{name}" for name in scores}
+    assert all((drawn.path / entry["src"]).is_file() for entry in widget)
+
+
+# What a stranger reads
+
+
+def test_a_run_on_drawn_faces_is_called_a_demonstration_first(drawn: Run, voted: Run) -> None:
+    loud = "> **A demonstration on drawn faces.**"
+    assert 0 < make_card(drawn, PUBLICATION).split("\n---\n")[1].index(loud) < 50
+    assert "FER2013" not in make_card(drawn, PUBLICATION) and "human voter" not in make_card(drawn, PUBLICATION)
+    assert loud not in make_card(voted, PUBLICATION)
+
+
+def test_sections_come_in_the_order_of_a_readers_questions(voted: Run) -> None:
+    headings = re.findall(r"^## (.*)$", prose(make_card(voted, PUBLICATION)), flags=re.MULTILINE)
+    assert headings == [
+        "What it is, and what it is not", "Use it", "Results", "Training", "Limits",
+        "Uses that are banned or high-risk", "Licence", "Files", "Citation",
+    ]  # fmt: skip
+
+
+def test_the_snippet_names_the_release(voted: Run) -> None:
+    line = 'classify = pipeline("image-classification", model="someone/fer-vit-tiny", revision="v1", top_k=7)'
+    assert line in make_card(voted, PUBLICATION).splitlines()
+    served = "FER_MODEL=someone/fer-vit-tiny FER_REVISION=v1 uvicorn app:app"
+    assert served in make_card(voted, PUBLICATION)
+    unpinned = make_card(voted, replace(PUBLICATION, revision=None))
+    assert line.replace(' revision="v1",', "") in unpinned.splitlines() and "pins this release" not in unpinned
+    assert served.replace(" FER_REVISION=v1", "") in unpinned
+
+
+def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: Run) -> None:
+    network = replace(voted, config={"model_type": "timm_wrapper", "architecture": "resnet18"})
+    card = ModelCard(make_card(network, PUBLICATION))
+    assert "`pip install timm` first" in card.text and "A resnet18, input of" in card.text
+    assert "onnx" in card.data.tags and "transformers.js" not in card.data.tags and "await" not in card.text
+    usual = ModelCard(make_card(voted, PUBLICATION))
+    assert "transformers.js" in usual.data.tags and "await" in usual.text and "pip install timm" not in usual.text
+
+
+def test_a_class_without_rows_is_told(voted: Run) -> None:
+    evaluation = json.loads(json.dumps(voted.evaluation))
+    evaluation["official"]["per_class"]["fear"] |= {"support": 0, "recall": {"value": 0.0, "low": 0.0, "high": 0.0}}
+    card = make_card(replace(voted, evaluation=evaluation), PUBLICATION)
+    assert "There are no rows of fear: they count as 0 in" in card and "It misses fear most" not in card
+    assert "There are no rows of" not in make_card(voted, PUBLICATION)
+
+
+def test_figures_are_shown_where_the_run_has_them(voted: Run, tmp_path) -> None:
+    shown = re.findall(r"!\[.+\]\((.+)\)", make_card(voted, PUBLICATION))
+    assert len(shown) == 3 and all((voted.path / name).is_file() for name in shown)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert "![" not in make_card(replace(voted, path=tmp_path), PUBLICATION)
+
+
+def test_a_run_from_before_near_copies_says_that_they_were_not_looked_for(voted: Run) -> None:
+    assert "near copy in the training" in make_card(voted, PUBLICATION)
+    assert re.search(r"^\| near copy \| \d", make_card(voted, PUBLICATION), flags=re.MULTILINE)
+    leaks = voted.curation["leaks"]
+    found = {kind: counts for kind, counts in leaks["found"].items() if kind != "near copy"}
+    curation = voted.curation | {"copies": {"exact": voted.curation["copies"]["exact"]}}
+    curation |= {"leaks": leaks | {"found": found}}
+    evaluation = {name: value for name, value in voted.evaluation.items() if name != "clean_near"}
+    card = make_card(replace(voted, curation=curation, evaluation=evaluation), PUBLICATION)
+    assert "were not looked for" in card and "clean_near" not in card and "| near copy |" not in card
+    assert "pixel copy in the training" in card
+
+
+def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: Run, tmp_path) -> None:
+    recipe = recipe_from({"data_path": voted.recipe["data_path"], "source": "ferplus", "leaks": "report"}, "test")
+    curated = curate(read_sources(recipe), recipe)
+    for split, table in curated.splits.items():
+        half = len(table) // 2
+        renamed = table.select(range(half)).map(lambda row: {"source": "my|faces"})
+        curated.splits[split] = concatenate_datasets([renamed, table.select(range(half, len(table)))])
+    sources = voted.curation["sources"] | {"my|faces": drawn.curation["sources"]["drawn"]}
+    entries = [{"data_path": "/disk/ferplus"}, {"data_path": "/disk/mine", "face_detector": "/disk/yunet.onnx"}]
+    files = {"curation": voted.curation | {"sources": sources}, "evaluation": evaluated(curated, tmp_path, recipe)}
+    run = replace(voted, **files, recipe=voted.recipe | {"sources": entries, "data_path": None})
+    card = make_card(run, PUBLICATION)
+    (table,) = (t for t in tables(card) if t[0][1].strip() == "row set")
+    assert {unescaped(row[0]) for row in table[2:]} == {"FER+", "my|faces"}
+    figures = run.evaluation["per_source"]["my|faces"]["official"]
+    assert f"{figures['accuracy']['value']:.3f} (" in next(row[3] for row in table[2:] if "my" in row[0])
+    assert card.count("- Terms: ") == 2 and "/disk" not in card
+    assert """--sources '[{"data_path": "DIR"}, {"data_path": "DIR"}]'""" in card
+    assert not ModelCard(card).data.license.startswith("apache")
+
+
+def test_odd_names_break_neither_the_yaml_nor_the_tables(voted: Run) -> None:
+    odd = dict(zip(CLASSES, ["a|b", "c\n---\nd: *e*", "`x`\\", "yes", "<b>", "[f](g) {{ h }}", "1.5"], strict=True))
+
+    def named(value):
+        if isinstance(value, dict):
+            return {odd.get(key, key): named(part) for key, part in value.items()}
+        return [named(part) for part in value] if isinstance(value, list) else odd.get(value, value)
+
+    files = {name: named(getattr(voted, name)) for name in ("evaluation", "curation")}
+    sources = {"s|\n# t: 'u'": files["curation"]["sources"]["ferplus"]}
+    run = replace(voted, evaluation=files["evaluation"], curation=files["curation"] | {"sources": sources})
+    scores = {"p q.png": [{"label": label, "score": 0.25} for label in odd.values()]}
+    card = make_card(run, replace(PUBLICATION, examples=scores))
+    data = ModelCard(card).data
+    assert [score["label"] for score in data.widget[0]["output"]] == list(odd.values())
+    assert data.eval_results == eval_results(run) and "s|\n# t: 'u'" in data.eval_results[0].dataset_name
+    by_shape = {}
+    for table in tables(card):
+        assert {len(row) for row in table} == {len(table[0])}
+        by_shape[table[0][0].strip(), len(table[0])] = [unescaped(row[0]) for row in table[2:]]
+    plain = [" ".join(name.split()) for name in odd.values()]
+    assert by_shape["class", 5] == plain and by_shape["class", 4] == [*plain, "all"]
+    body = prose(ModelCard(card).text)
+    assert re.findall(r"^# .*$", body, flags=re.MULTILINE) == ["# fer-vit-tiny"]
+    assert not [name for name in (*odd.values(), *sources) if name in body and name not in ("yes", "1.5")]
+
+
+def test_nothing_of_the_machine_is_in_the_card(voted: Run, tmp_path) -> None:
+    card = make_card(voted, PUBLICATION)
+    (tmp_path / "README.md").write_text(card)
+    refuse_private(tmp_path, "someone")
+    for place in (voted.recipe["data_path"], voted.recipe["checkpoint"], voted.recipe["output_dir"], str(voted.path)):
+        assert place not in card
+    assert "--data_path DIR" in card
+
+
+# Made again
+
+
+def test_the_command_makes_the_same_settings(voted: Run) -> None:
+    shipped = recipe_from(load_yaml(recipe_path("ferplus_vit_tiny_cpu")), "test").settings()
+    ours = {"seed": 5, "precision": "bf16", "class_map": {"it's": None, "b": "fear"}, "flip": 0.25, "max_steps": 9}
+    paths = {"data_path": "/disk/faces", "checkpoint": "/disk/weights", "output_dir": "/disk/run", "disable_tqdm": True}
+    run = replace(
+        voted, recipe=shipped | ours | paths, evaluation=voted.evaluation | {"recipe": "ferplus_vit_tiny_cpu"}
+    )
+    command = reproduce(run, replace(PUBLICATION, shipped=shipped))
+    assert "/disk" not in command
+    launcher, words = command.split("train_hf.py", 1)
+    again = parse_command_line(shlex.split(words.replace("\\\n", ""))).recipe
+    assert launcher == "accelerate launch "
+    assert again.settings() == shipped | ours | {"data_path": "DIR", "checkpoint": "DIR"}
+    assert again.name == "ferplus_vit_tiny_cpu" and "--flip" in command and "--layer_decay" not in command
+    released = "accelerate launch train_hf.py recipe.yaml --data_path DIR --checkpoint DIR"
+    assert reproduce(run, PUBLICATION).replace(" \\\n ", "") == released
+    known = replace(run, recipe=run.recipe | {"checkpoint": shipped["checkpoint"]})
+    assert "--checkpoint" not in reproduce(known, replace(PUBLICATION, shipped=shipped))
+    random = replace(run, recipe=run.recipe | {"checkpoint": None})
+    assert "--checkpoint null" in reproduce(random, replace(PUBLICATION, shipped=shipped))
+
+
+def test_the_rows_of_a_step_are_those_that_were_trained_with(voted: Run) -> None:
+    run = replace(voted, environment=voted.environment | {"rows_per_step": 24})
+    assert "| rows of an optimizer step | `total_batch_size` | 24 |" in make_card(run, PUBLICATION)
+
+
+def test_what_was_done_to_rows_of_train_is_told(voted: Run) -> None:
+    settings = {"undecided": "train", "caps": {"ferplus/neutral": 20}, "row_weights": {"ferplus": 2.0}}
+    lines = make_card(replace(voted, recipe=voted.recipe | settings), PUBLICATION).splitlines()
+    assert any("without a label are in train all the same" in line for line in lines)
+    assert [line for line in lines if "`caps`" in line and "ferplus/neutral" in line and "20" in line]
+    assert [line for line in lines if "`row_weights`" in line and "2.0" in line]

@@ -1,0 +1,283 @@
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import yaml
+from datasets import Dataset
+from PIL import ImageOps
+from transformers import AutoModelForImageClassification
+
+from hub.export import export, onnx_files
+from hub.export.export import export_onnx
+from hub.export.onnx_files import FILES, OPSET
+from hub.run import Run
+from pipeline.data.curation import curate
+from pipeline.data.readers import read_sources
+from pipeline.errors import InputError
+from pipeline.settings.files import load_yaml, recipe_from
+from tests.conftest import ROOT, Finished, run_train_hf, write_recipe
+
+INT8_LOSS = export.INT8_LOSS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _any_int8() -> Iterator[None]:
+    """A model of two layers is mostly graph, and of 15 rows one is seven points: here every int8 is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "INT8_SHARE", 1.0)
+        patch.setattr(export, "INT8_LOSS", 1.0)
+        yield
+
+
+def run_of(path: Path) -> Run:
+    """As `hub.run.load_run`, which wants test figures too."""
+    read = [json.loads((path / f"{name}.json").read_text()) for name in ("evaluation", "curation", "environment")]
+    return Run(path, json.loads((path / "config.json").read_text()), yaml.safe_load((path / "recipe.yaml").read_text()),
+               *read)  # fmt: skip
+
+
+def validation_of(path: Path) -> Dataset:
+    recipe = recipe_from(load_yaml(path / "recipe.yaml"), "test")
+    return curate(read_sources(recipe), recipe).splits["validation"]
+
+
+@pytest.fixture(scope="module")
+def run(finished_run: Finished) -> Run:
+    return run_of(finished_run.path)
+
+
+@pytest.fixture(scope="module")
+def validation(run: Run) -> Dataset:
+    return validation_of(run.path)
+
+
+@pytest.fixture(scope="module")
+def exported(run: Run, validation: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder `onnx` of the finished run, and what was returned."""
+    folder = tmp_path_factory.mktemp("export") / "new"
+    return folder / "onnx", export_onnx(run, folder, validation)
+
+
+@pytest.fixture
+def ready(exported: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of `exported` instead of another export, for tests of what is measured and decided."""
+
+    def copy(model: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> None:
+        for name in FILES.values():
+            shutil.copy(exported[0] / name, folder)
+
+    monkeypatch.setattr(export, "write_files", copy)
+
+
+def answers(file: Path, pixels: np.ndarray) -> np.ndarray:
+    return onnxruntime.InferenceSession(file).run(["logits"], {"pixel_values": pixels})[0]
+
+
+def test_three_files_and_a_report_under_the_names_of_transformers_js(exported) -> None:
+    folder, report = exported
+    assert {p.name for p in folder.iterdir()} == {
+        "model.onnx", "model_fp16.onnx", "model_int8.onnx", "export.json"
+    }  # fmt: skip
+    assert {p.name for p in folder.parent.iterdir()} == {"onnx"}, "nothing is left beside it"
+    assert json.loads((folder / "export.json").read_text()) == report
+    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16", "int8"]
+    assert report["left_out"] == {}
+    assert all(file["bytes"] == (folder / file["file"]).stat().st_size for file in report["files"])
+
+
+def test_the_report_measures_every_file_on_the_rows_of_the_run(exported, run: Run) -> None:
+    own = run.evaluation["validation"]
+    _, report = exported
+    assert report["run_accuracy"]["value"] == pytest.approx(own["accuracy"]["value"], abs=1e-12)
+    assert (report["measured_on"], report["clean_rows"]) == ("validation", own["n"])
+    assert report["opset"] == OPSET
+    assert report["versions"]["onnxruntime"] == onnxruntime.__version__
+    for file, bound in zip(report["files"], (1e-4, 0.02, 0.2), strict=True):
+        assert file["n"] == report["rows"] >= own["n"]
+        assert 0 < file["mean_difference"] < file["max_difference"] < bound
+        assert file["agreement"] > 0.8
+        assert file["accuracy"]["low"] < file["accuracy"]["value"] < file["accuracy"]["high"]
+    differences = [file["max_difference"] for file in report["files"]]
+    assert differences == sorted(differences), "what is no rougher was not made"
+
+
+def test_differences_are_of_probabilities(validation: Dataset) -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
+    reference = export.Reference("examples", validation, logits + 5)
+    moved = np.log(np.array([[0.4, 0.4, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
+    assert export._compare(logits, reference)["max_difference"] < 1e-6
+    assert export._compare(moved, reference)["max_difference"] == pytest.approx(0.1, abs=1e-6)
+    assert export._compare(moved, reference)["mean_difference"] == pytest.approx(0.2 / 6, abs=1e-6)
+    assert export._compare(logits[:, [1, 0, 2]], reference)["agreement"] == 0.5
+
+
+@pytest.mark.parametrize("name", FILES.values())
+@pytest.mark.parametrize("batch", [1, 5])
+def test_every_file_answers_as_torch_with_any_batch(exported, run: Run, name: str, batch: int) -> None:
+    pixels = np.random.default_rng(batch).normal(size=(batch, 3, 32, 32)).astype(np.float32)
+    model = AutoModelForImageClassification.from_pretrained(run.path)
+    with torch.inference_mode():
+        expected = model(pixel_values=torch.from_numpy(pixels)).logits.numpy()
+    got = answers(exported[0] / name, pixels)
+    assert (got.shape, got.dtype) == ((batch, 7), np.float32)
+    assert np.abs(got - expected).max() < {"model.onnx": 1e-5, "model_fp16.onnx": 5e-3}.get(name, 0.1)
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_every_file_is_one_valid_graph_of_the_stated_opset_with_float_at_both_ends(exported, name: str) -> None:
+    folder, report = exported
+    onnx.checker.check_model(folder / name, full_check=True)
+    model = onnx.load(folder / name, load_external_data=False)
+    assert not any(tensor.data_location for tensor in model.graph.initializer)
+    assert [(o.domain, o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")] == [("", OPSET)]
+    for value, shape in ((model.graph.input, ["batch", 3, 32, 32]), (model.graph.output, ["batch", 7])):
+        assert len(value) == 1
+        assert value[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert [axis.dim_param or axis.dim_value for axis in value[0].type.tensor_type.shape.dim] == shape
+    assert report["input"]["shape"] == ["batch", 3, 32, 32]
+    assert report["output"] == {"name": "logits", "shape": ["batch", 7], "dtype": "float32"}
+
+
+def test_fp16_and_int8_hold_their_weights_in_fewer_bits(exported) -> None:
+    kinds = {}
+    for precision, name in FILES.items():
+        tensors = [t for t in onnx.load(exported[0] / name).graph.initializer if len(t.dims) == 2]
+        kinds[precision] = {t.data_type for t in tensors}
+    assert kinds["fp32"] == {onnx.TensorProto.FLOAT}
+    assert kinds["fp16"] == {onnx.TensorProto.FLOAT16}
+    assert kinds["int8"] == {onnx.TensorProto.INT8}
+    weights = [t for t in onnx.load(exported[0] / FILES["int8"]).graph.initializer if t.data_type == 3 and t.dims]
+    assert max(int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max()) for t in weights) <= 64, "7 bits"
+
+
+@pytest.mark.parametrize("name", [*FILES.values(), "export.json"])
+def test_no_file_tells_of_the_machine_it_was_made_on(exported, run: Run, name: str) -> None:
+    content = (exported[0] / name).read_bytes()
+    private = [str(ROOT), str(Path.home()), str(run.path), socket.gethostname(), ".py", "stack_trace", "site-packages"]
+    assert [word for word in private if len(word) > 2 and word.encode() in content] == []
+
+
+def test_metadata_within_a_graph_within_a_node_goes_too() -> None:
+    inner = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["a"], ["b"], doc_string="/disk/me")], "g", [], []
+    )
+    inner.node[0].metadata_props.add(key="trace", value="/disk/me")
+    node = onnx.helper.make_node("If", ["c"], ["b"], then_branch=inner)
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "h", [], [], doc_string="/disk/me"))
+    onnx_files._strip(model)
+    assert b"/disk/me" not in model.SerializeToString()
+
+
+def test_other_pictures_than_the_run_saw_are_an_error_and_leave_nothing(run, validation, ready, tmp_path: Path) -> None:
+    changed = validation.map(lambda row: {"image": ImageOps.invert(row["image"].convert("RGB"))})
+    with pytest.raises(
+        InputError, match=r"model.onnx does not answer as the run: a probability is .* from predictions"
+    ):
+        export_onnx(run, tmp_path / "new", changed)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-9), ("fp16", 1e-9), ("fp16", float("nan"))])
+def test_a_file_beyond_its_bound_is_an_error(precision, bound, run, validation, ready, monkeypatch, tmp_path) -> None:
+    monkeypatch.setitem(export.BOUNDS, precision, bound)
+    with pytest.raises(InputError, match=f"^{FILES[precision]} does not answer as the run"):
+        export_onnx(run, tmp_path, validation)
+
+
+def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported, monkeypatch, tmp_path) -> None:
+    rarest = int(np.bincount(validation["label"][:], minlength=7).argmin())
+
+    def spoilt(model: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> None:
+        for name in FILES.values():
+            shutil.copy(exported[0] / name, folder)
+        int8 = onnx.load(folder / FILES["int8"])
+        bias = next(t for t in int8.graph.initializer if t.name.endswith("classifier.bias"))
+        bias.CopyFrom(onnx.numpy_helper.from_array(np.eye(7, dtype=np.float32)[rarest] * 100, bias.name))
+        onnx.save(int8, folder / FILES["int8"])
+
+    monkeypatch.setattr(export, "write_files", spoilt)
+    monkeypatch.setattr(export, "INT8_LOSS", INT8_LOSS)
+    report = export_onnx(run, tmp_path, validation)
+    assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]
+    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
+    assert "points of validation accuracy" in report["left_out"]["int8"]
+    assert f"against {report['run_accuracy']['value']:.4f}" in report["left_out"]["int8"]
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(0, True), (5, True), (6, False), (1000, False)])
+def test_int8_may_lose_half_a_point_and_no_more(wrong: int, kept: bool, validation, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(export, "INT8_LOSS", INT8_LOSS)
+    labels = np.arange(1200) % 7
+    right = np.eye(7, dtype=np.float32)[labels]
+    rough = np.concatenate([np.roll(right[:wrong], 1, axis=1), right[wrong:]])
+    rough[1000:] = 0  # what is not clean does not count
+    reference = export.Reference("validation", validation, right, labels, np.arange(1200) < 1000)
+    (tmp_path / FILES["int8"]).touch()
+    measured = {"int8": export._compare(rough, reference)}
+    left_out = export._drop_inaccurate(measured, reference, tmp_path)
+    assert (left_out == {}, "int8" in measured, (tmp_path / FILES["int8"]).exists()) == (kept,) * 3
+
+
+def test_int8_that_is_hardly_smaller_is_left_out(run, validation, ready, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(export, "INT8_SHARE", 0.1)
+    report = export_onnx(run, tmp_path, validation)
+    assert "of the bytes of fp32" in report["left_out"]["int8"]
+    assert not (tmp_path / "onnx" / FILES["int8"]).exists()
+
+
+def test_rows_of_the_predictions_without_a_picture_are_counted(run, validation, tmp_path) -> None:
+    key = validation[0]["key"]
+    with pytest.raises(InputError, match=rf"2 of the {len(validation)} .* the first '{key}' of drawn: give the data"):
+        export_onnx(run, tmp_path, validation.select(range(2, len(validation))))
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_rows_are_found_by_source_and_key_in_any_order(run, validation, exported, ready, tmp_path) -> None:
+    def figures(report: dict[str, Any]) -> list[list[Any]]:
+        return [[file[name] for name in ("n", "agreement", "accuracy")] for file in report["files"]]
+
+    other = validation.map(lambda row: {"source": "another", "image": ImageOps.invert(row["image"].convert("RGB"))})
+    mixed = Dataset.from_list([*validation.shuffle(seed=1), *other], features=validation.features)
+    assert figures(export_onnx(run, tmp_path, mixed)) == figures(exported[1])
+
+
+def test_without_validation_pictures_torch_answers_the_drawn_examples(run, ready, tmp_path) -> None:
+    report = export_onnx(run, tmp_path, None)
+    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
+    assert [(file["n"], file["accuracy"]) for file in report["files"]] == [(7, None)] * 2
+    assert all(file["max_difference"] < 0.02 for file in report["files"])
+    assert (report["measured_on"], report["rows"], report["run_accuracy"]) == ("examples", None, None)
+    assert report["left_out"] == {"int8": "accuracy was not measured, as no validation pictures were given"}
+    assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]
+
+
+def test_a_folder_that_is_there_is_not_written_over(run, tmp_path) -> None:
+    (tmp_path / "onnx").mkdir()
+    with pytest.raises(InputError, match="is there already"):
+        export_onnx(run, tmp_path, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
+def test_a_timm_model_is_exported_too(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = {"test_resnet": 64, "test_vit": 160}[architecture]
+    settings = {"architecture": architecture, "image_size": size, "max_steps": 2, "vit_config": {}}
+    recipe = write_recipe(tmp_path / "timm.yaml", output_dir=str(tmp_path / "run"), **settings)
+    process = run_train_hf(str(recipe))
+    assert process.returncode == 0, process.stderr
+    run = run_of(tmp_path / "run")
+    assert run.config["model_type"] == "timm_wrapper"
+    report = export_onnx(run, tmp_path, validation_of(run.path))
+    assert report["input"]["shape"] == ["batch", 3, size, size]
+    for file in report["files"]:
+        for batch in (1, 5):
+            pixels = np.zeros((batch, 3, size, size), dtype=np.float32)
+            assert answers(tmp_path / "onnx" / file["file"], pixels).shape == (batch, 7)

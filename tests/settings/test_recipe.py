@@ -1,0 +1,137 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.files import RECIPES, load_yaml, recipe_from
+from pipeline.settings.recipe import OUR_FIELDS
+from tests.conftest import ROOT
+
+SHIPPED = sorted(RECIPES.glob("*.yaml"))
+
+
+def test_without_words_the_recipe_is_the_quickstart() -> None:
+    recipe, resume, publish = parse_command_line([])
+    assert (recipe.name, str(recipe.output_dir), resume, publish) == ("quickstart", "runs/quickstart", False, None)
+
+
+def test_data_path_alone_means_own_faces() -> None:
+    recipe = parse_command_line(["--data_path", "my_faces"]).recipe
+    assert (recipe.name, recipe.data_path) == ("own_faces", "my_faces")
+
+
+def test_a_recipe_is_found_by_bare_name_and_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("image_size: 64\n")
+    assert parse_command_line([str(path)])[0].image_size == 64
+    assert parse_command_line(["ferplus_vit_tiny"])[0].name == "ferplus_vit_tiny"
+
+
+def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
+    words = [
+        "--image_size",
+        "96",
+        "--max_steps",
+        "7",
+        "--learning_rate",
+        "1e-4",
+        "--evaluate_test=true",
+        "--seed",
+        "3",
+        "--resume",
+        "--publish",
+        "me/faces",
+    ]
+    recipe, resume, publish = parse_command_line(words)
+    assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume, publish) == (96, True, 3, True, "me/faces")
+    assert recipe.trainer["max_steps"] == 7
+    assert recipe.trainer["learning_rate"] == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--image_sizes 96", "nearest is image_size"),
+        ("--learnin_rate 1", "nearest is learning_rate"),
+        ("--model_name_or_path x", "--checkpoint"),
+        ("--dataset_name x", "--data_path"),
+        ("--lr 1", "--learning_rate"),
+        ("--epochs 1", "--num_train_epochs"),
+        ("--batch_size 1", "--total_batch_size"),
+        ("--push_to_hub true", "push_to_hub.py"),
+        ("--hub_token x", "push_to_hub.py"),
+        ("--fp16 true", "--precision fp16"),
+        ("--bf16 true", "--precision bf16"),
+        ("--label_smoothing_factor 0.1", "--label_smoothing"),
+        ("--dataloader_drop_last true", "every row counts"),
+        ("--remove_unused_columns true", "collators"),
+        ("quickstrat", "nearest is quickstart"),
+        ("--image_size big", "image_size is 'big'; it must be int"),
+        ("--flip 1.5", "flip is 1.5"),
+        ("--class_balance samplers", "none, sampler, weights, logit_adjustment"),
+        ("--num_train_epochs many", "num_train_epochs"),
+        ("stray.yaml --seed 1", "no recipe"),
+        ("--seed 1 quickstart", "belongs to no setting"),
+        ("quickstart words", "belongs to no setting"),
+        ("--cutmix 0.7 --mixup 0.7", "together at most 1"),
+        ("--store_size 500", "store_size"),
+        ("--publish", "--publish USER/NAME"),
+        ("own_faces --evaluate_test false --publish me/faces", "add --evaluate_test true"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_one(words: str, told: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_command_line(words.split())
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_saved_settings_are_a_recipe_that_gives_the_same_settings(tmp_path: Path) -> None:
+    recipe = parse_command_line(["--cutmix", "0.5", "--mix_off_epoch", "2", "--max_steps", "9"]).recipe
+    recipe.save(tmp_path / "recipe.yaml")
+    assert parse_command_line([str(tmp_path / "recipe.yaml")])[0].settings() == recipe.settings()
+
+
+def test_help_names_every_setting_of_ours_with_its_default_and_needs_no_torch() -> None:
+    code = "import sys; sys.argv = ['train_hf.py', '--help']; import runpy\n"
+    code += (
+        "try: runpy.run_path('train_hf.py', run_name='__main__')\nexcept SystemExit: assert 'torch' not in sys.modules"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for setting in OUR_FIELDS:
+        assert f"--{setting.name} X" in told.stdout
+    assert " ".join(told.stdout.split()).count("(default: ") == len(OUR_FIELDS)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_a_shipped_recipe_loads_and_its_header_says_what_it_promises(path: Path) -> None:
+    recipe_from(load_yaml(path), path.name)
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    for word in ("# command: accelerate launch train_hf.py", "# expected: ", "# seeds: ", "# machine: ", "# time: "):
+        assert any(line.startswith(word) for line in header), f"{path.name} has no {word!r} line"
+
+
+def test_a_recipe_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(["image_size"]))
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        parse_command_line([str(tmp_path / "bad.yaml")])
+
+
+def test_numbers_that_yaml_reads_as_text_or_as_floats_are_what_was_meant() -> None:
+    words = ["--max_steps", "1e3", "--output_dir", "7", "--lr_scheduler_kwargs", "{min_lr: 1e-6, name: 1e-x}"]
+    recipe = parse_command_line([*words, "--vit_config", "{layer_norm_eps: 1e-6}"]).recipe
+    assert recipe.trainer["max_steps"] == 1000 and isinstance(recipe.trainer["max_steps"], int)
+    assert recipe.trainer["lr_scheduler_kwargs"] == {"min_lr": 1e-6, "name": "1e-x"}
+    assert recipe.vit_config == {"layer_norm_eps": 1e-6} and recipe.output_dir == Path("7")
+    with pytest.raises(InputError, match="max_steps is 1.5; it must be a whole number"):
+        parse_command_line(["--max_steps", "15e-1"])
+
+
+def test_an_output_dir_in_the_home_folder_is_there(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_command_line(["--output_dir", "~/runs/x"]).recipe.output_dir == tmp_path / "runs" / "x"

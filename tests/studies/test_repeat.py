@@ -1,0 +1,159 @@
+"""One recipe under several seeds: run, interrupted, gone on with, told."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError, Stopped
+from pipeline.settings.files import load_yaml
+from pipeline.studies import repeat
+from pipeline.studies.repeat import finished_runs
+from pipeline.studies.table import HEADER, append_rows
+from tests.conftest import ROOT, Finished, wait_for_checkpoint, write_recipe
+
+FEW = {"max_steps": 6, "save_strategy": "steps", "save_steps": 2, "logging_steps": 1}
+
+
+def process_of(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pipeline.repeat", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_an_interrupted_seed_goes_on_and_a_finished_one_is_left(
+    finished_run: Finished, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seed = tmp_path / "study-seed-0"
+    shutil.copytree(finished_run.path, seed)
+    (seed / "evaluation.json").unlink()  # as if it had been killed after its last step
+    (seed / ".unfinished").mkdir()
+    shutil.copy(seed / "recipe.yaml", seed / ".unfinished" / "recipe.yaml")
+    words = [str(finished_run.recipe), "--seeds", "0", "--output_dir", str(tmp_path / "study")]
+    repeat.main(words)
+    told = capfd.readouterr().out
+    assert f"going on in {seed}" in told and "validation, 15 rows, seeds 0" in told
+    row = "| `python -m pipeline.repeat shared.yaml --seeds 0 --output_dir study` | validation (15) | "
+    assert HEADER in told and row in told
+    assert json.loads((seed / "environment.json").read_text())["resumed_from"] == [12]
+    written = (seed / "evaluation.json").stat().st_mtime_ns
+    repeat.main([*words, "--against", str(tmp_path / "study")])
+    told = capfd.readouterr().out
+    assert f"seed 0: {seed} is finished" in told and "less study: difference" in told and "p 1.000" in told
+    assert (seed / "evaluation.json").stat().st_mtime_ns == written
+
+
+def test_a_run_finished_on_another_machine_is_taken_in_the_precision_that_auto_gave_it_there(
+    finished_run: Finished, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seed = tmp_path / "study-seed-0"
+    shutil.copytree(finished_run.path, seed)
+    settings = load_yaml(seed / "recipe.yaml")
+    (seed / "recipe.yaml").write_text(yaml.safe_dump(settings | {"precision": "fp16"}))
+    os.utime(seed / "predictions.parquet", (1_000_036_000,) * 2)  # evaluation.json may be made anew on any day
+    words = [str(finished_run.recipe), "--precision", "auto", "--seeds", "0", "--output_dir", str(tmp_path / "study")]
+    repeat.main(words)
+    told = capfd.readouterr().out
+    assert f"seed 0: {seed} is finished" in told and "| 2001-09-09 |" in told
+    with pytest.raises(InputError, match="precision 'fp16' there, 'fp32' here"):
+        repeat.main([*words, "--precision", "fp32"])
+
+
+def test_a_study_is_its_seeds_and_nothing_else_that_begins_like_them(tmp_path: Path) -> None:
+    for name in ("a[b]-seed-10", "a[b]-seed-2", "a[b]-seed-2.old", "a[b]-seed-x", "a[b]-seed-3-more", "ab-seed-0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "evaluation.json").touch()
+    assert {run.name for run in finished_runs(tmp_path / "a[b]")} == {"a[b]-seed-10", "a[b]-seed-2"}
+
+
+@pytest.mark.slow
+def test_a_study_stopped_in_its_first_seed_goes_on_and_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """SIGINT once, as Ctrl-C; then the same command in this process, and once more when all is there."""
+    recipe = write_recipe(tmp_path / "study.yaml", output_dir=str(tmp_path / "study"), **FEW)
+    words = [str(recipe), "--seeds", "3", "4"]
+    first = tmp_path / "study-seed-3"
+    with process_of(*words) as process:
+        wait_for_checkpoint(process, first, 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert "stopped in seed 3: the same command goes on" in err
+    assert not (first / "evaluation.json").exists() and not (tmp_path / "study-seed-4").exists()
+    repeat.main(words)
+    told = capfd.readouterr().out
+    assert f"going on in {first}" in told and f"into {tmp_path / 'study-seed-4'}" in told
+    assert "validation, 15 rows, seeds 3 4" in told
+    assert HEADER in told and "`python -m pipeline.repeat study.yaml --seeds 3 4`" in told
+    stamps = [(tmp_path / f"study-seed-{seed}" / "evaluation.json").stat().st_mtime_ns for seed in (3, 4)]
+    repeat.main([*words, "--against", str(tmp_path / "study")])
+    told = capfd.readouterr().out
+    assert told.count("is finished") == 2 and "less study: difference" in told and "p 1.000" in told
+    assert stamps == [(tmp_path / f"study-seed-{seed}" / "evaluation.json").stat().st_mtime_ns for seed in (3, 4)]
+
+
+@pytest.mark.slow
+def test_a_seed_that_fails_is_told_and_the_others_stay(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recipe = write_recipe(tmp_path / "s.yaml", output_dir=str(tmp_path / "s"), max_steps=1, optim="nonsense")
+    with pytest.raises(Stopped, match="seeds 0 1 failed: the same command tries them again") as stopped:
+        repeat.main([str(recipe), "--seeds", "0", "1"])
+    assert stopped.value.code == 1
+    told = capfd.readouterr()
+    assert told.out.count("train_hf.py ended with 2; the other seeds go on") == 2
+    assert told.err.count("error: TrainingArguments: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("quickstart", "--seeds"),
+        ("quickstart --seeds", "--seeds"),
+        ("quickstart --seeds one", "'one'"),
+        ("quickstart --seeds 1 2 1", "1 2 1 names a seed twice"),
+        ("quickstart --seeds 0 --seed 1", "--seed is given by --seeds"),
+        ("quickstart --seeds 0 --learnin_rate 1", "nearest is learning_rate"),
+        ("quickstart --seeds 0 --flip 2", "flip is 2"),
+        ("quickstart --seeds 0 --resume", "--resume is for train_hf.py"),
+        ("quickstart --seeds 0 --evaluate_test true --publish me/faces", "--publish is for train_hf.py"),
+        ("quickstart --seeds 0 --against nowhere", "--against nowhere: there is no finished run"),
+        ("quickstart --seeds 0 --against here/study there/study", "--against study study names two studies alike"),
+    ],
+)
+def test_a_wrong_word_is_an_error_before_the_first_run(words: str, told: str) -> None:
+    with pytest.raises(InputError) as error:
+        repeat.parse(words.split())
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_study_in_the_place_of_another_is_refused_before_the_first_run(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "s.yaml", output_dir=str(tmp_path / "s"))
+    (tmp_path / "s-seed-1").mkdir()
+    (tmp_path / "s-seed-1" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="s-seed-1 is not empty and not a run"):
+        repeat.main([str(recipe), "--seeds", "0", "1"])
+    assert not (tmp_path / "s-seed-0").exists()
+
+
+def test_the_command_of_a_row_names_no_place_of_this_machine() -> None:
+    place = str(Path("/") / "home" / "ann" / "data" / "ferplus")
+    argv = ["ferplus_vit_tiny_cpu", "--data_path", place, f"--checkpoint={place}", "--seeds", "0", "--write"]
+    argv += ["--sources", f"[{{data_path: {place}}}]", "--output_dir", "runs/cutmix"]
+    assert repeat.command_of(argv) == (
+        "python -m pipeline.repeat ferplus_vit_tiny_cpu --data_path ferplus --checkpoint=ferplus --seeds 0 "
+        "--sources '[{data_path: ferplus}]' --output_dir runs/cutmix"
+    )
+
+
+def test_rows_are_appended_to_the_table_of_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "README.md"
+    log.write_text(f"# Log\n\n{HEADER}| a |\n\n## Next\n\n| other |\n")
+    append_rows(log, ["| b |\n", "| c |\n"])
+    assert log.read_text() == f"# Log\n\n{HEADER}| a |\n| b |\n| c |\n\n## Next\n\n| other |\n"
+    assert HEADER in repeat.LOG.read_text(), "the log that --write means has the table"
+    log.write_text("# Log\n")
+    with pytest.raises(InputError, match="has no table"):
+        append_rows(log, ["| b |\n"])
