@@ -9,10 +9,9 @@ from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from pipeline.data.table import SPLITS
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
