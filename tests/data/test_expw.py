@@ -87,6 +87,11 @@ def test_a_photo_that_is_missing_is_named_with_its_first_line(tmp_path):
     refused(tmp_path, r"label.lst line 1: no picture file 'a.jpg' in .*image")
 
 
+def test_photos_that_label_lst_does_not_list_are_counted(tmp_path):
+    face(save_expw(tmp_path) / "image" / "b.jpg")
+    assert record(read(tmp_path)).left_out == {"all": {"photo that label.lst does not list": 1}}
+
+
 def test_source_expw_for_another_layout_is_refused(tmp_path):
     face(tmp_path / "sad" / "a.png")
     refused(tmp_path, "no label.lst of ExpW there", source="expw")

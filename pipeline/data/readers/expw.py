@@ -7,7 +7,7 @@ http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html).
 
 import inspect
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 
 from pipeline import crop
 from pipeline.data import measure
-from pipeline.data.readers.files import generated, listed_pictures, local_path, read_text
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
 from pipeline.data.readers.rows import class_labels, counted, names_of_codes, refuse_empty
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
@@ -100,7 +100,7 @@ def read(recipe: Recipe) -> Reading:
     targets = one_hot(labels, len(recipe.classes))
     keys = [face.key for face in faces]
     table = assemble(pictures, labels, targets, keys, [None] * len(faces), NAME, recipe.classes, boxes)
-    left_out = {ALL: counted(reasons)}
+    left_out = {ALL: counted(reasons) | _unlisted(photos)}
     refuse_empty({ALL: table}, str(path), left_out)
     return Reading((_source(len(photos), left_out),), DatasetDict({ALL: table}))
 
@@ -157,6 +157,13 @@ def _photos(path: Path, faces: list[Face]) -> dict[str, Path]:
     folders = [root / "image", root / "origin", root / "image" / "origin", root]
     files = listed_pictures(path, list(lines.values()), list(lines), [folder for folder in folders if folder.is_dir()])
     return dict(zip(lines, files, strict=True))
+
+
+def _unlisted(photos: Mapping[str, Path]) -> dict[str, int]:
+    """How many pictures lie beside the photos of the list and are not in it."""
+    listed = set(photos.values())
+    count = sum(p not in listed for folder in {p.parent for p in listed} for p in pictures_in(folder))
+    return {f"photo that {LIST} does not list": count} if count else {}
 
 
 def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iterator[dict[str, Any]]:
