@@ -84,8 +84,9 @@ def load_data(recipe: Recipe, args: Any, say: Callable[[str], None]) -> tuple[An
 
     with args.main_process_first(desc="data", local=False):
         sources = read_sources(recipe)
-        for source in sources:
-            say(f"data: {source.name}, {source.layout}")
+        for reading in sources:
+            for source in reading.sources:
+                say(f"data: {source.id}, {source.layout}")
         curated = curate(sources, recipe)
         sizes = {"train": recipe.store_size or recipe.image_size}
         tables = {

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline.data.readers import drawn, read_source
+from pipeline.data.table import Reading
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
 from pipeline.settings.recipe import Recipe
 
 
-def read(**settings: Any) -> drawn.Source:
+def read(**settings: Any) -> Reading:
     return read_source(Recipe(source="drawn", **({"drawn_faces": 100} | settings)))
 
 

@@ -19,12 +19,14 @@ from pipeline.data.leaks import PAIRS, contradicted, counts, gate, shared
 from pipeline.data.measure import measure_pictures
 from pipeline.data.near_copies import clusters_of, near_copies
 from pipeline.data.page import counts_table, write_page
-from pipeline.data.readers import Source, read_sources
+from pipeline.data.readers import read_sources
 from pipeline.data.selection import capped, limited, row_weights
-from pipeline.data.splits import SPLITS, Rows, complete_splits
+from pipeline.data.splits import Rows, complete_splits
+from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 KEYS_SHOWN = 10
 ROWS_AT_ONCE = 256  # in memory, with their pictures
@@ -44,7 +46,7 @@ class Curated:
         return next((s["label_rule"] for s in self.report["sources"].values() if s["label_rule"]), None)
 
 
-def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
+def curate(sources: Sequence[Reading], recipe: Recipe) -> Curated:
     """Train, validation and (where there is or shall be one) test of all `sources` together.
 
     A source's official splits are kept. A missing one is made of its train rows: seeded, stratified by label, with
@@ -84,8 +86,9 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     report = {
         "sources": {
-            source.name: _report_of(source, parts, unreadable, made, recipe)
-            for source, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
+            source.id: _report_of(source, parts, unreadable, made, recipe)
+            for reading, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
+            for source in reading.sources
         },
         "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
         "rows_used": {split: _per_class(splits[split].labels[chosen[split]], recipe) for split in splits},
@@ -96,7 +99,7 @@ def curate(sources: Sequence[Source], recipe: Recipe) -> Curated:
     return Curated(tables, report, splits)
 
 
-def _readable_all(sources: Sequence[Source], recipe: Recipe) -> list[tuple[dict[str, Rows], dict[str, Any]]]:
+def _readable_all(sources: Sequence[Reading], recipe: Recipe) -> list[tuple[dict[str, Rows], dict[str, Any]]]:
     """Of every source the rows whose picture can be used, by split; of the others their count and the first keys."""
     measured = [
         {split: measure_pictures(table, f"{source.name}, {split}") for split, table in source.tables.items()}
@@ -114,7 +117,7 @@ def _readable_all(sources: Sequence[Source], recipe: Recipe) -> list[tuple[dict[
 
 
 def _readable(
-    source: Source, measured: Mapping[str, dict[str, np.ndarray]], recipe: Recipe
+    source: Reading, measured: Mapping[str, dict[str, np.ndarray]], recipe: Recipe
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
     rows: dict[str, Rows] = {}
     lost: list[str] = []
@@ -170,16 +173,14 @@ def _copies(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[dict[str, di
 def _report_of(
     source: Source, parts: Mapping[str, Rows], unreadable: dict[str, Any], made: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
-    return {
-        "layout": source.layout,
-        "terms": source.terms,
-        "pixels_may_travel": source.pixels_may_travel,
-        "labels_may_travel": source.labels_may_travel,
-        "label_rule": source.label_rule,
-        "rows": {split: _per_class(rows.labels, recipe) for split, rows in parts.items()},
-        "dropped": source.dropped,
+    of_source = {split: rows.labels[np.array(rows.table["source"][:]) == source.id] for split, rows in parts.items()}
+    # `pixels_may_travel`, `labels_may_travel` and `dropped` are the names that card and staging still read.
+    return source.to_json() | {
+        "pixels_may_travel": source.may_publish_pixels,
+        "labels_may_travel": source.may_publish_labels,
+        "dropped": source.left_out,
+        "rows": {split: _per_class(labels, recipe) for split, labels in of_source.items()},
         "unreadable": unreadable,
-        "faces": source.faces,
         "splits": made,
     }
 
@@ -215,8 +216,9 @@ def main(argv: list[str]) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"output_dir {out} is there already; choose another --output_dir")
     sources = read_sources(recipe)
-    for source in sources:
-        print(f"data: {source.name}, {source.layout}")
+    for reading in sources:
+        for source in reading.sources:
+            print(f"data: {source.id}, {source.layout}")
     curated = curate(sources, recipe)
     aside = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)

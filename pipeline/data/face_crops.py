@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 
 from pipeline import crop
 from pipeline.data import measure as pixels
-from pipeline.data.readers import Source
+from pipeline.data.table import Reading
 from pipeline.errors import InputError, first_line
 from pipeline.settings.recipe import Recipe
 
@@ -23,8 +23,8 @@ FEATURES = Features({"image": Image(), "faces": Value("int32")})  # faces: how m
 KEYS_SHOWN = 10
 
 
-def crop_faces(source: Source, recipe: Recipe) -> Source:
-    """`source` with every picture replaced by the crop of its largest face, `recipe.image_size` px a side.
+def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
+    """`reading` with every picture replaced by the crop of its largest face, `recipe.image_size` px a side.
 
     A picture without a face is dropped, and counted with its key; one with several shows its largest, and is counted.
     Pictures that cannot be used stay as they are, to be counted where all are. Crops are kept on disk.
@@ -42,20 +42,20 @@ def crop_faces(source: Source, recipe: Recipe) -> Source:
     tables: dict[str, Dataset] = {}
     none: list[str] = []
     several = 0
-    for split, table in source.tables.items():
+    for split, table in reading.tables.items():
         if not len(table):  # `datasets` joins no empty tables
             tables[split] = table
             continue
-        cropped = pixels.map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({source.name}, {split})", told)
+        cropped = pixels.map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({reading.name}, {split})", told)
         faces = np.array(cropped["faces"][:], dtype=int)
         none += table.select(np.flatnonzero(faces == 0))["key"][:]
         several += int((faces > 1).sum())
         whole = concatenate_datasets([cropped.select_columns("image"), table.remove_columns("image")], axis=1)
         tables[split] = whole.select(np.flatnonzero(faces != 0))
     if not any(map(len, tables.values())):
-        raise InputError(f"{source.name}: no face was found in any of {len(none)} pictures; set crop to none for it")
+        raise InputError(f"{reading.name}: no face was found in any of {len(none)} pictures; set crop to none for it")
     found = {"no_face": {"count": len(none), "keys": none[:KEYS_SHOWN]}, "several_faces": several}
-    return replace(source, tables=DatasetDict(tables), faces=found)
+    return Reading(tuple(replace(source, faces=found) for source in reading.sources), DatasetDict(tables))
 
 
 def find_detector(face_detector: str) -> Path:

@@ -21,9 +21,11 @@ from PIL import ImageFilter
 
 from pipeline.data.curation import curate
 from pipeline.data.face_crops import crop_faces
-from pipeline.data.readers import Source, read_sources
+from pipeline.data.readers import read_sources
+from pipeline.data.table import Reading
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 from pipeline.training.prediction import predict
 from pipeline.training.transforms import map_pictures
 from tests.benchmarks.leak_worth import shown
@@ -64,13 +66,14 @@ def main() -> None:
     size = json.loads((words.run / "preprocessor_config.json").read_text())["size"]["height"]
     table = clean_validation(replace(recipe, crop="none"))
     made = Dataset.from_generator(photos, features=table.features, gen_kwargs={"table": table, "seed": words.seed})
-    source = Source("photos", "photos of faces", DatasetDict({"all": made}), {}, "", False, None)
-    cropped = crop_faces(source, recipe)
+    source = Source(id="photos", title="photos", layout="photos of faces", origin="local")
+    cropped = crop_faces(Reading((source,), DatasetDict({"all": made})), recipe)
     found = cropped.tables["all"]
+    (faces,) = (source.faces for source in cropped.sources)
     shows = {"faces as published": table, "whole photos": made, "crops of the photos": found}
     labels = dict(zip(table["key"], table["label"], strict=True))
     print(f"{words.run}, photos of seed {words.seed}, faces of {SIDES[0]} to {SIDES[1]} px in {WIDTH} x {HEIGHT} px")
-    print(f"a face was found in {len(found):,} of {len(made):,} photos, several in {cropped.faces['several_faces']:,}")
+    print(f"a face was found in {len(found):,} of {len(made):,} photos, several in {faces['several_faces']:,}")
     for name, rows in shows.items():
         logits = predict(words.run, {name: map_pictures(rows, size, name)}, 64, "cpu")[name]
         right = dict.fromkeys(labels, False)

@@ -14,6 +14,7 @@ from pipeline.data.readers import read_source, read_sources
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from tests.data.test_sources import record
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 TWO = {"classes": ["happiness", "sadness"], "image_size": 48}
@@ -80,7 +81,7 @@ def test_the_largest_face_is_cut_out_and_pictures_without_one_are_dropped_and_co
     )
     source = read_source(recipe_for(root))
     table = source.tables["all"]
-    assert source.faces == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 1}
+    assert record(source).faces == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 1}
     assert table["key"][:] == ["happy/damaged.png", "happy/one.png", "happy/two.png"]
     assert table["label"][:] == [0] * 3
     one, two = (np.array(table[i]["image"]) for i in (1, 2))
@@ -157,5 +158,5 @@ def test_yunet_crops_drawn_faces_out_of_photos(tmp_path):
     photo[100:300, 200:400] = np.asarray(draw_face("happiness", 0, 3, 200))
     root = photos(tmp_path, face=photo, none=np.full((480, 640, 3), 128, np.uint8))
     source = read_source(recipe_for(root, face_detector=str(Path(os.environ["YUNET"]))))
-    assert source.faces == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
+    assert record(source).faces == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
     assert np.array(source.tables["all"][0]["image"]).std() > 20

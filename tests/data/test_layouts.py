@@ -14,7 +14,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.drawn.movements import EXPRESSIONS
 from pipeline.errors import InputError
 from pipeline.expressions import AFFECTNET_CODES, CLASSES, FERPLUS_COLUMNS, RAFDB_CODES, canonical, decoded
-from tests.data.test_sources import check_contract, names, read, write_csv
+from tests.data.test_sources import check_contract, names, read, record, write_csv
 
 EIGHT = [*CLASSES, "contempt"]
 
@@ -56,10 +56,10 @@ def test_ferplus_folders_are_its_three_splits(tmp_path):
     source = read(save_ferplus(tmp_path, [["a.png", BOX, *HAPPY]], ("FER2013Train", "FER2013Valid", "FER2013Test")))
     check_contract(source)
     assert list(source.tables) == ["train", "validation", "test"]
-    assert (source.name, source.label_rule) == ("ferplus", "majority")
-    assert "FER2013Valid" in source.layout
-    assert "no open licence" in source.terms
-    assert source.labels_may_travel and not source.pixels_may_travel
+    assert (record(source).id, record(source).label_rule) == ("ferplus", "majority")
+    assert "FER2013Valid" in record(source).layout
+    assert "no open licence" in record(source).terms
+    assert record(source).may_publish_labels and not record(source).may_publish_pixels
 
 
 @pytest.mark.parametrize("boxes", [[BOX], []], ids=["with the box", "without"])
@@ -68,18 +68,18 @@ def test_each_vote_column_of_ferplus_folders_has_its_class(tmp_path, boxes):
     rows = [[f"{column}.png", *boxes, *votes[i]] for i, column in enumerate(FERPLUS_COLUMNS)]
     source = read(save_ferplus(tmp_path, rows), source="ferplus")
     assert labels(source.tables["train"]) == {f"{name}.png": name for name in CLASSES}
-    assert source.dropped["train"] == {"contempt": 1, "unknown": 1, "not a face": 1}
+    assert record(source).left_out["train"] == {"contempt": 1, "unknown": 1, "not a face": 1}
 
 
 def test_ferplus_folders_follow_the_vote_rules(tmp_path):
     rows = [["a.png", BOX, *HAPPY], ["b.png", BOX, 5, 4, 1, *[0] * 7]]
     save_ferplus(tmp_path, rows)
-    assert read(tmp_path).dropped["train"] == {}
+    assert record(read(tmp_path)).left_out["train"] == {}
     assert labels(read(tmp_path).tables["train"]) == {"a.png": "happiness", "b.png": "neutral"}
     np.testing.assert_allclose(read(tmp_path).tables["train"]["target"][0], [0, 0, 0, 0.9, 0.1, 0, 0], atol=1e-6)
     tied = save_ferplus(tmp_path / "tied", [["a.png", BOX, *HAPPY], ["b.png", BOX, 5, 5, *[0] * 8]])
-    assert read(tied).dropped["train"] == {"no majority": 1}
-    assert read(tied, label_rule="plurality").dropped["train"] == {"tie": 1}
+    assert record(read(tied)).left_out["train"] == {"no majority": 1}
+    assert record(read(tied, label_rule="plurality")).left_out["train"] == {"tie": 1}
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_each_code_of_the_rafdb_list_has_its_class(tmp_path):
     assert list(source.tables) == ["train", "test"]
     assert labels(source.tables["train"]) == EVERY_RAF_CODE
     assert labels(source.tables["test"]) == {"test_0001.jpg": "neutral", "test_0002.jpg": "happiness"}
-    assert (source.name, source.label_rule) == ("rafdb", None)
-    assert not source.labels_may_travel
-    assert "non-commercial" in source.terms
+    assert (record(source).id, record(source).label_rule) == ("rafdb", None)
+    assert not record(source).may_publish_labels
+    assert "non-commercial" in record(source).terms
 
 
 def test_raf_code_seven_is_neutral(tmp_path):
@@ -177,7 +177,7 @@ def test_a_rafdb_list_without_a_test_line_has_no_test_split(tmp_path):
 def test_class_map_is_asked_before_the_codes_of_rafdb(tmp_path):
     source = read(save_rafdb(tmp_path), class_map={"7": None, "6": "disgust"})
     assert labels(source.tables["train"])["train_00006.jpg"] == "disgust"
-    assert source.dropped == {"train": {"7": 1}, "test": {"7": 1}}
+    assert record(source).left_out == {"train": {"7": 1}, "test": {"7": 1}}
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_folders_one_to_seven_are_read_by_rafdb_codes_and_the_layout_says_so(tmp
     source = read(tmp_path)
     check_contract(source)
     assert labels(next(iter(source.tables.values()))) == {f"{split}{c}/a.jpg": name for c, name in RAFDB_CODES.items()}
-    assert source.name == "rafdb"
-    assert "RAF-DB codes (assumed; --source rafdb states it" in source.layout
-    assert "RAF-DB codes (stated)" in read(tmp_path, source="rafdb").layout
+    assert record(source).id == "rafdb"
+    assert "RAF-DB codes (assumed; --source rafdb states it" in record(source).layout
+    assert "RAF-DB codes (stated)" in record(read(tmp_path, source="rafdb")).layout
     refused(tmp_path, "7 pictures in folders named 1, 2, 3, 4, 5, 6, 7", source="folder")
 
 
@@ -232,8 +232,8 @@ def test_folders_one_to_seven_that_class_map_names_are_not_rafdb(tmp_path):
         face(tmp_path / code / "a.jpg", index=int(code))
     source = read(tmp_path, class_map={str(i + 1): name for i, name in enumerate(CLASSES)})
     assert names(source.tables["all"]) == list(CLASSES)
-    assert source.name == tmp_path.name
-    assert "RAF" not in source.layout
+    assert record(source).id == tmp_path.name
+    assert "RAF" not in record(source).layout
 
 
 @pytest.mark.parametrize("class_map", [{}, {"0": "anger"}])
@@ -251,9 +251,9 @@ def test_folders_zero_to_six_are_not_guessed_at(tmp_path, class_map, source):
 def test_rafdb_in_named_folders_keeps_its_terms_where_source_says_so(tmp_path):
     face(tmp_path / "test" / "angry" / "a.jpg")
     source = read(tmp_path, source="rafdb")
-    assert (names(source.tables["test"]), source.name) == (["anger"], "rafdb")
-    assert not source.labels_may_travel
-    assert read(tmp_path).name == tmp_path.name
+    assert (names(source.tables["test"]), record(source).id) == (["anger"], "rafdb")
+    assert not record(source).may_publish_labels
+    assert record(read(tmp_path)).id == tmp_path.name
 
 
 # AffectNet
@@ -286,10 +286,10 @@ def test_each_code_of_an_affectnet_csv_has_its_class(tmp_path, delimiter):
     assert list(source.tables) == ["train", "validation"], "its own validation split is kept"
     assert names(source.tables["train"]) == EVERY_AFFECTNET_CODE
     assert labels(source.tables["validation"]) == {"0/validation 0.jpg": "anger", "1/validation 1.jpg": "neutral"}
-    assert source.dropped == {"train": NO_EXPRESSION, "validation": {}}
-    assert (source.name, source.label_rule) == ("affectnet", None)
-    assert not source.labels_may_travel
-    assert "research" in source.terms
+    assert record(source).left_out == {"train": NO_EXPRESSION, "validation": {}}
+    assert (record(source).id, record(source).label_rule) == ("affectnet", None)
+    assert not record(source).may_publish_labels
+    assert "research" in record(source).terms
 
 
 def test_contempt_can_be_the_eighth_class_of_affectnet(tmp_path):
@@ -297,7 +297,7 @@ def test_contempt_can_be_the_eighth_class_of_affectnet(tmp_path):
     source = read(tmp_path, classes=EIGHT)
     check_contract(source, EIGHT)
     assert names(source.tables["train"]) == [*EVERY_AFFECTNET_CODE, "contempt"]
-    assert "contempt" not in source.dropped["train"]
+    assert "contempt" not in record(source).left_out["train"]
 
 
 @pytest.mark.parametrize("pictures", ["Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images"])
@@ -317,7 +317,7 @@ def test_an_affectnet_csv_of_another_name_has_no_split(tmp_path):
 def test_a_wrong_affectnet_csv_is_refused_by_file_and_line(tmp_path):
     path = save_affectnet_csv(tmp_path / "code", codes=(0, 11, 11))
     refused(path, r"training.csv: 2 pictures of unknown class '11': map it with --class_map")
-    assert read(path, class_map={"11": None}).dropped == {"train": {"11": 2}}
+    assert record(read(path, class_map={"11": None})).left_out == {"train": {"11": 2}}
     path = save_affectnet_csv(tmp_path / "column", columns=["subDirectory_filePath", *"abcde"])
     refused(path.parent, r"training.csv: no column expression \(there are: subdirectory_filepath, a, b")
     path = save_affectnet_csv(tmp_path / "picture")
@@ -353,8 +353,8 @@ def test_each_code_of_affectnet_annotations_has_its_class(tmp_path, kind):
     check_contract(source)
     assert names(source.tables["train"]) == EVERY_AFFECTNET_CODE
     assert labels(source.tables["validation"]) == {"val_set/images/00.jpg": "anger"}
-    assert source.dropped == {"train": NO_EXPRESSION, "validation": {}}
-    assert source.name == "affectnet"
+    assert record(source).left_out == {"train": NO_EXPRESSION, "validation": {}}
+    assert record(source).id == "affectnet"
 
 
 class Bomb:

@@ -30,6 +30,11 @@ def read(path, **settings):
     return read_source(Recipe(data_path=str(path), **settings))
 
 
+def record(reading):
+    (source,) = reading.sources
+    return source
+
+
 def names(table):
     return [table.features["label"].names[label] for label in table["label"]]
 
@@ -44,7 +49,7 @@ def check_contract(source, classes=CLASSES):
         np.testing.assert_allclose(np.array(table["target"][:]).sum(1), 1, atol=1e-6)
         assert np.array(table["target"][:]).shape == (len(table), len(classes))
         assert table[0]["image"].size == (48, 48)
-    assert not source.pixels_may_travel
+    assert not record(source).may_publish_pixels
 
 
 # class folders
@@ -74,7 +79,7 @@ def test_folders_of_dropped_classes_and_strange_files_are_counted(tmp_path):
     (tmp_path / "fear" / ".hidden.png").write_text("x")
     source = read(tmp_path)
     assert len(source.tables["all"]) == 1
-    assert source.dropped == {"all": {"contempt": 1, "not a picture file": 1}}
+    assert record(source).left_out == {"all": {"contempt": 1, "not a picture file": 1}}
 
 
 def test_an_unknown_class_folder_is_named_with_its_pictures_and_the_setting(tmp_path):
@@ -84,7 +89,7 @@ def test_an_unknown_class_folder_is_named_with_its_pictures_and_the_setting(tmp_
     with pytest.raises(InputError, match=r"2 pictures of unknown class 'hapy' \(did you mean 'happy'\?\).*class_map"):
         read(tmp_path)
     assert names(read(tmp_path, class_map={"hapy": "happiness"}).tables["all"]) == ["happiness"] * 3
-    assert read(tmp_path, class_map={"hapy": None}).dropped == {"all": {"hapy": 2}}
+    assert record(read(tmp_path, class_map={"hapy": None})).left_out == {"all": {"hapy": 2}}
 
 
 def test_class_folders_beside_split_folders_are_refused(tmp_path):
@@ -194,7 +199,7 @@ def test_parquet_class_labels_are_read_by_name_whatever_their_order(tmp_path):
     assert set(source.tables) == {"train", "test"}
     assert names(source.tables["train"]) == ["happiness", "anger"]
     assert source.tables["train"]["person"][:] == ["7", "9"]
-    assert source.dropped["test"] == {"contempt": 1}
+    assert record(source).left_out["test"] == {"contempt": 1}
 
 
 def test_each_class_of_muxspace_has_its_name_and_person(tmp_path):
@@ -206,7 +211,7 @@ def test_each_class_of_muxspace_has_its_name_and_person(tmp_path):
         save_parquet(tmp_path / "muxspace-7cls", split, **columns)
     source = read(tmp_path / "muxspace-7cls")
     check_contract(source)
-    assert source.name == "muxspace-7cls" and set(source.tables) == {"train", "validation", "test"}
+    assert record(source).id == "muxspace-7cls" and set(source.tables) == {"train", "validation", "test"}
     for split, table in source.tables.items():
         assert names(table) == list(CLASSES)
         assert table["person"][:] == [f"{split}-{i}" for i in range(7)]
@@ -216,7 +221,7 @@ def test_parquet_strings_are_names_and_null_is_no_label(tmp_path):
     save_parquet(tmp_path, expression=(["Sad", None, "fear"], Value("string")))
     source = read(tmp_path / "train-00000-of-00001.parquet")
     assert names(source.tables["all"]) == ["sadness", "fear"]
-    assert source.dropped == {"all": {"no label": 1}}
+    assert record(source).left_out == {"all": {"no label": 1}}
 
 
 def test_parquet_bare_numbers_need_a_word_from_the_user(tmp_path):
@@ -301,8 +306,12 @@ def test_a_column_of_ten_votes_is_ferplus(tmp_path):
     table = source.tables["train"]
     assert (names(table), table["key"][:]) == (["happiness"], ["fer0000000.png"])
     np.testing.assert_allclose(table["target"][0], [0, 0, 0, 0.9, 0.1, 0, 0], atol=1e-6)
-    assert (source.name, source.label_rule, source.dropped) == ("ferplus", "majority", {"train": {"no majority": 1}})
-    assert "no open licence" in source.terms
+    assert (record(source).id, record(source).label_rule, record(source).left_out) == (
+        "ferplus",
+        "majority",
+        {"train": {"no majority": 1}},
+    )
+    assert "no open licence" in record(source).terms
 
 
 @pytest.mark.parametrize("row", [[10], [6] * 10, None], ids=["one count", "too many votes", "none"])
@@ -341,8 +350,8 @@ def test_the_two_csv_files_of_ferplus_are_joined_row_by_row(tmp_path):
         "validation": ["c.png"],
         "test": ["d.png"],
     }
-    assert source.dropped["train"] == {"no picture name": 1}
-    assert (source.name, source.label_rule) == ("ferplus", "majority")
+    assert record(source).left_out["train"] == {"no picture name": 1}
+    assert (record(source).id, record(source).label_rule) == ("ferplus", "majority")
     assert np.array(source.tables["test"][0]["image"]).tolist() == np.array(picture()).tolist()
 
 
@@ -350,7 +359,7 @@ def test_a_picture_name_that_comes_again_is_dropped(tmp_path):
     again = [[usage, "a.png" if usage == "Training" else usage, *VOTES["happiness"]] for usage in USAGES]
     source = read(save_pair(tmp_path, votes=again))
     assert source.tables["train"]["key"][:] == ["a.png"]
-    assert source.dropped["train"] == {"name of another row": 1}
+    assert record(source).left_out["train"] == {"name of another row": 1}
 
 
 def test_fer2013_csv_alone_has_its_own_codes(tmp_path):
@@ -358,7 +367,7 @@ def test_fer2013_csv_alone_has_its_own_codes(tmp_path):
     source = read(tmp_path / "fer2013.csv")
     check_contract(source)
     assert names(source.tables["train"]) == ["happiness", "happiness"]
-    assert (source.name, source.label_rule) == ("fer2013", None)
+    assert (record(source).id, record(source).label_rule) == ("fer2013", None)
 
 
 def changed(rows, row, column, value):

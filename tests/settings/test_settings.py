@@ -21,7 +21,8 @@ from transformers.models.vit.modeling_vit import ViTLayer
 
 from pipeline import crop
 from pipeline.data.curation import Curated, curate
-from pipeline.data.readers import Source, read_source, read_sources
+from pipeline.data.readers import read_source, read_sources
+from pipeline.data.table import Reading
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluate_predictions
@@ -166,7 +167,7 @@ class Bench:
         Dataset.from_dict(columns, features=Features(images | features)).to_parquet(path)
         return path
 
-    def read(self, path: Path, **settings: Any) -> Source:
+    def read(self, path: Path, **settings: Any) -> Reading:
         return read_source(self.recipe(path, **settings))
 
     def curated(self, path: Path, **settings: Any) -> Curated:

@@ -11,17 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value
 
-from pipeline.data.readers import Source
 from pipeline.data.readers.files import generated, listed_pictures, pictures_in, read_csv
 from pipeline.data.readers.layouts import AFFECTNET_PATH, affectnet_folders, affectnet_lists
 from pipeline.data.readers.rows import refuse_empty, table_of_files
+from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.expressions import AFFECTNET_CODES, decoded
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 AFFECTNET_TERMS = (
     "AffectNet (Mollahosseini et al., arXiv:1708.03985): pictures from the web, under a signed agreement for research "
-    "alone; they may not be distributed"
+    "only; they may not be distributed"
+)
+AFFECTNET_CITATION = (
+    "Mollahosseini, Hasani and Mahoor: AffectNet: A Database for Facial Expression, Valence, and Arousal Computing in "
+    "the Wild. IEEE Transactions on Affective Computing, 2017, arXiv:1708.03985"
 )
 
 
@@ -33,7 +38,7 @@ class Coded(NamedTuple):
     codes: list[str]
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`, or in the csv file that it names.
 
     The key of a picture is its path as the csv file has it, or below the folder. A csv file may name a part of the
@@ -51,20 +56,29 @@ def read(recipe: Recipe) -> Source:
             f"{AFFECTNET_PATH}, or train_set/ and val_set/ with annotations/"
         )
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     for split, place in (lists or folders).items():
         coded = _by_csv(place, root) if lists else _by_annotations(place, root)
         classes = decoded(coded.codes, AFFECTNET_CODES, recipe.class_map)
         persons = [None] * len(classes)
-        tables[split], dropped[split] = table_of_files(
+        tables[split], left_out[split] = table_of_files(
             coded.files, classes, coded.keys, persons, "affectnet", recipe, str(place)
         )
-    refuse_empty(tables, f"data_path {root}", dropped)
+    refuse_empty(tables, f"data_path {root}", left_out)
     names = ", ".join(place.name for place in (lists or folders).values())
     layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
-    return Source(
-        "affectnet", layout, DatasetDict(tables), dropped, AFFECTNET_TERMS, False, None, labels_may_travel=False
+    source = Source(
+        id="affectnet",
+        title="AffectNet",
+        layout=layout,
+        origin="local",
+        datasets=("AffectNet",),
+        terms=AFFECTNET_TERMS,
+        citation=AFFECTNET_CITATION,
+        may_publish_labels=False,
+        left_out=left_out,
     )
+    return Reading((source,), DatasetDict(tables))
 
 
 def _by_csv(path: Path, root: Path) -> Coded:

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from pipeline.data.readers import Source
 from pipeline.data.readers.files import header, listed_pictures, read_csv
-from pipeline.data.readers.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, refuse_empty, table_of_files
+from pipeline.data.readers.rows import refuse_empty, table_of_files
+from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, SPLITS_IN_WORDS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in the csv file `recipe.data_path`, or in the one such file of that folder.
 
     The key of a picture is its path as written. A label is a class name, or a whole number: an index of `classes`,
@@ -25,11 +26,11 @@ def read(recipe: Recipe) -> Source:
     lines, rows = _checked(path, recipe)
     files = listed_pictures(path, lines, [row["path"] for row in rows], [path.parent])
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     found = {row["split"] for row in rows}
-    for split in [s for s in ("all", "train", "validation", "test") if s in found]:
+    for split in [s for s in (ALL, *SPLITS) if s in found]:
         chosen = [i for i, row in enumerate(rows) if row["split"] == split]
-        tables[split], dropped[split] = table_of_files(
+        tables[split], left_out[split] = table_of_files(
             [files[i] for i in chosen],
             [rows[i]["label"] for i in chosen],
             [rows[i]["path"] for i in chosen],
@@ -38,10 +39,15 @@ def read(recipe: Recipe) -> Source:
             recipe,
             str(path),
         )
-    refuse_empty(tables, str(path), dropped)
-    return Source(
-        path.stem, "csv file path,label[,split,person]", DatasetDict(tables), dropped, UNKNOWN_TERMS, False, None
+    refuse_empty(tables, str(path), left_out)
+    source = Source(
+        id=path.stem,
+        title=path.stem,
+        layout="csv file path,label[,split,person]",
+        origin="local",
+        left_out=left_out,
     )
+    return Reading((source,), DatasetDict(tables))
 
 
 def csv_path(path: Path, columns: set[str]) -> Path:
@@ -62,10 +68,10 @@ def _checked(path: Path, recipe: Recipe) -> tuple[list[int], list[dict[str, str]
     known = {name.strip().lower() for name in [*recipe.class_map, *recipe.classes]}
     for line, row in read_csv(path, ("path", "label")):
         place = f"{path} line {line}"
-        split = row.get("split", "all").lower()
-        if "split" in row and split not in SPLITS:
-            raise InputError(f"{place}: unknown split {row['split']!r}; splits are {SPLIT_NAMES}")
-        row["split"] = SPLITS.get(split, "all")
+        split = row.get("split", ALL).lower()
+        if "split" in row and split not in SPLIT_SYNONYMS:
+            raise InputError(f"{place}: unknown split {row['split']!r}; splits are {SPLITS_IN_WORDS}")
+        row["split"] = SPLIT_SYNONYMS.get(split, ALL)
         if row["label"].isdecimal() and row["label"] not in known:
             if int(row["label"]) >= len(recipe.classes):
                 raise InputError(

@@ -7,25 +7,26 @@ from typing import Any
 
 import numpy as np
 import PIL
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, NamedSplit, Value
+from datasets import Dataset, DatasetDict, NamedSplit
 
-from pipeline.data.readers import Source
+from pipeline.data.table import Reading, features
 from pipeline.drawn import face, look
 from pipeline.drawn import movements as expression
 from pipeline.drawn.face import draw_face
 from pipeline.drawn.movements import EXPRESSIONS
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 # Of twenty pictures in a row, 14 are for train, 3 for validation and 3 for test.
-SPLITS = {"train": range(14), "validation": range(14, 17), "test": range(17, 20)}
+TWENTIETHS = {"train": range(14), "validation": range(14, 17), "test": range(17, 20)}
 
 
 def _rows(split: str, count: int, seed: int, classes: tuple[str, ...], code: str) -> Iterator[dict[str, Any]]:
     """The rows of one split; `code` (see `_code`) is here so that it counts in the name of the cached table."""
     names = sorted(classes)  # the order of the classes must not change a picture
     for index in range(count):
-        if index % 20 not in SPLITS[split]:
+        if index % 20 not in TWENTIETHS[split]:
             continue
         name = names[np.random.default_rng([seed, index, 1]).integers(len(names))]
         yield {
@@ -47,7 +48,7 @@ def _code() -> str:
     return hashlib.sha256(sources + versions.encode()).hexdigest()
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """`recipe.drawn_faces` pictures of 64 x 64 with official splits of 70, 15 and 15 %; drawn once, then cached.
 
     Raises:
@@ -58,16 +59,6 @@ def read(recipe: Recipe) -> Source:
         raise InputError(f"classes: {unknown[0]!r} cannot be drawn; source drawn knows {', '.join(EXPRESSIONS)}")
     if recipe.drawn_faces < 20:
         raise InputError(f"drawn_faces is {recipe.drawn_faces}; draw at least 20, so that every split has rows")
-    features = Features(
-        {
-            "image": Image(),
-            "label": ClassLabel(names=recipe.classes),
-            "target": List(Value("float32"), length=len(recipe.classes)),
-            "source": Value("string"),
-            "person": Value("string"),
-            "key": Value("string"),
-        }
-    )
     settings = {
         "count": recipe.drawn_faces,
         "seed": recipe.split_seed,
@@ -75,21 +66,23 @@ def read(recipe: Recipe) -> Source:
         "code": _code(),
     }
     tables = {}
-    for split in SPLITS:
+    for split in TWENTIETHS:
         rows = {"split": split, **settings}
         tables[split] = Dataset.from_generator(
             _rows,
-            features=features,
+            features=features(recipe.classes),
             gen_kwargs=rows,
             split=NamedSplit(split),
             fingerprint=hashlib.sha256(repr(rows).encode()).hexdigest()[:32],
         )
-    return Source(
-        name="drawn",
+    source = Source(
+        id="drawn",
+        title="drawn faces",
         layout=f"{recipe.drawn_faces} faces drawn from seed {recipe.split_seed}",
-        tables=DatasetDict(tables),
-        dropped={split: {} for split in SPLITS},
+        origin="drawn",
+        licence="Apache-2.0",
         terms="drawn by this project, Apache-2.0",
-        pixels_may_travel=True,
-        label_rule=None,
+        may_publish_pixels=True,
+        left_out={split: {} for split in TWENTIETHS},
     )
+    return Reading((source,), DatasetDict(tables))

@@ -5,7 +5,7 @@ not the row.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +13,16 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PILImage
 
-from pipeline.data.readers import Source
 from pipeline.data.readers.csv_file import csv_path
-from pipeline.data.readers.ferplus import FER2013_TERMS, FERPLUS_TERMS, counts_of, labelled
+from pipeline.data.readers.ferplus import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
 from pipeline.data.readers.files import generated, read_csv
-from pipeline.data.readers.rows import assemble, class_labels, counted, refuse_empty
+from pipeline.data.readers.rows import class_labels, counted, refuse_empty
+from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
 from pipeline.expressions import FER2013_CODES, FERPLUS_COLUMNS
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 SIDE = 48  # px
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
@@ -36,7 +37,7 @@ class Rated(NamedTuple):
     votes: np.ndarray
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`, or in the file alone, without votes, where that is named.
 
     The key of a picture is its FER+ name, or without votes its row in fer2013.csv.
@@ -55,20 +56,34 @@ def read(recipe: Recipe) -> Source:
     votes_path = path.with_name("fer2013new.csv")
     rated = _rated(votes_path, path, usages) if given.is_dir() and votes_path.is_file() else None
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     for usage, split in USAGES.items():
         chosen = np.flatnonzero(usages == usage)
         if not len(chosen):
             continue
         if rated is None:
-            tables[split], dropped[split] = _by_code(table, chosen, recipe, path)
+            tables[split], left_out[split] = _by_code(table, chosen, recipe, path)
         else:
-            tables[split], dropped[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
-    refuse_empty(tables, str(path), dropped)
+            tables[split], left_out[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
+    refuse_empty(tables, str(path), left_out)
     if rated is None:
-        return Source("fer2013", "fer2013.csv", DatasetDict(tables), dropped, FER2013_TERMS, False, None)
-    layout = "fer2013.csv with the votes of fer2013new.csv (FER+)"
-    return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
+        source = _fer2013_source(left_out)
+    else:
+        source = ferplus_source("fer2013.csv with the votes of fer2013new.csv (FER+)", recipe, left_out)
+    return Reading((source,), DatasetDict(tables))
+
+
+def _fer2013_source(left_out: Mapping[str, Mapping[str, int]]) -> Source:
+    return Source(
+        id="fer2013",
+        title="FER2013",
+        layout="fer2013.csv",
+        origin="local",
+        datasets=("FER2013",),
+        terms=FER2013_TERMS,
+        citation=FER2013_CITATION,
+        left_out=left_out,
+    )
 
 
 def _pictures(files: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
@@ -126,7 +141,7 @@ def _by_votes(
     rows = np.sort(named[np.unique(rated.names[named].astype(str), return_index=True)[1]])
     lost = {"no picture name": len(chosen) - len(named), "name of another row": len(named) - len(rows)}
     lines = rated.lines[rows]
-    labelled_table, dropped = labelled(
+    labelled_table, left_out = labelled(
         table.select_columns(["image"]).select(rows),
         rated.votes[rows],
         rated.names[rows].tolist(),
@@ -134,7 +149,7 @@ def _by_votes(
         split,
         lambda row: f"{path} line {lines[row]}",
     )
-    return labelled_table, {reason: count for reason, count in lost.items() if count} | dropped
+    return labelled_table, {reason: count for reason, count in lost.items() if count} | left_out
 
 
 def _by_code(table: Dataset, chosen: np.ndarray, recipe: Recipe, path: Path) -> tuple[Dataset, dict[str, int]]:

@@ -8,47 +8,74 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
-from pipeline.data.readers import Source
-from pipeline.data.readers.rows import assemble, counted, refuse_empty
+from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import apply_label_rule, check_votes
 from pipeline.errors import InputError
 from pipeline.expressions import FERPLUS_COLUMNS
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Origin, Source
 
 FER2013_TERMS = (
     "FER2013 pictures (Goodfellow et al., arXiv:1307.0414, found by web search): no open licence is known, for "
     "research and evaluation only, never to be published"
 )
+FER2013_CITATION = (
+    "Goodfellow et al.: Challenges in Representation Learning: A report on three machine learning contests. 2013, "
+    "arXiv:1307.0414"
+)
 FERPLUS_TERMS = (
     f"{FER2013_TERMS}; FER+ votes (Barsoum et al., arXiv:1608.01041): MIT, Copyright (c) Microsoft Corporation"
+)
+FERPLUS_CITATION = (
+    "Barsoum et al.: Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution. "
+    "ICMI 2016, arXiv:1608.01041"
 )
 
 
 def source_of(
     raw: Mapping[str, Dataset], pictures: Mapping[str, Dataset], keys: Mapping[str, list[str]], recipe: Recipe
-) -> Source:
+) -> Reading:
     """FER+ from tables with a column `votes`, and their pictures and keys, each by split.
 
     Raises:
         InputError: votes that are not ten counts, or cannot be.
     """
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     for split, table in raw.items():
         place = f"data_path {recipe.data_path}, split {split}"
-        tables[split], dropped[split] = labelled(
+        tables[split], left_out[split] = labelled(
             pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
         )
-    refuse_empty(tables, f"data_path {recipe.data_path}", dropped)
-    place = "parquet" if Path(str(recipe.data_path)).expanduser().exists() else "Hub data set"
-    layout = f"{place} with raw votes of FER+"
-    return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
+    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
+    local = Path(str(recipe.data_path)).expanduser().exists()
+    layout = f"{'parquet' if local else 'Hub data set'} with raw votes of FER+"
+    source = ferplus_source(layout, recipe, left_out, "local" if local else "hub")
+    return Reading((source,), DatasetDict(tables))
+
+
+def ferplus_source(
+    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], origin: Origin = "local"
+) -> Source:
+    """The record of FER2013 with the votes of FER+."""
+    return Source(
+        id="ferplus",
+        title="FER2013 with the votes of FER+",
+        layout=layout,
+        origin=origin,
+        datasets=("FER2013", "FER+"),
+        terms=FERPLUS_TERMS,
+        citation=f"{FER2013_CITATION}; {FERPLUS_CITATION}",
+        label_rule=recipe.label_rule,
+        left_out=left_out,
+    )
 
 
 def labelled(
     pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
 ) -> tuple[Dataset, dict[str, int]]:
-    """The one table of `pictures` under the label rule of the recipe, and the dropped rows by reason."""
+    """The one table of `pictures` under the label rule of the recipe, and the left_out rows by reason."""
     check_votes(votes, place)
     keep_undecided = recipe.undecided == "train" and split == "train"
     labels, targets, reasons = apply_label_rule(

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image
 
-from pipeline.data.readers import Source
-from pipeline.data.readers.ferplus import FERPLUS_TERMS, counts_of, labelled
+from pipeline.data.readers.ferplus import counts_of, ferplus_source, labelled
 from pipeline.data.readers.files import csv_rows, generated, listed_pictures, picture_rows, refuse_unlisted
 from pipeline.data.readers.layouts import FERPLUS_FOLDERS
 from pipeline.data.readers.rows import refuse_empty
+from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.expressions import FERPLUS_COLUMNS
 from pipeline.settings.recipe import Recipe
@@ -22,7 +22,7 @@ from pipeline.settings.recipe import Recipe
 FIELDS = (1 + len(FERPLUS_COLUMNS), 2 + len(FERPLUS_COLUMNS))  # without and with the box
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`; the key of a picture is its FER+ name.
 
     Raises:
@@ -31,13 +31,13 @@ def read(recipe: Recipe) -> Source:
     """
     root = Path(str(recipe.data_path)).expanduser()
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     for split, name in FERPLUS_FOLDERS.items():
         if (root / name).is_dir():
-            tables[split], dropped[split] = _read_split(root / name, split, recipe)
-    refuse_empty(tables, f"data_path {root}", dropped)
+            tables[split], left_out[split] = _read_split(root / name, split, recipe)
+    refuse_empty(tables, f"data_path {root}", left_out)
     layout = f"FER+ folders {', '.join(FERPLUS_FOLDERS[split] for split in tables)} with raw votes"
-    return Source("ferplus", layout, DatasetDict(tables), dropped, FERPLUS_TERMS, False, recipe.label_rule)
+    return Reading((ferplus_source(layout, recipe, left_out),), DatasetDict(tables))
 
 
 def _read_split(folder: Path, split: str, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:

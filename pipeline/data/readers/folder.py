@@ -5,15 +5,16 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from pipeline.data.readers import Source
 from pipeline.data.readers.files import PICTURE_SUFFIXES, visible
-from pipeline.data.readers.rows import SPLIT_NAMES, SPLITS, UNKNOWN_TERMS, refuse_empty, table_of_files
+from pipeline.data.readers.rows import refuse_empty, table_of_files
+from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, SPLITS_IN_WORDS, Reading
 from pipeline.errors import InputError
 from pipeline.expressions import decoded
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`; a picture's key is its path below it.
 
     Raises:
@@ -21,14 +22,15 @@ def read(recipe: Recipe) -> Source:
     """
     root = Path(str(recipe.data_path)).expanduser()
     name = root.resolve().name
-    tables, dropped, shape = class_folders(root, recipe, name, {})
-    return Source(name, f"class folders {shape}", tables, dropped, UNKNOWN_TERMS, False, None)
+    tables, left_out, shape = class_folders(root, recipe, name, {})
+    source = Source(id=name, title=name, layout=f"class folders {shape}", origin="local", left_out=left_out)
+    return Reading((source,), tables)
 
 
 def class_folders(
     root: Path, recipe: Recipe, source: str, codes: Mapping[str, str]
 ) -> tuple[DatasetDict, dict[str, dict[str, int]], str]:
-    """The tables by split, the dropped rows by split and reason, and the shape of the folders; `codes` name classes.
+    """The tables by split, the left_out rows by split and reason, and the shape of the folders; `codes` name classes.
 
     Raises:
         InputError: a folder named after no class or by a number that is none of `codes`, split folders beside class
@@ -39,25 +41,25 @@ def class_folders(
     folders = [p for p in visible(root) if p.is_dir()]
     splits = _split_folders(root, folders)
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
-    for split, folder in (splits or {"all": root}).items():
-        tables[split], dropped[split] = _read_split(root, folder, recipe, source, codes)
-    refuse_empty(tables, f"data_path {root}", dropped)
-    return DatasetDict(tables), dropped, "<split>/<class>" if splits else "<class>"
+    left_out: dict[str, dict[str, int]] = {}
+    for split, folder in (splits or {ALL: root}).items():
+        tables[split], left_out[split] = _read_split(root, folder, recipe, source, codes)
+    refuse_empty(tables, f"data_path {root}", left_out)
+    return DatasetDict(tables), left_out, "<split>/<class>" if splits else "<class>"
 
 
 def _split_folders(root: Path, folders: list[Path]) -> dict[str, Path] | None:
     """Split name to folder, or None where the folders are classes."""
-    named = [(SPLITS[p.name.lower()], p) for p in folders if p.name.lower() in SPLITS]
+    named = [(SPLIT_SYNONYMS[p.name.lower()], p) for p in folders if p.name.lower() in SPLIT_SYNONYMS]
     if not named:
         return None
-    others = [p.name for p in folders if p.name.lower() not in SPLITS]
+    others = [p.name for p in folders if p.name.lower() not in SPLIT_SYNONYMS]
     if others or len(dict(named)) < len(named):
         raise InputError(
             f"data_path {root} holds the folders {', '.join(p.name for p in folders)}: expected one folder each for "
-            f"{SPLIT_NAMES}, and nothing beside them"
+            f"{SPLITS_IN_WORDS}, and nothing beside them"
         )
-    return {split: dict(named)[split] for split in ("train", "validation", "test") if split in dict(named)}
+    return {split: dict(named)[split] for split in SPLITS if split in dict(named)}
 
 
 def _read_split(
@@ -75,8 +77,8 @@ def _read_split(
     _refuse_numbers(names, [*codes, *recipe.class_map, *recipe.classes], folder)
     classes = decoded(names, codes, recipe.class_map)
     keys = [p.relative_to(root).as_posix() for p in files]
-    table, dropped = table_of_files(files, classes, keys, [None] * len(files), source, recipe, str(folder))
-    return table, dropped | ({"not a picture file": strangers} if strangers else {})
+    table, left_out = table_of_files(files, classes, keys, [None] * len(files), source, recipe, str(folder))
+    return table, left_out | ({"not a picture file": strangers} if strangers else {})
 
 
 def _refuse_numbers(names: Sequence[str], known: Sequence[str], folder: Path) -> None:

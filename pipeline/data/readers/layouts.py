@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from pipeline.data.readers.files import PICTURE_SUFFIXES, header, visible
-from pipeline.data.readers.rows import SPLITS
+from pipeline.data.table import SPLIT_SYNONYMS
 from pipeline.errors import InputError
 from pipeline.expressions import RAFDB_CODES
 from pipeline.settings.recipe import Recipe
@@ -84,7 +84,7 @@ def _recognise_folder(path: Path, recipe: Recipe) -> str | None:
 def _class_folders(root: Path) -> set[str]:
     """The names of the folders in `root`, or in its split folders."""
     folders = [p for p in visible(root) if p.is_dir()]
-    if any(p.name.lower() in SPLITS for p in folders):
+    if any(p.name.lower() in SPLIT_SYNONYMS for p in folders):
         folders = [p for folder in folders for p in visible(folder) if p.is_dir()]
     return {p.name for p in folders}
 

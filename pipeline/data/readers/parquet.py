@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict, Image, Value, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from pipeline.data.readers.rows import SPLIT_NAMES, SPLITS
+from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, SPLITS_IN_WORDS
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -31,11 +31,13 @@ def load(recipe: Recipe) -> DatasetDict:
             raw = load_dataset(str(path.absolute()) if path.exists() else name)
     except Exception as error:  # a dozen types, from half as many libraries: each is a user's path, id or network
         raise InputError(_unreadable(path, name, error)) from None
-    if len(raw) == 1 and (path.is_file() or next(iter(raw)).lower() not in SPLITS):
-        return DatasetDict({"all": next(iter(raw.values()))})
-    renamed = {SPLITS.get(split.lower(), split): table for split, table in raw.items()}
-    if len(renamed) < len(raw) or not set(renamed) <= {"train", "validation", "test"} or "train" not in renamed:
-        raise InputError(f"data_path {name} has the splits {', '.join(raw)}; expected {SPLIT_NAMES}, train among them")
+    if len(raw) == 1 and (path.is_file() or next(iter(raw)).lower() not in SPLIT_SYNONYMS):
+        return DatasetDict({ALL: next(iter(raw.values()))})
+    renamed = {SPLIT_SYNONYMS.get(split.lower(), split): table for split, table in raw.items()}
+    if len(renamed) < len(raw) or not set(renamed) <= set(SPLITS) or "train" not in renamed:
+        raise InputError(
+            f"data_path {name} has the splits {', '.join(raw)}; expected {SPLITS_IN_WORDS}, train among them"
+        )
     return DatasetDict(renamed)
 
 

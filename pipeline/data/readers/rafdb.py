@@ -4,26 +4,32 @@ A line of the list is `train_00001.jpg 5`, its picture `aligned/train_00001_alig
 list in `EmoLabel/`); see http://whdeng.cn/RAF/model1.html.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from pipeline.data.readers import Source
 from pipeline.data.readers.files import listed_pictures, refuse_unlisted
 from pipeline.data.readers.folder import class_folders
 from pipeline.data.readers.layouts import rafdb_list
 from pipeline.data.readers.rows import refuse_empty, table_of_files
+from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.expressions import RAFDB_CODES, decoded
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 RAFDB_TERMS = (
-    "RAF-DB (Li et al., CVPR 2017): pictures from the web, under a signed agreement for non-commercial research alone; "
-    "no part of it may be copied on, published or distributed"
+    "RAF-DB (Li et al., CVPR 2017): pictures from the web, under a signed agreement for non-commercial research only; "
+    "no part of it may be copied, published or distributed"
+)
+RAFDB_CITATION = (
+    "Li, Deng and Du: Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression Recognition in the "
+    "Wild. CVPR 2017"
 )
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in `recipe.data_path`: by the list where there is one, else by class folders.
 
     The key of a picture is its name in the list, or its path below the folder.
@@ -35,24 +41,24 @@ def read(recipe: Recipe) -> Source:
     path = rafdb_list(given)
     if path is not None:
         return _by_list(path, recipe)
-    tables, dropped, shape = class_folders(given, recipe, "rafdb", RAFDB_CODES)
+    tables, left_out, shape = class_folders(given, recipe, "rafdb", RAFDB_CODES)
     how = "stated" if recipe.source == "rafdb" else "assumed; --source rafdb states it, --class_map names others"
     layout = f"class folders {shape}, numbers 1 to 7 read as RAF-DB codes ({how})"
-    return Source("rafdb", layout, tables, dropped, RAFDB_TERMS, False, None, labels_may_travel=False)
+    return Reading((_source(layout, left_out),), tables)
 
 
-def _by_list(path: Path, recipe: Recipe) -> Source:
+def _by_list(path: Path, recipe: Recipe) -> Reading:
     folder = _aligned(path)
     rows = _rows(path)
     files = listed_pictures(path, [line for line, _, _ in rows], [_aligned_name(name) for _, name, _ in rows], [folder])
     refuse_unlisted(path, files, folder)
     classes = decoded([code for _, _, code in rows], RAFDB_CODES, recipe.class_map)
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     found = {_split(name) for _, name, _ in rows}
     for split in [s for s in ("train", "test") if s in found]:
         chosen = [i for i, (_, name, _) in enumerate(rows) if _split(name) == split]
-        tables[split], dropped[split] = table_of_files(
+        tables[split], left_out[split] = table_of_files(
             [files[i] for i in chosen],
             [classes[i] for i in chosen],
             [rows[i][1] for i in chosen],
@@ -61,9 +67,23 @@ def _by_list(path: Path, recipe: Recipe) -> Source:
             recipe,
             str(path),
         )
-    refuse_empty(tables, str(path), dropped)
+    refuse_empty(tables, str(path), left_out)
     layout = f"RAF-DB by {path.name}, aligned pictures"
-    return Source("rafdb", layout, DatasetDict(tables), dropped, RAFDB_TERMS, False, None, labels_may_travel=False)
+    return Reading((_source(layout, left_out),), DatasetDict(tables))
+
+
+def _source(layout: str, left_out: Mapping[str, Mapping[str, int]]) -> Source:
+    return Source(
+        id="rafdb",
+        title="RAF-DB",
+        layout=layout,
+        origin="local",
+        datasets=("RAF-DB",),
+        terms=RAFDB_TERMS,
+        citation=RAFDB_CITATION,
+        may_publish_labels=False,
+        left_out=left_out,
+    )
 
 
 def _aligned(path: Path) -> Path:

@@ -1,48 +1,18 @@
-"""Pictures and what a reader knows of them, put together as the one table."""
+"""Class names become labels; picture files and their labels become the one table."""
 
 from collections import Counter
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
-from datasets.table import InMemoryTable
+from datasets import Dataset, Features, Image
 
 from pipeline.data.readers.files import generated, picture_rows
+from pipeline.data.table import assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
 from pipeline.expressions import canonical
 from pipeline.settings.recipe import Recipe
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "publictest": "validation",
-    "test": "test",
-    "testing": "test",
-    "privatetest": "test",
-}
-SPLIT_NAMES = "train, validation (valid, val, dev) and test"
-UNKNOWN_TERMS = "the source does not state the terms of its pictures"
-
-
-def _columns(classes: Sequence[str]) -> Features:
-    """The columns of the one table beside `image`."""
-    return Features(
-        {
-            "label": ClassLabel(names=list(classes)),
-            "target": List(Value("float32"), length=len(classes)),
-            "source": Value("string"),
-            "person": Value("string"),
-            "key": Value("string"),
-        }
-    )
 
 
 def class_labels(names: Sequence[str | None], recipe: Recipe, place: str) -> tuple[np.ndarray, np.ndarray]:
@@ -64,32 +34,6 @@ def class_labels(names: Sequence[str | None], recipe: Recipe, place: str) -> tup
     labels = np.fromiter((meanings[name][0] for name in names), np.int64, len(names))
     reasons = np.array([meanings[name][1] for name in names], dtype=object)
     return labels, reasons
-
-
-def assemble(
-    pictures: Dataset,
-    labels: np.ndarray,
-    targets: np.ndarray,
-    keys: Sequence[str],
-    persons: Sequence[str | None],
-    source: str,
-    classes: Sequence[str],
-) -> Dataset:
-    """The one table: `pictures` (one column `image`, N rows) beside the other columns, without the rows of label -1."""
-    features = _columns(classes)
-    columns = {
-        "label": pa.array(labels, pa.int64()),
-        "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), len(classes)),
-        "source": pa.array([source] * len(labels), pa.string()),
-        "person": pa.array(persons, pa.string()),
-        "key": pa.array(keys, pa.string()),
-    }
-    digest = blake2b(repr((features, source, list(keys), list(persons))).encode(errors="replace"), digest_size=16)
-    digest.update(labels.tobytes() + targets.tobytes())
-    table = InMemoryTable(pa.table(columns, schema=features.arrow_schema))
-    beside = Dataset(table, fingerprint=digest.hexdigest())
-    joined = concatenate_datasets([pictures, beside], axis=1)
-    return joined if (labels >= 0).all() else joined.select(np.flatnonzero(labels >= 0))
 
 
 def table_of_files(

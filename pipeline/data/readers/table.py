@@ -4,18 +4,20 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
-from pipeline.data.readers import Source, ferplus
+from pipeline.data.readers import ferplus
 from pipeline.data.readers.parquet import load, picture_column, picture_keys, pictures_of
-from pipeline.data.readers.rows import UNKNOWN_TERMS, assemble, class_labels, counted, refuse_empty
+from pipeline.data.readers.rows import class_labels, counted, refuse_empty
+from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Origin, Source
 
 LABEL_COLUMNS = ("label", "labels", "emotion", "emotions", "expression", "expressions", "class")
 PERSON_COLUMNS = ("person", "person_id")
 
 
-def read(recipe: Recipe) -> Source:
+def read(recipe: Recipe) -> Reading:
     """The source in `recipe.data_path`; ClassLabels and strings become classes by their names.
 
     A column `votes` makes it FER+, unless `label_column` names another column.
@@ -35,17 +37,19 @@ def read(recipe: Recipe) -> Source:
     local = Path(str(recipe.data_path)).expanduser()
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
     tables: dict[str, Dataset] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, int]] = {}
     for split, table in raw.items():
         names = _label_names(table, label, recipe, split)
         labels, reasons = class_labels(names, recipe, f"data_path {recipe.data_path}, split {split}, column {label}")
         persons = [None if p is None else str(p) for p in table[person]] if person else [None] * len(table)
         targets = one_hot(labels, len(recipe.classes))
         tables[split] = assemble(pictures[split], labels, targets, keys[split], persons, name, recipe.classes)
-        dropped[split] = counted(reasons)
-    refuse_empty(tables, f"data_path {recipe.data_path}", dropped)
+        left_out[split] = counted(reasons)
+    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
     layout = f"{'parquet' if local.exists() else 'Hub data set'} with the columns {image} and {label}"
-    return Source(name, layout, DatasetDict(tables), dropped, UNKNOWN_TERMS, False, None)
+    origin: Origin = "local" if local.exists() else "hub"
+    source = Source(id=name, title=name, layout=layout, origin=origin, left_out=left_out)
+    return Reading((source,), DatasetDict(tables))
 
 
 def _label_column(table: Dataset, recipe: Recipe) -> str:

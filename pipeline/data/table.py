@@ -1,0 +1,103 @@
+"""The one table: what every reader returns, and what curation reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
+from datasets.table import InMemoryTable
+
+from pipeline.source import Source
+
+SPLITS = ("train", "validation", "test")
+ALL = "all"  # the only split of a source that has no splits of its own
+
+# What data sets call their splits, in lower case.
+SPLIT_SYNONYMS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "publictest": "validation",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+SPLITS_IN_WORDS = "train, validation (valid, val, dev) and test"
+
+BOX = List(Value("int32"), length=4)  # x, y, width, height in px of the photo; x to the right, y down
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader returns: where the pictures came from, and the one table of each split.
+
+    Attributes:
+        sources: a record for each value of the column `source`: usually one; as many as a curated folder was made of.
+        tables: the splits that the source has among train, validation and test, otherwise one split `all`. Each has
+            the columns of `features`; `key` is unique within the reading, `target` sums to 1.
+    """
+
+    sources: tuple[Source, ...]
+    tables: DatasetDict
+
+    @property
+    def name(self) -> str:
+        """The ids of its sources, for messages."""
+        return " and ".join(source.id for source in self.sources)
+
+
+def features(classes: Sequence[str], with_box: bool = False) -> Features:
+    """The columns of the one table; `box` is there where one photo may show several faces."""
+    columns = {
+        "image": Image(),
+        "label": ClassLabel(names=list(classes)),
+        "target": List(Value("float32"), length=len(classes)),
+        "source": Value("string"),
+        "person": Value("string"),
+        "key": Value("string"),
+    }
+    return Features(columns | ({"box": BOX} if with_box else {}))
+
+
+def assemble(
+    pictures: Dataset,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    keys: Sequence[str],
+    persons: Sequence[str | None],
+    source: str,
+    classes: Sequence[str],
+    boxes: np.ndarray | None = None,
+) -> Dataset:
+    """The one table of a split, without the rows of label -1.
+
+    Args:
+        pictures: one column `image`, N rows.
+        labels: (N,) int, index into `classes`, or -1.
+        targets: (N, K) float32.
+        keys: N unique and stable names.
+        persons: N names, or None where the person is unknown.
+        source: the id of their source.
+        classes: K names.
+        boxes: (N, 4) int, as BOX; None for a table without boxes.
+    """
+    columns = {
+        "label": pa.array(labels, pa.int64()),
+        "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), len(classes)),
+        "source": pa.array([source] * len(labels), pa.string()),
+        "person": pa.array(persons, pa.string()),
+        "key": pa.array(keys, pa.string()),
+    }
+    if boxes is not None:
+        columns["box"] = pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel(), pa.int32()), 4)
+    beside = Features({name: f for name, f in features(classes, boxes is not None).items() if name in columns})
+    digest = blake2b(repr((beside, source, list(keys), list(persons))).encode(errors="replace"), digest_size=16)
+    digest.update(labels.tobytes() + targets.tobytes() + (b"" if boxes is None else boxes.tobytes()))
+    table = InMemoryTable(pa.table(columns, schema=beside.arrow_schema))
+    joined = concatenate_datasets([pictures, Dataset(table, fingerprint=digest.hexdigest())], axis=1)
+    return joined if (labels >= 0).all() else joined.select(np.flatnonzero(labels >= 0))
