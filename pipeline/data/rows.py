@@ -9,6 +9,7 @@ from datasets import Dataset, concatenate_datasets
 from pipeline.data.measure import Measures, measure_pictures
 from pipeline.data.near_copies import clusters_of, near_copies
 from pipeline.data.table import Reading
+from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 
@@ -76,22 +77,49 @@ class Unusable:
 
 
 def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, list[Unusable]]:
-    """The usable rows of all `readings` in their order, measured, and the rows whose picture cannot be used."""
+    """The usable rows of all `readings` in their order, measured, and the rows whose picture cannot be used.
+
+    Raises:
+        InputError: of a source more pictures than `max_bad_share` cannot be used, or a row has no record of its source.
+    """
     parts, thumbnails, faults = [], [], []
     for number, reading in enumerate(readings):
-        name = ", ".join(source.id for source in reading.sources)
         for split, table in reading.tables.items():
-            measures = measure_pictures(table, f"{name}, {split}")
+            measures = measure_pictures(table, f"{reading.name}, {split}")
             parts.append(_part(table, measures, number, split))
             thumbnails.append(measures.thumbnail)
             faults.append(measures.fault)
     rows, fault = Rows.joined(parts), np.concatenate(faults)
-    if recipe.near_copies:
-        pairs = near_copies(np.concatenate(thumbnails)).pairs
-        rows = replace(rows, picture=clusters_of(pairs, len(rows)))
     usable = np.array([why is None for why in fault], dtype=bool)
-    bad = np.flatnonzero(~usable)
-    return rows.take(np.flatnonzero(usable)), [Unusable(rows.source[i], rows.key[i], fault[i]) for i in bad]
+    unusable = [Unusable(rows.source[i], rows.key[i], fault[i]) for i in np.flatnonzero(~usable)]
+    _refuse_unusable(rows, unusable, recipe.max_bad_share)
+    _refuse_unknown_sources(rows, readings)
+    if recipe.near_copies:
+        rows = replace(rows, picture=clusters_of(near_copies(np.concatenate(thumbnails)).pairs, len(rows)))
+    return rows.take(np.flatnonzero(usable)), unusable
+
+
+def _refuse_unusable(rows: Rows, unusable: Sequence[Unusable], limit: float) -> None:
+    for source in dict.fromkeys(row.source for row in unusable):
+        total = int((rows.source == source).sum())
+        bad = [row for row in unusable if row.source == source]
+        if len(bad) > limit * total:
+            first = ", ".join(f"{row.key} ({row.fault})" for row in bad[:3])
+            raise InputError(
+                f"{source}: {len(bad)} of {total} pictures ({len(bad) / total:.1%}) cannot be used, the first {first}: "
+                f"more than max_bad_share {limit:g}; repair them, or raise max_bad_share"
+            )
+
+
+def _refuse_unknown_sources(rows: Rows, readings: Sequence[Reading]) -> None:
+    """Stop at rows without a record: nobody would know their terms. Folders curated twice used to have such rows."""
+    known = {(number, source.id) for number, reading in enumerate(readings) for source in reading.sources}
+    for number, source in dict.fromkeys(zip(rows.reading.tolist(), rows.source, strict=True)):
+        if (number, source) not in known:
+            raise InputError(
+                f"{readings[number].name}: rows of the source {source} have no record of their own, so their terms are "
+                "unknown; curate the original data again with python -m pipeline.curation"
+            )
 
 
 def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:

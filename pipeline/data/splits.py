@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.data.rows import Rows
-from pipeline.data.table import SPLITS, Reading
+from pipeline.data.table import ALL, SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -75,9 +75,7 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
     return part[index]
 
 
-def complete_splits(
-    rows: Rows, readings: Sequence[Reading], recipe: Recipe
-) -> tuple[Rows, list[SplitRecord]]:
+def complete_splits(rows: Rows, readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, list[SplitRecord]]:
     """Fill in the column `split`: official splits are kept, missing ones are made of a reading's train rows.
 
     A group of copies or of one person goes to the split that it is in already, over all readings.
@@ -107,10 +105,10 @@ def complete_splits(
 
 def _base(reading: Reading) -> str:
     """The split whose rows are for training, and of which missing splits are made."""
-    base = "all" if "all" in reading.tables else "train"
+    base = ALL if ALL in reading.tables else "train"
     if base not in reading.tables:
-        name, found = ", ".join(source.id for source in reading.sources), ", ".join(reading.tables)
-        raise InputError(f"{name}: there are the splits {found}, but no split to train on; name one of them train")
+        found = ", ".join(reading.tables)
+        raise InputError(f"{reading.name}: its splits are {found}, and none to train on; name one of them train")
     return base
 
 
@@ -120,9 +118,7 @@ def _missing(reading: Reading, recipe: Recipe) -> dict[str, float]:
     return {split: share for split, share in shares.items() if split not in reading.tables and share > 0}
 
 
-def _official_places(
-    rows: Rows, group: np.ndarray, readings: Sequence[Reading], recipe: Recipe
-) -> dict[int, str]:
+def _official_places(rows: Rows, group: np.ndarray, readings: Sequence[Reading], recipe: Recipe) -> dict[int, str]:
     """Group -> the split that an official split puts it in. A train split that others are made of decides nothing."""
     place: dict[int, str] = {}
     for number, reading in enumerate(readings):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data.curation import main
+from pipeline.curation import main
 from pipeline.drawn.face import draw_face
 from pipeline.drawn.movements import EXPRESSIONS
 from pipeline.errors import InputError
