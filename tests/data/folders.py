@@ -1,0 +1,42 @@
+"""Class folders of small noise pictures, and their curation."""
+
+import numpy as np
+from PIL import Image as PILImage
+
+from pipeline.data.curation import curate
+from pipeline.data.readers import read_sources
+from pipeline.settings.recipe import Recipe
+
+TWO = {"classes": ["happiness", "sadness"]}
+
+
+def pixels(seed):
+    return np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def save(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PILImage.fromarray(pixels(seed)).save(path)
+
+
+def fill(folder, happy, sad, start=0):
+    """`happy` and `sad` different pictures in class folders."""
+    for i in range(happy):
+        save(folder / "happy" / f"{i:03d}.png", start + i)
+    for i in range(sad):
+        save(folder / "sad" / f"{i:03d}.png", start + 1000 + i)
+
+
+def curated(path, **settings):
+    recipe = Recipe(data_path=str(path), **(TWO | {"leaks": "report"} | settings))
+    return curate(read_sources(recipe), recipe)
+
+
+def only(result):
+    """The report on the one source."""
+    (report,) = result.report["sources"].values()
+    return report
+
+
+def keys(result):
+    return {split: table["key"][:] for split, table in result.splits.items()}
