@@ -217,8 +217,8 @@ def main(argv: list[str]) -> None:
         raise InputError(f"output_dir {out} is there already; choose another --output_dir")
     sources = read_sources(recipe)
     for reading in sources:
-        for source in reading.sources:
-            print(f"data: {source.id}, {source.layout}")
+        for line in reading.lines():
+            print(f"data: {line}")
     curated = curate(sources, recipe)
     aside = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,6 +1,8 @@
 """A folder that `python -m pipeline.curation` wrote: the one table itself, votes, persons and keys as they were."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -9,13 +11,14 @@ from pipeline.data.readers.files import local_path
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Origin, source_from_json
+from pipeline.source import Origin, Source, source_from_json
 
 NAME = "curated"
 LAYOUT = "a folder that pipeline.curation wrote"
 ORIGINS: tuple[Origin, ...] = ("local",)
 BEFORE: tuple[str, ...] = ("parquet",)  # its tables are parquet files
 
+CURATED = "from a curated folder: "
 FILES = ("curation.json", "train.parquet")
 MADE_BY_CURATION = ("clean", "clean_near", "weight")  # columns that a next curation works out itself
 
@@ -43,5 +46,26 @@ def read(recipe: Recipe) -> Reading:
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
     kept = {s: t.remove_columns([c for c in t.column_names if c in MADE_BY_CURATION]) for s, t in tables.items()}
-    sources = tuple(source_from_json(id, entry) for id, entry in report["sources"].items())
-    return Reading(sources, DatasetDict(kept))
+    records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
+    return Reading(tuple(_said(record) for record in _of_each(records, kept)), DatasetDict(kept))
+
+
+def _said(record: Source) -> Source:
+    """The record with a layout that says, once, that it comes from a curated folder."""
+    return record if record.layout.startswith(CURATED) else replace(record, layout=f"{CURATED}{record.layout}")
+
+
+def _of_each(records: list[Source], tables: Mapping[str, Dataset]) -> list[Source]:
+    """A record for each value of the column `source`.
+
+    Earlier versions wrote one record for all sources of a curated folder that was itself made of one; each of those
+    sources gets a copy of it.
+    """
+    found = sorted({id for table in tables.values() for id in table.unique("source")})
+    ids = [record.id for record in records]
+    unknown = [id for id in found if id not in ids]
+    each: list[Source] = []
+    for record in records:
+        named = [id for id in unknown if id in record.id.split(" and ")]
+        each += [replace(record, id=id, title=id) for id in named] or [record]
+    return each
