@@ -85,8 +85,8 @@ def load_data(recipe: Recipe, args: Any, say: Callable[[str], None]) -> tuple[An
     with args.main_process_first(desc="data", local=False):
         sources = read_sources(recipe)
         for reading in sources:
-            for source in reading.sources:
-                say(f"data: {source.id}, {source.layout}")
+            for line in reading.lines():
+                say(f"data: {line}")
         curated = curate(sources, recipe)
         sizes = {"train": recipe.store_size or recipe.image_size}
         tables = {

@@ -28,49 +28,6 @@ SYNONYMS: dict[str, str] = {
 # What data sets call pictures outside the seven: dropped and counted, unless `classes` holds the name.
 OUTSIDE = ("contempt", "none", "uncertain", "unknown", "no-face", "noface", "nf")
 
-# The ten columns of FER+, in the order of fer2013new.csv (https://github.com/microsoft/FERPlus).
-FERPLUS_COLUMNS = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "nf",
-)
-
-# Codes of the `emotion` column of fer2013.csv.
-FER2013_CODES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-
-# Codes of list_patition_label.txt of RAF-DB, and names of folders in copies of it (http://whdeng.cn/RAF/model1.html).
-RAFDB_CODES = {
-    "1": "surprise",
-    "2": "fear",
-    "3": "disgust",
-    "4": "happiness",
-    "5": "sadness",
-    "6": "anger",
-    "7": "neutral",
-}
-
-# Codes of the column `expression` and of the files *_exp.npy of AffectNet (Mollahosseini et al., arXiv:1708.03985).
-AFFECTNET_CODES = {
-    "0": "neutral",
-    "1": "happiness",
-    "2": "sadness",
-    "3": "surprise",
-    "4": "fear",
-    "5": "disgust",
-    "6": "anger",
-    "7": "contempt",
-    "8": "none",
-    "9": "uncertain",
-    "10": "no-face",
-}
-
 
 def label2id(classes: Sequence[str]) -> dict[str, int]:
     """Class name to its index, in the order of `classes`."""
@@ -80,14 +37,6 @@ def label2id(classes: Sequence[str]) -> dict[str, int]:
 def id2label(classes: Sequence[str]) -> dict[int, str]:
     """Index to class name, in the order of `classes`."""
     return dict(enumerate(classes))
-
-
-def decoded(
-    codes: Sequence[str], names: Mapping[str, str], class_map: Mapping[str, str | None] | None = None
-) -> list[str]:
-    """The names of `codes`; a code that `class_map` (a setting) maps, or that has no name, stays as it is."""
-    mapped = {str(key).strip() for key in class_map or {}}
-    return [code if code in mapped else names.get(code, code) for code in codes]
 
 
 def canonical(

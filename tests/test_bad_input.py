@@ -16,8 +16,8 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
+from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError
-from pipeline.expressions import FERPLUS_COLUMNS
 from pipeline.settings.files import recipe_from
 from pipeline.training.model import build_model
 from tests.conftest import TINY, Finished, write_recipe

@@ -1,7 +1,8 @@
-"""Photos of a source become crops of their faces, so that a model learns what an app shows it."""
+"""Photos become crops of their faces, so that a model learns what an app shows it."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,40 +27,61 @@ KEYS_SHOWN = 10
 def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     """`reading` with every picture replaced by the crop of its largest face, `recipe.image_size` px a side.
 
-    A picture without a face is dropped, and counted with its key; one with several shows its largest, and is counted.
-    Pictures that cannot be used stay as they are, to be counted where all are. Crops are kept on disk.
+    A picture without a face is dropped, and counted with its key; one with several faces becomes the crop of the
+    largest, and is counted. Pictures that cannot be used stay as they are, and are counted with all such pictures.
+    Crops are kept on disk.
 
     Raises:
-        InputError: there is no face detector, or not the one that the crop was measured with.
+        InputError: there is no face detector, or not the one that the crop was measured with; the faces are cut out
+            already; or no picture shows a face.
     """
-    weights = find_detector(recipe.face_detector)
+    if any("box" in table.column_names for table in reading.tables.values()):
+        raise InputError(f"{reading.name}: its faces are cut out at their boxes already; set crop to none for it")
+    detector = _detector(recipe)
+    cut = partial(_crop_batch, detector=detector, size=recipe.image_size, align=recipe.face_align)
+    settings = f"{cv2.__version__} {recipe.image_size} {recipe.face_align}"
+    tables: dict[str, Dataset] = {}
+    without: dict[str, list[str]] = {source.id: [] for source in reading.sources}  # keys of pictures without a face
+    several: Counter[str] = Counter()
+    for split, table in reading.tables.items():
+        tables[split], faces = _cropped(table, cut, settings, f"Cropping faces ({reading.name}, {split})")
+        for row in table.select_columns(["source", "key"]).select(np.flatnonzero(faces == 0)):
+            without[row["source"]].append(row["key"])
+        several.update(np.array(table["source"][:], dtype=object)[faces > 1].tolist())
+    if not any(map(len, tables.values())):
+        count = sum(map(len, without.values()))
+        raise InputError(f"{reading.name}: no face was found in any of {count} pictures; set crop to none for it")
+    found = {
+        id: {"no_face": {"count": len(keys), "keys": keys[:KEYS_SHOWN]}, "several_faces": several[id]}
+        for id, keys in without.items()
+    }
+    return Reading(tuple(replace(source, faces=found[source.id]) for source in reading.sources), DatasetDict(tables))
+
+
+def _cropped(table: Dataset, cut: Callable[..., Any], settings: str, description: str) -> tuple[Dataset, np.ndarray]:
+    """The rows whose picture shows a face, with its crop as `image`; how many faces each row of `table` shows, (N,)."""
+    if not len(table):  # `datasets` joins no empty tables
+        return table, np.zeros(0, dtype=int)
+    code = [sys.modules[__name__], crop, pixels]
+    cropped = pixels.map_undecoded(table, cut, FEATURES, code, description, settings)
+    faces = np.array(cropped["faces"][:], dtype=int)
+    whole = concatenate_datasets([cropped.select_columns("image"), table.remove_columns("image")], axis=1)
+    return whole.select(np.flatnonzero(faces != 0)), faces
+
+
+def _detector(recipe: Recipe) -> Any:
     try:
-        detector = crop.load_detector(weights)
+        return crop.load_detector(find_detector(recipe.face_detector))
     except ValueError as error:
         raise InputError(f"{error}, and give its path with --face_detector") from None
-    cut = partial(_crop_batch, detector=detector, size=recipe.image_size, align=recipe.face_align)
-    code, told = [sys.modules[__name__], crop, pixels], f"{cv2.__version__} {recipe.image_size} {recipe.face_align}"
-    tables: dict[str, Dataset] = {}
-    none: list[str] = []
-    several = 0
-    for split, table in reading.tables.items():
-        if not len(table):  # `datasets` joins no empty tables
-            tables[split] = table
-            continue
-        cropped = pixels.map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({reading.name}, {split})", told)
-        faces = np.array(cropped["faces"][:], dtype=int)
-        none += table.select(np.flatnonzero(faces == 0))["key"][:]
-        several += int((faces > 1).sum())
-        whole = concatenate_datasets([cropped.select_columns("image"), table.remove_columns("image")], axis=1)
-        tables[split] = whole.select(np.flatnonzero(faces != 0))
-    if not any(map(len, tables.values())):
-        raise InputError(f"{reading.name}: no face was found in any of {len(none)} pictures; set crop to none for it")
-    found = {"no_face": {"count": len(none), "keys": none[:KEYS_SHOWN]}, "several_faces": several}
-    return Reading(tuple(replace(source, faces=found) for source in reading.sources), DatasetDict(tables))
 
 
 def find_detector(face_detector: str) -> Path:
-    """The local file of the face detector: itself, in a local folder, or the Hub's in the cache."""
+    """The local file of the face detector: a file, a file in a local folder, or the Hub's in the cache.
+
+    Raises:
+        InputError: there is no such file here, and the Hub does not give it.
+    """
     path = Path(face_detector).expanduser()
     if path.is_dir():
         return path / crop.YUNET
@@ -69,8 +91,8 @@ def find_detector(face_detector: str) -> Path:
         return Path(hf_hub_download(face_detector, crop.YUNET))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
         raise InputError(
-            f"face_detector {face_detector} is no file here and could not be had from the Hub ({first_line(error)}): "
-            f"download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path with --face_detector"
+            f"face_detector {face_detector} is not a file here and could not be downloaded from the Hub "
+            f"({first_line(error)}): download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path with --face_detector"
         ) from None
 
 

@@ -45,10 +45,27 @@ class Reading:
     sources: tuple[Source, ...]
     tables: DatasetDict
 
+    def lines(self) -> list[str]:
+        """What to print: of each source its layout, the columns that were not read, and the rows that were left out."""
+        return [line for source in self.sources for line in _lines(source)]
+
     @property
     def name(self) -> str:
         """The ids of its sources, for messages."""
         return " and ".join(source.id for source in self.sources)
+
+
+def _lines(source: Source) -> list[str]:
+    lines = [f"{source.id}, {source.layout}"]
+    if source.columns_not_read:
+        lines.append(f"{source.id}, columns not read: {', '.join(source.columns_not_read)}")
+    for split, reasons in source.left_out.items():
+        if reasons:
+            where = "left out" if split == ALL else f"left out of {split}"
+            lines.append(f"{source.id}, {where}: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.items()))
+    if source.faces and source.faces["no_face"]["count"]:
+        lines.append(f"{source.id}, left out: {source.faces['no_face']['count']:,} without a face")
+    return lines
 
 
 def features(classes: Sequence[str], with_box: bool = False) -> Features:

@@ -1,6 +1,6 @@
 """Raw FER+ votes to a label and a target: the rules `majority` and `plurality`.
 
-Ten crowd votes a picture, in the order of `emotions.FERPLUS_COLUMNS` (Barsoum et al., arXiv:1608.01041,
+Ten crowd votes a picture, in the order of FERPLUS_COLUMNS (Barsoum et al., arXiv:1608.01041,
 https://github.com/microsoft/FERPlus).
 """
 
@@ -10,7 +10,21 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.expressions import CLASSES, FERPLUS_COLUMNS, canonical
+from pipeline.expressions import CLASSES, canonical
+
+# In the order of fer2013new.csv.
+FERPLUS_COLUMNS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "nf",
+)
 
 # Ten people voted on each picture; the published file has a row with nine.
 VOTES_LOW, VOTES_HIGH = 8, 10

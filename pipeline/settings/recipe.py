@@ -32,7 +32,7 @@ class Recipe:
     """Our settings. `trainer` holds the fields of TrainingArguments that the recipe or the command line names."""
 
     # fmt: off
-    source: str = setting("auto", "data", "what data_path holds; auto recognises the layout and prints it", choices=("auto", "drawn", "folder", "csv", "parquet", "hub", "ferplus", "fer2013", "rafdb", "affectnet", "curated"))
+    source: str = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
     data_path: str | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
     sources: list[dict[str, Any]] = setting([], "data", "several sources in one: for each the settings of this group that are its own, such as {data_path: DIR, source: ferplus}")
     classes: list[str] = setting(list(CLASSES), "data", "class names in their order")

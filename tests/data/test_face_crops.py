@@ -138,7 +138,7 @@ def test_a_source_without_any_face_is_refused(squares, tmp_path):
     [
         ("other.onnx", r"face detector .*other\.onnx: sha256 is .*, and give its path with --face_detector"),
         (".", r"face detector .*face_detection_yunet_2023mar\.onnx: No such file"),
-        ("nobody/nothing", r"face_detector nobody/nothing is no file here and could not be had from the Hub"),
+        ("nobody/nothing", r"face_detector nobody/nothing is not a file here and could not be downloaded from the Hub"),
     ],
 )
 def test_a_detector_that_is_not_there_is_named_with_where_to_get_it(tmp_path, monkeypatch, detector, told):

@@ -10,10 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.curation import main
+from pipeline.data.readers.affectnet import AFFECTNET_CODES
+from pipeline.data.readers.rafdb import RAFDB_CODES
+from pipeline.data.readers.rows import names_of_codes
+from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
 from pipeline.drawn.movements import EXPRESSIONS
 from pipeline.errors import InputError
-from pipeline.expressions import AFFECTNET_CODES, CLASSES, FERPLUS_COLUMNS, RAFDB_CODES, canonical, decoded
+from pipeline.expressions import CLASSES, canonical
 from tests.data.test_sources import check_contract, names, read, record, write_csv
 
 EIGHT = [*CLASSES, "contempt"]
@@ -89,7 +93,7 @@ def test_ferplus_folders_follow_the_vote_rules(tmp_path):
         ([["a.png", BOX, "x", *HAPPY[1:]]], (), r"label.csv line 1: votes .* must be whole numbers"),
         ([["a.png", BOX, *[6] * 10]], (), r"label.csv line 1: votes .* sum to 60"),
         ([["a.png", BOX, *HAPPY], ["../b.png", BOX, *HAPPY]], (), r"label.csv line 2: '../b.png' leads out of "),
-        ([["a.png", BOX, *HAPPY], ["./a.png", BOX, *HAPPY]], (), r"label.csv line 2: ./a.png stands on line 1 already"),
+        ([["a.png", BOX, *HAPPY], ["./a.png", BOX, *HAPPY]], (), r"label.csv line 2: ./a.png is on line 1 already"),
         (
             [["a.png", BOX, *HAPPY]],
             ("b.png", "c.png"),
@@ -192,7 +196,7 @@ def test_class_map_is_asked_before_the_codes_of_rafdb(tmp_path):
             [("train_1.jpg", "")],
             r"label.txt line 1: 'train_1.jpg'; expected a name that starts with train_ or test_, and",
         ),
-        ([("train_1.jpg", 1), ("train_1.jpg", 2)], r"label.txt line 2: train_1_aligned.jpg stands on line 1 already"),
+        ([("train_1.jpg", 1), ("train_1.jpg", 2)], r"label.txt line 2: train_1_aligned.jpg is on line 1 already"),
         (
             [("train_1.jpg", 1), ("train_/../../a.jpg", 1)],
             r"label.txt line 2: 'train_/../../a_aligned.jpg' leads out of",
@@ -326,7 +330,7 @@ def test_a_wrong_affectnet_csv_is_refused_by_file_and_line(tmp_path):
     path.write_text(path.read_text().replace("3/training 3.jpg", "../code/0/training 0.jpg"))
     refused(path.parent, r"training.csv line 5: '../code/0/training 0.jpg' leads out of")
     path.write_text(path.read_text().replace("../code/0/training 0.jpg", "0/training 0.jpg"))
-    refused(path.parent, r"training.csv line 5: 0/training 0.jpg stands on line 2 already")
+    refused(path.parent, r"training.csv line 5: 0/training 0.jpg is on line 2 already")
 
 
 def test_a_validation_list_without_its_columns_is_not_passed_over(tmp_path):
@@ -366,9 +370,9 @@ def test_a_pickle_in_an_annotation_is_never_opened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = save_affectnet_npy(tmp_path, [0, 1]) / "train_set" / "annotations" / "01_exp.npy"
     np.save(path, np.array(Bomb(), dtype=object), allow_pickle=True)
-    refused(tmp_path, r"01_exp.npy is no npy file of one whole number \(pickled objects are not opened")
+    refused(tmp_path, r"01_exp.npy is not an npy file of one whole number \(pickled objects are not opened")
     path.write_bytes(pickle.dumps(Bomb()))
-    refused(tmp_path, r"01_exp.npy is no npy file of one whole number")
+    refused(tmp_path, r"01_exp.npy is not an npy file of one whole number")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -378,7 +382,7 @@ def test_an_annotation_without_one_code_is_refused(tmp_path, value):
     path.write_bytes(b"")
     if value is not None:
         np.save(path, value)
-    refused(tmp_path, r"01_exp.npy is no npy file of one whole number")
+    refused(tmp_path, r"01_exp.npy is not an npy file of one whole number")
 
 
 def test_annotations_that_do_not_fit_their_pictures_are_refused(tmp_path):
@@ -404,9 +408,9 @@ def test_source_affectnet_for_another_layout_is_refused(tmp_path):
 
 def test_the_codes_of_all_sources_lead_to_classes_or_are_dropped():
     for codes in (RAFDB_CODES, AFFECTNET_CODES):
-        meanings = [canonical(name) for name in decoded(list(codes), codes)]
+        meanings = [canonical(name) for name in names_of_codes(list(codes), codes, {})]
         assert Counter(meanings) >= Counter(CLASSES)
-    assert decoded(["1", "12"], RAFDB_CODES, {"1": "anger"}) == ["1", "12"]
+    assert names_of_codes(["1", "12"], RAFDB_CODES, {"1": "anger"}) == ["1", "12"]
 
 
 @pytest.mark.parametrize("name", ["Non-Face", "no face", "noface", "NF"])

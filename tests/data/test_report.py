@@ -101,7 +101,7 @@ def test_persons_and_weights_of_two_sources_are_told_apart_when_the_folder_is_re
 
 def test_another_folder_is_no_curated_one(faces):
     with pytest.raises(
-        InputError, match="lacks curation.json and train.parquet: give what pipeline.data.curation wrote"
+        InputError, match="lacks curation.json and train.parquet: give a folder that pipeline.curation wrote"
     ):
         read_source(Recipe(source="curated", data_path=str(faces), classes=CLASSES))
 

@@ -9,8 +9,9 @@ from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from pipeline.data.readers import read_source, read_sources
+from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError
-from pipeline.expressions import CLASSES, FERPLUS_COLUMNS
+from pipeline.expressions import CLASSES
 from pipeline.settings.recipe import Recipe
 
 VOTES = {"happiness": [1, 9, 0, 0, 0, 0, 0, 0, 0, 0], "nobody": [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]}
@@ -156,8 +157,8 @@ def test_class_map_renames_numbers_of_a_csv_file(tmp_path):
         ([["path", "label"], ["a.png"]], r"labels.csv line 2: 1 fields where the header names 2"),
         ([["path", "label"], ["a.png", "happy", "x"]], r"labels.csv line 2: 3 fields"),
         ([["path", "label"], ["a.png", "happy"], ["b.png", "sad"]], r"labels.csv line 3: no picture file 'b.png'"),
-        ([["path", "label"], ["a.png", "happy"], ["a.png", "sad"]], r"labels.csv line 3: a.png stands on line 2"),
-        ([["path", "label"], ["a.png", "7"]], r"labels.csv line 2: label 7 is no index of the 7 classes"),
+        ([["path", "label"], ["a.png", "happy"], ["a.png", "sad"]], r"labels.csv line 3: a.png is on line 2"),
+        ([["path", "label"], ["a.png", "7"]], r"labels.csv line 2: label 7 is not an index of the 7 classes"),
         ([["path", "label", "split"], ["a.png", "sad", "fold1"]], r"labels.csv line 2: unknown split 'fold1'"),
         ([["path", "label"], ["a.png", "hapy"]], r"labels.csv: 1 picture of unknown class 'hapy'"),
         ([["path", "label"], ["a.png", "contempt"]], r"no picture with a label is left .*'contempt': 1"),
@@ -231,7 +232,7 @@ def test_parquet_bare_numbers_need_a_word_from_the_user(tmp_path):
     assert names(read(tmp_path, label_column="label").tables["train"]) == ["anger", "surprise"]
     mapped = read(tmp_path, class_map={"0": "neutral", "6": "anger"})
     assert names(mapped.tables["train"]) == ["neutral", "anger"]
-    with pytest.raises(InputError, match="train row 1: 6 is no index of the 2 classes"):
+    with pytest.raises(InputError, match="train row 1: 6 is not an index of the 2 classes"):
         read(tmp_path, label_column="label", classes=["anger", "fear"])
 
 
@@ -244,7 +245,7 @@ def test_columns_are_named_where_none_is_recognised(tmp_path):
         read(tmp_path, label_column="mood")
     with pytest.raises(InputError, match="holds float32"):
         read(tmp_path, label_column="score")
-    with pytest.raises(InputError, match="score is no picture column .*--image_column"):
+    with pytest.raises(InputError, match="score is not a picture column .*--image_column"):
         read(tmp_path, label_column="feeling", image_column="score")
 
 
@@ -293,7 +294,7 @@ def save_ferplus(folder, votes, split="train"):
     count = len(votes)
     pictures = [{"path": f"fer{i:07d}.png", "bytes": None} for i in range(count)]
     for i, cell in enumerate(pictures):
-        cell["bytes"] = save(folder / "made" / cell["path"], i).read_bytes()
+        cell["bytes"] = save(folder.with_name("pictures") / cell["path"], i).read_bytes()
     features = Features({"image": Image(), "votes": List(Value("int8"))})
     table = Dataset.from_dict({"image": pictures, "votes": votes}, features=features)
     table.to_parquet(folder / f"{split}-00000-of-00001.parquet")
@@ -385,7 +386,7 @@ RATED = [[usage, f"{i}.png", *VOTES["happiness"]] for i, usage in enumerate(USAG
         (changed(PICTURES, 1, 1, "7 7"), RATED, r"fer2013.csv line 3: 2 pixels; expected 2304"),
         (changed(PICTURES, 1, 1, "7 x"), RATED, r"fer2013.csv line 3: pixels must be whole numbers"),
         (changed(PICTURES, 1, 2, "Tuning"), RATED, r"fer2013.csv line 3: unknown Usage 'Tuning'"),
-        (changed(PICTURES, 1, 0, 9), RATED, r"fer2013.csv line 3: emotion '9' is no code"),
+        (changed(PICTURES, 1, 0, 9), RATED, r"fer2013.csv line 3: emotion '9' is not a code"),
         (PICTURES, changed(RATED, 2, 0, "Training"), r"fer2013new.csv line 4: Usage 'Training', but 'PublicTest'"),
         (PICTURES, changed(RATED, 2, 3, "9.5"), r"fer2013new.csv line 4: votes .* whole numbers"),
         (PICTURES, changed(RATED, 2, 3, 11), r"fer2013new.csv line 4: votes .* expected ten counts"),
@@ -448,9 +449,9 @@ def test_a_fer2013_file_without_rows_is_refused(tmp_path):
 def test_a_data_path_that_no_source_reads_is_refused(tmp_path):
     write_csv(tmp_path / "labels.csv", [])
     entries = [{"data_path": str(tmp_path / "labels.csv")}]
-    with pytest.raises(InputError, match="data_path faces would not be read, for source is drawn: add --source auto"):
+    with pytest.raises(InputError, match="would not be read, because source is drawn: add --source auto"):
         read_sources(Recipe(source="drawn", data_path="faces"))
-    with pytest.raises(InputError, match="data_path faces would not be read, for each of the sources names its own"):
+    with pytest.raises(InputError, match="would not be read, because each of the sources names its own"):
         read_sources(Recipe(sources=entries, data_path="faces"))
 
 

@@ -4,22 +4,50 @@ The csv files have the columns subDirectory_filePath (below the file's folder or
 expression; a folder has `images/0.jpg` and `annotations/0_exp.npy` (Mollahosseini et al., arXiv:1708.03985).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value
 
-from pipeline.data.readers.files import generated, listed_pictures, pictures_in, read_csv
-from pipeline.data.readers.layouts import AFFECTNET_PATH, affectnet_folders, affectnet_lists
-from pipeline.data.readers.rows import refuse_empty, table_of_files
-from pipeline.data.table import Reading
+from pipeline.data.readers.files import (
+    column_names,
+    generated,
+    header,
+    listed_pictures,
+    local_path,
+    pictures_in,
+    read_csv,
+)
+from pipeline.data.readers.rows import names_of_codes, refuse_empty, table_of_files
+from pipeline.data.table import ALL, Reading
 from pipeline.errors import InputError
-from pipeline.expressions import AFFECTNET_CODES, decoded
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Source
+from pipeline.source import Origin, Source
 
+NAME = "affectnet"
+LAYOUT = "AffectNet (training.csv and validation.csv, or train_set/ and val_set/)"
+ORIGINS: tuple[Origin, ...] = ("local",)
+BEFORE: tuple[str, ...] = ("csv", "folder")
+
+LISTS = {"train": "training.csv", "validation": "validation.csv"}
+FOLDERS = {"train": "train_set", "validation": "val_set", "test": "test_set"}
+PATH_COLUMN = "subDirectory_filePath"  # a column that no other data set has
+# The column `expression`, and the files *_exp.npy.
+AFFECTNET_CODES = {
+    "0": "neutral",
+    "1": "happiness",
+    "2": "sadness",
+    "3": "surprise",
+    "4": "fear",
+    "5": "disgust",
+    "6": "anger",
+    "7": "contempt",
+    "8": "none",
+    "9": "uncertain",
+    "10": "no-face",
+}
 AFFECTNET_TERMS = (
     "AffectNet (Mollahosseini et al., arXiv:1708.03985): pictures from the web, under a signed agreement for research "
     "only; they may not be distributed"
@@ -38,6 +66,32 @@ class Coded(NamedTuple):
     codes: list[str]
 
 
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why `path` is a csv file of AffectNet, or holds its files or folders; otherwise None."""
+    if found := affectnet_lists(path):
+        return f"{' and '.join(place.name for place in found.values())} of AffectNet"
+    found = affectnet_folders(path)
+    return f"{' and '.join(f'{place.name}/' for place in found.values())} of AffectNet" if found else None
+
+
+def affectnet_lists(path: Path) -> dict[str, Path]:
+    """The csv files of AffectNet in the folder `path` by split, or `path` itself; empty where none has its columns."""
+    if path.is_file():
+        found = {next((split for split, name in LISTS.items() if name == path.name.lower()), ALL): path}
+        return found if path.suffix.lower() in (".csv", ".txt") and PATH_COLUMN.lower() in header(path) else {}
+    for folder in (path, path / "Manually_Annotated_file_lists"):
+        found = {split: folder / name for split, name in LISTS.items() if (folder / name).is_file()}
+        if any(PATH_COLUMN.lower() in header(table) for table in found.values()):
+            return found
+    return {}
+
+
+def affectnet_folders(path: Path) -> dict[str, Path]:
+    """The folders of AffectNet in `path` by split; empty where none holds annotations."""
+    found = {split: path / name for split, name in FOLDERS.items() if (path / name).is_dir()}
+    return found if any((folder / "annotations").is_dir() for folder in found.values()) else {}
+
+
 def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`, or in the csv file that it names.
 
@@ -48,18 +102,18 @@ def read(recipe: Recipe) -> Reading:
         InputError: there is neither layout, labels and pictures do not fit, or a code has no name; the message names
             the file, and its line where it has lines.
     """
-    root = Path(str(recipe.data_path)).expanduser()
+    root = local_path(recipe)
     lists, folders = affectnet_lists(root), affectnet_folders(root)
     if not lists and not folders:
         raise InputError(
             f"data_path {root}: no AffectNet there; expected training.csv and validation.csv with the column "
-            f"{AFFECTNET_PATH}, or train_set/ and val_set/ with annotations/"
+            f"{PATH_COLUMN}, or train_set/ and val_set/ with annotations/"
         )
     tables: dict[str, Dataset] = {}
     left_out: dict[str, dict[str, int]] = {}
     for split, place in (lists or folders).items():
         coded = _by_csv(place, root) if lists else _by_annotations(place, root)
-        classes = decoded(coded.codes, AFFECTNET_CODES, recipe.class_map)
+        classes = names_of_codes(coded.codes, AFFECTNET_CODES, recipe.class_map)
         persons = [None] * len(classes)
         tables[split], left_out[split] = table_of_files(
             coded.files, classes, coded.keys, persons, "affectnet", recipe, str(place)
@@ -76,16 +130,21 @@ def read(recipe: Recipe) -> Reading:
         terms=AFFECTNET_TERMS,
         citation=AFFECTNET_CITATION,
         may_publish_labels=False,
+        columns_not_read=_columns_not_read(lists.values()),
         left_out=left_out,
     )
     return Reading((source,), DatasetDict(tables))
 
 
+def _columns_not_read(lists: Iterable[Path]) -> tuple[str, ...]:
+    names = dict.fromkeys(name for path in lists for name in column_names(path))
+    return tuple(name for name in names if name.lower() not in (PATH_COLUMN.lower(), "expression"))
+
+
 def _by_csv(path: Path, root: Path) -> Coded:
     # The other cells of a row, landmarks above all, would fill the memory.
     rows = [
-        (line, row[AFFECTNET_PATH.lower()], row["expression"])
-        for line, row in read_csv(path, (AFFECTNET_PATH, "expression"))
+        (line, row[PATH_COLUMN.lower()], row["expression"]) for line, row in read_csv(path, (PATH_COLUMN, "expression"))
     ]
     base = path.parent if root.is_file() else root
     folders = [path.parent, *sorted(base.glob("Manually_Annotated_Images"))]
@@ -129,7 +188,7 @@ def _codes(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
             value = None
         if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.kind not in "iuU":
             raise InputError(
-                f"{path} is no npy file of one whole number (pickled objects are not opened, since that can run code): "
-                "save the code anew with numpy.save"
+                f"{path} is not an npy file of one whole number (pickled objects are not opened, since that can run "
+                "code): save the code again with numpy.save"
             )
         yield {"code": str(value.item()).strip()}

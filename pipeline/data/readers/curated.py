@@ -1,34 +1,71 @@
 """A folder that `python -m pipeline.curation` wrote: the one table itself, votes, persons and keys as they were."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict
 
+from pipeline.data.readers.files import local_path
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
-from pipeline.source import source_from_json
+from pipeline.source import Origin, Source, source_from_json
+
+NAME = "curated"
+LAYOUT = "a folder that pipeline.curation wrote"
+ORIGINS: tuple[Origin, ...] = ("local",)
+BEFORE: tuple[str, ...] = ("parquet",)  # its tables are parquet files
+
+CURATED = "from a curated folder: "
+FILES = ("curation.json", "train.parquet")
+MADE_BY_CURATION = ("clean", "clean_near", "weight")  # columns that a next curation works out itself
+
+
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why `path` is a curated folder, or None."""
+    return " and ".join(FILES) if all((path / name).is_file() for name in FILES) else None
 
 
 def read(recipe: Recipe) -> Reading:
-    """The sources that the folder `recipe.data_path` was made of, in one table.
+    """The table in the folder `recipe.data_path`, with the record of every source that it was made of.
 
     Raises:
-        InputError: it is no such folder, or was made for other classes.
+        InputError: it is not such a folder, or was made for other classes.
     """
-    root = Path(str(recipe.data_path)).expanduser()
-    if lacking := [name for name in ("curation.json", "train.parquet") if not (root / name).is_file()]:
-        raise InputError(f"data_path {root} lacks {' and '.join(lacking)}: give what pipeline.data.curation wrote")
+    root = local_path(recipe)
+    if lacking := [name for name in FILES if not (root / name).is_file()]:
+        raise InputError(f"data_path {root} lacks {' and '.join(lacking)}: give a folder that pipeline.curation wrote")
     report = json.loads((root / "curation.json").read_text(encoding="utf-8"))
     files = {split: root / f"{split}.parquet" for split in SPLITS}
-    # One by one, for train does not have all the columns.
+    # One by one, because train has other columns than validation and test.
     tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}
     label = tables["train"].features["label"]
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
-    made = ("clean", "clean_near", "weight")  # they are made anew
-    tables = DatasetDict({s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()})
-    sources = tuple(source_from_json(id, entry) for id, entry in report["sources"].items())
-    return Reading(sources, tables)
+    kept = {s: t.remove_columns([c for c in t.column_names if c in MADE_BY_CURATION]) for s, t in tables.items()}
+    records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
+    return Reading(tuple(_said(record) for record in _of_each(records, kept)), DatasetDict(kept))
+
+
+def _said(record: Source) -> Source:
+    """The record with a layout that says, once, that it comes from a curated folder."""
+    return record if record.layout.startswith(CURATED) else replace(record, layout=f"{CURATED}{record.layout}")
+
+
+def _of_each(records: list[Source], tables: Mapping[str, Dataset]) -> list[Source]:
+    """A record for each value of the column `source`.
+
+    Earlier versions wrote one record for all sources of a curated folder that was itself made of one; each of those
+    sources gets a copy of it.
+    """
+    found = sorted({id for table in tables.values() for id in table.unique("source")})
+    ids = [record.id for record in records]
+    unknown = [id for id in found if id not in ids]
+    each: list[Source] = []
+    for record in records:
+        named = [id for id in unknown if id in record.id.split(" and ")]
+        each += [replace(record, id=id, title=id) for id in named] or [record]
+    return each

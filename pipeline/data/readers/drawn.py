@@ -16,10 +16,20 @@ from pipeline.drawn.face import draw_face
 from pipeline.drawn.movements import EXPRESSIONS
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Source
+from pipeline.source import Origin, Source
+
+NAME = "drawn"
+LAYOUT = ""
+ORIGINS: tuple[Origin, ...] = ("drawn",)
+BEFORE: tuple[str, ...] = ()
 
 # Of twenty pictures in a row, 14 are for train, 3 for validation and 3 for test.
 TWENTIETHS = {"train": range(14), "validation": range(14, 17), "test": range(17, 20)}
+
+
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """None: no path holds drawn faces; the setting `source` asks for them."""
+    return None
 
 
 def _rows(split: str, count: int, seed: int, classes: tuple[str, ...], code: str) -> Iterator[dict[str, Any]]:

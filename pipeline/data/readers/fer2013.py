@@ -1,4 +1,4 @@
-"""`fer2013.csv` (emotion, pixels, Usage), alone or with the votes of FER+ in `fer2013new.csv` beside it.
+"""`fer2013.csv` (emotion, pixels, Usage), by itself or with the votes of FER+ in `fer2013new.csv` beside it.
 
 Row i of fer2013new.csv is row i of fer2013.csv (https://github.com/microsoft/FERPlus); the number in a picture name is
 not the row.
@@ -14,16 +14,22 @@ from datasets import Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PILImage
 
 from pipeline.data.readers.csv_file import csv_path
-from pipeline.data.readers.ferplus import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
-from pipeline.data.readers.files import generated, read_csv
+from pipeline.data.readers.ferplus_votes import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
+from pipeline.data.readers.files import generated, header, local_path, read_csv
 from pipeline.data.readers.rows import class_labels, counted, refuse_empty
 from pipeline.data.table import Reading, assemble
-from pipeline.data.votes import one_hot
+from pipeline.data.votes import FERPLUS_COLUMNS, one_hot
 from pipeline.errors import InputError
-from pipeline.expressions import FER2013_CODES, FERPLUS_COLUMNS
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Source
+from pipeline.source import Origin, Source
 
+NAME = "fer2013"
+LAYOUT = "fer2013.csv with or without fer2013new.csv beside it"
+ORIGINS: tuple[Origin, ...] = ("local",)
+BEFORE: tuple[str, ...] = ("ferplus", "csv")  # the FER+ folders hold the same pictures
+
+# The column `emotion`: its codes count from 0.
+FER2013_CODES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 SIDE = 48  # px
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
@@ -37,15 +43,23 @@ class Rated(NamedTuple):
     votes: np.ndarray
 
 
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why `path` is fer2013.csv or its folder, or None."""
+    if (path / "fer2013.csv").is_file():
+        return "fer2013.csv"
+    found = [path] if path.is_file() and path.suffix.lower() in (".csv", ".txt") else list(path.glob("*.csv"))
+    return f"{found[0].name} with the column pixels" if len(found) == 1 and "pixels" in header(found[0]) else None
+
+
 def read(recipe: Recipe) -> Reading:
-    """The source in the folder `recipe.data_path`, or in the file alone, without votes, where that is named.
+    """The source in the folder `recipe.data_path`, or in the file that it names, without votes.
 
     The key of a picture is its FER+ name, or without votes its row in fer2013.csv.
 
     Raises:
-        InputError: the two files do not fit, or a row cannot be; the message names file and line.
+        InputError: the two files do not fit, or a row is wrong; the message names file and line.
     """
-    given = Path(str(recipe.data_path)).expanduser()
+    given = local_path(recipe)
     path = (
         given / "fer2013.csv" if (given / "fer2013.csv").is_file() else csv_path(given, {"pixels", "emotion", "usage"})
     )
@@ -100,7 +114,7 @@ def _pictures(files: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
         if row["usage"] not in USAGES:
             raise InputError(f"{place}: unknown Usage {row['usage']!r}; expected {', '.join(USAGES)}")
         if not row["emotion"].isdecimal() or int(row["emotion"]) >= len(FER2013_CODES):
-            raise InputError(f"{place}: emotion {row['emotion']!r} is no code from 0 to {len(FER2013_CODES) - 1}")
+            raise InputError(f"{place}: emotion {row['emotion']!r} is not a code from 0 to {len(FER2013_CODES) - 1}")
         png = io.BytesIO()
         PILImage.frombytes("L", (SIDE, SIDE), pixels).save(png, "PNG", compress_level=1)
         yield {

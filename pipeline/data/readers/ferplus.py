@@ -1,116 +1,89 @@
-"""FER+ with its ten raw votes a picture, as tables with a column `votes` (Barsoum et al., arXiv:1608.01041)."""
+"""FER+ in any of its layouts, of which the picture folders are read here.
 
-from collections.abc import Callable, Mapping, Sequence
+`FER2013Train`, `FER2013Valid` and `FER2013Test` each hold pictures and `label.csv`.
+
+label.csv has no header. A row is a picture name, the box of the face (always the whole picture; not every version of
+the script that writes the file has it) and ten votes (https://github.com/microsoft/FERPlus,
+src/generate_training_data.py).
+"""
+
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Image
 
-from pipeline.data.readers.rows import counted, refuse_empty
-from pipeline.data.table import Reading, assemble
-from pipeline.data.votes import apply_label_rule, check_votes
+from pipeline.data.readers import columns, fer2013, parquet
+from pipeline.data.readers.ferplus_votes import counts_of, ferplus_source, labelled
+from pipeline.data.readers.files import csv_rows, generated, listed_pictures, local_path, picture_rows, refuse_unlisted
+from pipeline.data.readers.rows import refuse_empty
+from pipeline.data.table import Reading
+from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError
-from pipeline.expressions import FERPLUS_COLUMNS
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Origin, Source
+from pipeline.source import Origin
 
-FER2013_TERMS = (
-    "FER2013 pictures (Goodfellow et al., arXiv:1307.0414, found by web search): no open licence is known, for "
-    "research and evaluation only, never to be published"
-)
-FER2013_CITATION = (
-    "Goodfellow et al.: Challenges in Representation Learning: A report on three machine learning contests. 2013, "
-    "arXiv:1307.0414"
-)
-FERPLUS_TERMS = (
-    f"{FER2013_TERMS}; FER+ votes (Barsoum et al., arXiv:1608.01041): MIT, Copyright (c) Microsoft Corporation"
-)
-FERPLUS_CITATION = (
-    "Barsoum et al.: Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution. "
-    "ICMI 2016, arXiv:1608.01041"
-)
+NAME = "ferplus"
+LAYOUT = "the FER+ folders FER2013Train, FER2013Valid and FER2013Test"
+ORIGINS: tuple[Origin, ...] = ("local", "hub")
+BEFORE: tuple[str, ...] = ("folder",)  # class folders
+
+FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
+FIELDS = (1 + len(FERPLUS_COLUMNS), 2 + len(FERPLUS_COLUMNS))  # without and with the box
+NO_VOTES = "data_path {}: no FER+ votes there; give the csv pair, the FER+ folders, or parquet with votes"
 
 
-def source_of(
-    raw: Mapping[str, Dataset], pictures: Mapping[str, Dataset], keys: Mapping[str, list[str]], recipe: Recipe
-) -> Reading:
-    """FER+ from tables with a column `votes`, and their pictures and keys, each by split.
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why `path` holds the picture folders, or None."""
+    return next((f"the FER+ folder {name}" for name in FOLDERS.values() if (path / name).is_dir()), None)
+
+
+def read(recipe: Recipe) -> Reading:
+    """FER+ in `recipe.data_path`: the csv pair, the picture folders, or a parquet or Hub data set with votes.
 
     Raises:
-        InputError: votes that are not ten counts, or cannot be.
+        InputError: there are no votes, or they do not fit their pictures; the message names file and line.
     """
+    path = local_path(recipe)
+    if fer2013.matches(path, recipe):
+        reading = fer2013.read(recipe)
+    elif matches(path, recipe):
+        reading = _read_folders(path, recipe)
+    elif parquet.matches(path, recipe) or not path.exists():
+        reading = columns.read(recipe)
+    else:
+        raise InputError(NO_VOTES.format(path))
+    if reading.sources[0].label_rule is None:
+        raise InputError(NO_VOTES.format(path))
+    return reading
+
+
+def _read_folders(root: Path, recipe: Recipe) -> Reading:
+    """The picture folders below `root`; the key of a picture is its FER+ name."""
     tables: dict[str, Dataset] = {}
     left_out: dict[str, dict[str, int]] = {}
-    for split, table in raw.items():
-        place = f"data_path {recipe.data_path}, split {split}"
-        tables[split], left_out[split] = labelled(
-            pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
-        )
-    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
-    local = Path(str(recipe.data_path)).expanduser().exists()
-    layout = f"{'parquet' if local else 'Hub data set'} with raw votes of FER+"
-    source = ferplus_source(layout, recipe, left_out, "local" if local else "hub")
-    return Reading((source,), DatasetDict(tables))
+    for split, name in FOLDERS.items():
+        if (root / name).is_dir():
+            tables[split], left_out[split] = _read_split(root / name, split, recipe)
+    refuse_empty(tables, f"data_path {root}", left_out)
+    layout = f"FER+ folders {', '.join(FOLDERS[split] for split in tables)} with raw votes"
+    return Reading((ferplus_source(layout, recipe, left_out),), DatasetDict(tables))
 
 
-def ferplus_source(
-    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], origin: Origin = "local"
-) -> Source:
-    """The record of FER2013 with the votes of FER+."""
-    return Source(
-        id="ferplus",
-        title="FER2013 with the votes of FER+",
-        layout=layout,
-        origin=origin,
-        datasets=("FER2013", "FER+"),
-        terms=FERPLUS_TERMS,
-        citation=f"{FER2013_CITATION}; {FERPLUS_CITATION}",
-        label_rule=recipe.label_rule,
-        left_out=left_out,
-    )
-
-
-def labelled(
-    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
-) -> tuple[Dataset, dict[str, int]]:
-    """The one table of `pictures` under the label rule of the recipe, and the left_out rows by reason."""
-    check_votes(votes, place)
-    keep_undecided = recipe.undecided == "train" and split == "train"
-    labels, targets, reasons = apply_label_rule(
-        votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
-    )
-    persons = [None] * len(keys)
-    return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
-
-
-def counts_of(cells: Sequence[str], place: str) -> list[int]:
-    """The votes in the cells of a csv file.
-
-    Raises:
-        InputError: a cell is no whole number.
-    """
-    if not all(cell.isdecimal() for cell in cells):
-        raise InputError(f"{place}: votes {list(cells)} must be whole numbers from 0 to 10")
-    return [int(cell) for cell in cells]
-
-
-def _votes(table: Dataset, place: str) -> np.ndarray:
-    """The column `votes` as (N, 10) int64."""
-    if "votes" not in table.column_names:
-        raise InputError(f"{place}: no column votes, which the other splits have")
-    column = table.data.column("votes").combine_chunks()
-    expected = f"expected ten counts a row: {', '.join(FERPLUS_COLUMNS)}"
-    if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
-        raise InputError(f"{place}: column votes holds {column.type}; {expected}")
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    wrong = np.flatnonzero(lengths != len(FERPLUS_COLUMNS))
-    if len(wrong):
-        raise InputError(f"{place} row {wrong[0]}: {lengths[wrong[0]]} votes; {expected}")
-    flat = column.flatten()
-    try:
-        whole = flat.cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{place}: column votes: {error}; {expected}") from None
-    return pc.fill_null(whole, -1).to_numpy(zero_copy_only=False).reshape(-1, len(FERPLUS_COLUMNS))
+def _read_split(folder: Path, split: str, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
+    path = folder / "label.csv"
+    if not path.is_file():
+        raise InputError(f"{folder} has no label.csv with its votes; take it from the FER+ repository")
+    lines, names, votes = [], [], []
+    for line, cells in csv_rows(path):
+        if len(cells) not in FIELDS:
+            raise InputError(
+                f"{path} line {line}: {len(cells)} fields; expected {FIELDS[1]}: picture name, box in quotes, ten votes"
+            )
+        lines.append(line)
+        names.append(cells[0])
+        votes.append(counts_of(cells[-len(FERPLUS_COLUMNS) :], f"{path} line {line}"))
+    files = listed_pictures(path, lines, names, [folder])
+    refuse_unlisted(path, files, folder)
+    pictures = generated(picture_rows, Features({"image": Image()}), files)
+    counts = np.array(votes, dtype=np.int64).reshape(-1, len(FERPLUS_COLUMNS))
+    return labelled(pictures, counts, names, recipe, split, lambda row: f"{path} line {lines[row]}")

@@ -12,33 +12,59 @@ from datasets import Dataset, Features
 from datasets.exceptions import DatasetGenerationError
 
 from pipeline.errors import InputError
+from pipeline.settings.recipe import Recipe
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+HIDDEN = (".", "__MACOSX")  # how names start that are not shown
+
+
+def local_path(recipe: Recipe) -> Path:
+    """`recipe.data_path` as a path; what a reader is given is set."""
+    return Path(str(recipe.data_path)).expanduser()
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name of `path` ends as that of a picture file."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def visible(folder: Path) -> list[Path]:
     """What lies in `folder`, sorted, without hidden files and what archivers leave behind."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
+    return sorted(p for p in folder.iterdir() if not p.name.startswith(HIDDEN))
+
+
+def visible_below(folder: Path) -> Iterator[Path]:
+    """What lies in `folder` and below it, in no order, without hidden files, hidden folders and what they hold."""
+    return (p for p in folder.rglob("*") if not any(n.startswith(HIDDEN) for n in p.relative_to(folder).parts))
 
 
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files that lie in `folder` itself, sorted."""
-    return [p for p in visible(folder) if p.suffix.lower() in PICTURE_SUFFIXES]
+    return [p for p in visible(folder) if is_picture(p)]
 
 
 def header(path: Path) -> set[str]:
     """The column names of a csv file, lower-case; empty where it cannot be read."""
     try:
-        return {name.lower() for name in next(csv_rows(path), (0, []))[1]}
+        return {name.lower() for name in column_names(path)}
     except InputError:
         return set()
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row that is not blank; the first line tells comma, semicolon and tab apart.
+def column_names(path: Path) -> list[str]:
+    """The column names of a csv file as written.
 
     Raises:
-        InputError: the file is no UTF-8 csv.
+        InputError: as `csv_rows`.
+    """
+    return next(csv_rows(path), (0, []))[1]
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every row that is not blank; the first line decides between comma, semicolon and tab.
+
+    Raises:
+        InputError: the file is not UTF-8 csv.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -56,7 +82,7 @@ def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
     """Line number (the header is line 1) and cells by lower-case column name of every row that is not blank.
 
     Raises:
-        InputError: the file is no UTF-8 csv, `required` columns are missing, or a row has more or fewer fields.
+        InputError: the file is not UTF-8 csv, `required` columns are missing, or a row has more or fewer fields.
     """
     rows = csv_rows(path)
     names = [name.lower() for name in next(rows, (0, []))[1]]
@@ -72,6 +98,18 @@ def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
                 "the delimiter"
             )
         yield line, dict(zip(names, cells, strict=True))
+
+
+def read_text(path: Path) -> str:
+    """The text of a list.
+
+    Raises:
+        InputError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
 def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
@@ -94,7 +132,7 @@ def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], fold
         if file is None:
             raise InputError(f"{path} line {line}: no picture file {name!r} in {where}; add it, or remove the line")
         if file in found:
-            raise InputError(f"{path} line {line}: {name} stands on line {found[file]} already; keep one of the two")
+            raise InputError(f"{path} line {line}: {name} is on line {found[file]} already; keep one of the two")
         found[file] = line
     return list(found)
 
@@ -117,8 +155,12 @@ def refuse_unlisted(path: Path, files: Sequence[Path], folder: Path) -> None:
         )
 
 
-def generated(generator: Callable[..., Iterator[dict[str, Any]]], features: Features, files: Sequence[Path]) -> Dataset:
-    """The rows of `generator(files)`, kept on disk while path, size and time of the files, and its code, are the same.
+def generated(
+    generator: Callable[..., Iterator[dict[str, Any]]], features: Features, files: Sequence[Path], **settings: Any
+) -> Dataset:
+    """The rows of `generator(files, **settings)`, kept on disk.
+
+    They are made again where path, size or time of a file, the settings, or the code of the generator have changed.
 
     Raises:
         InputError: as raised by the generator.
@@ -126,6 +168,7 @@ def generated(generator: Callable[..., Iterator[dict[str, Any]]], features: Feat
     if not files:
         return Dataset.from_dict({name: [] for name in features}, features=features)
     digest = blake2b(digest_size=16)
+    digest.update(repr(settings).encode() if settings else b"")
     digest.update(repr(features).encode() + inspect.getsource(inspect.getmodule(generator) or generator).encode())
     for path in files:
         status = path.stat()
@@ -133,7 +176,7 @@ def generated(generator: Callable[..., Iterator[dict[str, Any]]], features: Feat
     try:
         # A tuple: `datasets` takes a list for shards.
         return Dataset.from_generator(
-            generator, features=features, gen_kwargs={"files": tuple(files)}, fingerprint=digest.hexdigest()
+            generator, features=features, gen_kwargs={"files": tuple(files)} | settings, fingerprint=digest.hexdigest()
         )
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, InputError):

@@ -9,16 +9,30 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from pipeline.data.readers.files import listed_pictures, refuse_unlisted
+from pipeline.data.readers.files import listed_pictures, local_path, read_text, refuse_unlisted, visible
 from pipeline.data.readers.folder import class_folders
-from pipeline.data.readers.layouts import rafdb_list
-from pipeline.data.readers.rows import refuse_empty, table_of_files
-from pipeline.data.table import Reading
+from pipeline.data.readers.rows import names_of_codes, refuse_empty, table_of_files
+from pipeline.data.table import SPLIT_SYNONYMS, Reading
 from pipeline.errors import InputError
-from pipeline.expressions import RAFDB_CODES, decoded
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Source
+from pipeline.source import Origin, Source
 
+NAME = "rafdb"
+LAYOUT = "RAF-DB (list_patition_label.txt and aligned/, or folders 1 to 7)"
+ORIGINS: tuple[Origin, ...] = ("local",)
+BEFORE: tuple[str, ...] = ("csv", "folder")
+
+RAFDB_LIST = "list_patition_label.txt"  # spelled so
+# The codes of the list, and the names of folders in copies of the data set.
+RAFDB_CODES = {
+    "1": "surprise",
+    "2": "fear",
+    "3": "disgust",
+    "4": "happiness",
+    "5": "sadness",
+    "6": "anger",
+    "7": "neutral",
+}
 RAFDB_TERMS = (
     "RAF-DB (Li et al., CVPR 2017): pictures from the web, under a signed agreement for non-commercial research only; "
     "no part of it may be copied, published or distributed"
@@ -29,15 +43,38 @@ RAFDB_CITATION = (
 )
 
 
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why `path` is the list of RAF-DB, holds it, or holds folders named by its codes; otherwise None."""
+    if rafdb_list(path) is not None:
+        return RAFDB_LIST
+    names = _class_names(path) if path.is_dir() else set()
+    coded = names and names <= RAFDB_CODES.keys() and not names <= {*recipe.class_map, *recipe.classes}
+    return "class folders named by the codes 1 to 7 of RAF-DB" if coded else None
+
+
+def rafdb_list(path: Path) -> Path | None:
+    """The list of RAF-DB: `path` itself, or where it lies in the folder `path`; None where there is none."""
+    places = (path, path / RAFDB_LIST, path / "EmoLabel" / RAFDB_LIST, path / "basic" / "EmoLabel" / RAFDB_LIST)
+    return next((place for place in places if place.name == RAFDB_LIST and place.is_file()), None)
+
+
+def _class_names(root: Path) -> set[str]:
+    """The names of the folders in `root`, or in its split folders."""
+    folders = [p for p in visible(root) if p.is_dir()]
+    if any(p.name.lower() in SPLIT_SYNONYMS for p in folders):
+        folders = [p for folder in folders for p in visible(folder) if p.is_dir()]
+    return {p.name for p in folders}
+
+
 def read(recipe: Recipe) -> Reading:
-    """The source in `recipe.data_path`: by the list where there is one, else by class folders.
+    """The source in `recipe.data_path`: by the list where there is one, otherwise by class folders.
 
     The key of a picture is its name in the list, or its path below the folder.
 
     Raises:
         InputError: list and pictures do not fit, or a code or folder has no name; the message names file and line.
     """
-    given = Path(str(recipe.data_path)).expanduser()
+    given = local_path(recipe)
     path = rafdb_list(given)
     if path is not None:
         return _by_list(path, recipe)
@@ -52,7 +89,7 @@ def _by_list(path: Path, recipe: Recipe) -> Reading:
     rows = _rows(path)
     files = listed_pictures(path, [line for line, _, _ in rows], [_aligned_name(name) for _, name, _ in rows], [folder])
     refuse_unlisted(path, files, folder)
-    classes = decoded([code for _, _, code in rows], RAFDB_CODES, recipe.class_map)
+    classes = names_of_codes([code for _, _, code in rows], RAFDB_CODES, recipe.class_map)
     tables: dict[str, Dataset] = {}
     left_out: dict[str, dict[str, int]] = {}
     found = {_split(name) for _, name, _ in rows}
@@ -107,12 +144,8 @@ def _split(name: str) -> str:
 
 def _rows(path: Path) -> list[tuple[int, str, str]]:
     """Line, picture name and code of every line that is not blank."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
     rows = []
-    for line, words in enumerate(text.split("\n"), 1):
+    for line, words in enumerate(read_text(path).split("\n"), 1):
         if not words.strip():
             continue
         name, *code = words.strip().rsplit(maxsplit=1)

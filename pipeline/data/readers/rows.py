@@ -1,7 +1,7 @@
 """Class names become labels; picture files and their labels become the one table."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from pipeline.settings.recipe import Recipe
 
 
 def class_labels(names: Sequence[str | None], recipe: Recipe, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) int64, -1 where the row is dropped, and the reasons (N,) object, "" where it stays.
+    """Labels (N,) int64, -1 where the row is left out, and the reasons (N,) object, "" where it stays.
 
     Raises:
-        InputError: a name that is no class; the message starts with `place` and counts its pictures.
+        InputError: a name that is not a class; the message starts with `place` and counts its pictures.
     """
     meanings: dict[str | None, tuple[int, str]] = {}
     for name, count in Counter(names).items():
@@ -45,7 +45,7 @@ def table_of_files(
     recipe: Recipe,
     place: str,
 ) -> tuple[Dataset, dict[str, int]]:
-    """The one table of the picture `files` of classes `names`, and the dropped rows by reason.
+    """The one table of the picture `files` of classes `names`, and the rows left out by reason.
 
     Raises:
         InputError: as `class_labels`.
@@ -56,12 +56,24 @@ def table_of_files(
     return assemble(pictures, labels, targets, keys, persons, source, recipe.classes), counted(reasons)
 
 
+def names_of_codes(codes: Sequence[str], names: Mapping[str, str], class_map: Mapping[str, str | None]) -> list[str]:
+    """The names of `codes`; a code that `class_map` (a setting) maps, or that has no name, stays as it is."""
+    mapped = {str(key).strip() for key in class_map}
+    return [code if code in mapped else names.get(code, code) for code in codes]
+
+
 def counted(reasons: np.ndarray) -> dict[str, int]:
-    """Rows by the reason they are dropped, most frequent first."""
+    """Rows by the reason why they are left out, most frequent first."""
     return dict(Counter(str(reason) for reason in reasons if reason).most_common())
 
 
-def refuse_empty(tables: dict[str, Dataset], place: str, dropped: dict[str, dict[str, int]]) -> None:
-    """Stop where every row was dropped, or there was none."""
+def refuse_empty(tables: Mapping[str, Dataset], place: str, left_out: Mapping[str, Mapping[str, int]]) -> None:
+    """Stop where every row was left out, or there was none.
+
+    Raises:
+        InputError: no row is left.
+    """
     if not any(len(table) for table in tables.values()):
-        raise InputError(f"{place}: no picture with a label is left (dropped: {dropped}); check classes and class_map")
+        raise InputError(
+            f"{place}: no picture with a label is left (left out: {left_out}); check classes and class_map"
+        )

@@ -1,11 +1,10 @@
-"""A picture column and a label column (or FER+ votes), in parquet files or on the Hub."""
-
-from pathlib import Path
+"""A picture column and a label column (or FER+ votes) as the one table: of parquet files and of Hub data sets."""
 
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
-from pipeline.data.readers import ferplus
-from pipeline.data.readers.parquet import load, picture_column, picture_keys, pictures_of
+from pipeline.data.readers import ferplus_votes
+from pipeline.data.readers.files import local_path
+from pipeline.data.readers.loading import load, picture_column, picture_keys, pictures_of
 from pipeline.data.readers.rows import class_labels, counted, refuse_empty
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import one_hot
@@ -31,10 +30,10 @@ def read(recipe: Recipe) -> Reading:
     pictures = {split: pictures_of(table, image) for split, table in raw.items()}
     keys = picture_keys(pictures)
     if recipe.label_column in (None, "votes") and "votes" in first.column_names:
-        return ferplus.source_of(raw, pictures, keys, recipe)
+        return ferplus_votes.read_votes(raw, pictures, keys, recipe)
     label = _label_column(first, recipe)
     person = next((name for name in PERSON_COLUMNS if name in first.column_names), None)
-    local = Path(str(recipe.data_path)).expanduser()
+    local = local_path(recipe)
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
     tables: dict[str, Dataset] = {}
     left_out: dict[str, dict[str, int]] = {}
@@ -48,7 +47,14 @@ def read(recipe: Recipe) -> Reading:
     refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
     layout = f"{'parquet' if local.exists() else 'Hub data set'} with the columns {image} and {label}"
     origin: Origin = "local" if local.exists() else "hub"
-    source = Source(id=name, title=name, layout=layout, origin=origin, left_out=left_out)
+    source = Source(
+        id=name,
+        title=name,
+        layout=layout,
+        origin=origin,
+        columns_not_read=tuple(c for c in first.column_names if c not in (image, label, person)),
+        left_out=left_out,
+    )
     return Reading((source,), DatasetDict(tables))
 
 
@@ -88,7 +94,7 @@ def _label_names(table: Dataset, column: str, recipe: Recipe, split: str) -> lis
             )
         if not 0 <= value < len(recipe.classes):
             raise InputError(
-                f"data_path {recipe.data_path}: column {column}, {split} row {row}: {value} is no index of the "
+                f"data_path {recipe.data_path}: column {column}, {split} row {row}: {value} is not an index of the "
                 f"{len(recipe.classes)} classes {', '.join(recipe.classes)}; name it with --class_map"
             )
     return [v if v is None else str(v) if str(v) in mapped else recipe.classes[v] for v in values]

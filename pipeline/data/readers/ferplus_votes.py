@@ -1,0 +1,115 @@
+"""FER+ with its ten raw votes a picture (Barsoum et al., arXiv:1608.01041): what all of its layouts share."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict
+
+from pipeline.data.readers.files import local_path
+from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.table import Reading, assemble
+from pipeline.data.votes import FERPLUS_COLUMNS, apply_label_rule, check_votes
+from pipeline.errors import InputError
+from pipeline.settings.recipe import Recipe
+from pipeline.source import Origin, Source
+
+FER2013_TERMS = (
+    "FER2013 pictures (Goodfellow et al., arXiv:1307.0414, found by web search): no open licence is known, for "
+    "research and evaluation only, never to be published"
+)
+FER2013_CITATION = (
+    "Goodfellow et al.: Challenges in Representation Learning: A report on three machine learning contests. 2013, "
+    "arXiv:1307.0414"
+)
+FERPLUS_TERMS = (
+    f"{FER2013_TERMS}; FER+ votes (Barsoum et al., arXiv:1608.01041): MIT, Copyright (c) Microsoft Corporation"
+)
+FERPLUS_CITATION = (
+    "Barsoum et al.: Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution. "
+    "ICMI 2016, arXiv:1608.01041"
+)
+
+
+def read_votes(
+    raw: Mapping[str, Dataset], pictures: Mapping[str, Dataset], keys: Mapping[str, list[str]], recipe: Recipe
+) -> Reading:
+    """FER+ from tables with a column `votes`, and their pictures and keys, each by split.
+
+    Raises:
+        InputError: votes that are not ten counts, or not 8 to 10 together.
+    """
+    tables: dict[str, Dataset] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for split, table in raw.items():
+        place = f"data_path {recipe.data_path}, split {split}"
+        tables[split], left_out[split] = labelled(
+            pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
+        )
+    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
+    local = local_path(recipe).exists()
+    layout = f"{'parquet' if local else 'Hub data set'} with raw votes of FER+"
+    source = ferplus_source(layout, recipe, left_out, "local" if local else "hub")
+    return Reading((source,), DatasetDict(tables))
+
+
+def ferplus_source(
+    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], origin: Origin = "local"
+) -> Source:
+    """The record of FER2013 with the votes of FER+."""
+    return Source(
+        id="ferplus",
+        title="FER2013 with the votes of FER+",
+        layout=layout,
+        origin=origin,
+        datasets=("FER2013", "FER+"),
+        terms=FERPLUS_TERMS,
+        citation=f"{FER2013_CITATION}; {FERPLUS_CITATION}",
+        label_rule=recipe.label_rule,
+        left_out=left_out,
+    )
+
+
+def labelled(
+    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
+) -> tuple[Dataset, dict[str, int]]:
+    """The one table of `pictures` under the label rule of the recipe, and the rows left out by reason."""
+    check_votes(votes, place)
+    keep_undecided = recipe.undecided == "train" and split == "train"
+    labels, targets, reasons = apply_label_rule(
+        votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
+    )
+    persons = [None] * len(keys)
+    return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
+
+
+def counts_of(cells: Sequence[str], place: str) -> list[int]:
+    """The votes in the cells of a csv file.
+
+    Raises:
+        InputError: a cell is not a whole number.
+    """
+    if not all(cell.isdecimal() for cell in cells):
+        raise InputError(f"{place}: votes {list(cells)} must be whole numbers from 0 to 10")
+    return [int(cell) for cell in cells]
+
+
+def _votes(table: Dataset, place: str) -> np.ndarray:
+    """The column `votes` as (N, 10) int64."""
+    if "votes" not in table.column_names:
+        raise InputError(f"{place}: no column votes, which the other splits have")
+    column = table.data.column("votes").combine_chunks()
+    expected = f"expected ten counts a row: {', '.join(FERPLUS_COLUMNS)}"
+    if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
+        raise InputError(f"{place}: column votes holds {column.type}; {expected}")
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(lengths != len(FERPLUS_COLUMNS))
+    if len(wrong):
+        raise InputError(f"{place} row {wrong[0]}: {lengths[wrong[0]]} votes; {expected}")
+    flat = column.flatten()
+    try:
+        whole = flat.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{place}: column votes: {error}; {expected}") from None
+    return pc.fill_null(whole, -1).to_numpy(zero_copy_only=False).reshape(-1, len(FERPLUS_COLUMNS))
