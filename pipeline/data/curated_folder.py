@@ -36,14 +36,14 @@ def write_curated(out: Path, curated: Curated) -> None:
     Raises:
         Stopped: on SIGTERM; nothing is left behind, as after any error.
     """
-    with _all_at_once(out) as folder:
+    with new_folder(out) as folder:
         write_tables(folder, curated.splits, curated.report)
         write_page(curated.report, curated.rows, folder / "index.html")
 
 
 def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[str, Any]) -> None:
-    """Write what `--source curated` reads to a new folder: a parquet file for each split, and curation.json."""
-    folder.mkdir(parents=True)
+    """Write what `--source curated` reads into `folder`: a parquet file for each split, and curation.json."""
+    folder.mkdir(parents=True, exist_ok=True)
     for split, table in tables.items():
         with pq.ParquetWriter(folder / f"{split}.parquet", table.features.arrow_schema) as writer:
             for batch in table.with_format("arrow").iter(ROWS_AT_ONCE):
@@ -52,11 +52,12 @@ def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[st
 
 
 @contextmanager
-def _all_at_once(out: Path) -> Iterator[Path]:
-    """A path for a folder that becomes `out` at the end, or is removed on an error, Ctrl-C or SIGTERM."""
+def new_folder(out: Path) -> Iterator[Path]:
+    """A new folder to write into: it becomes `out` at the end, or is removed on an error, Ctrl-C or SIGTERM."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with _stopped_by_sigterm(out), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
-        folder = Path(aside) / out.name  # made by mkdir, it has the permissions that the umask gives
+        folder = Path(aside) / out.name
+        folder.mkdir()  # `aside` is private to its owner; this folder has the usual permissions
         yield folder
         if out.is_dir():
             out.rmdir()  # it is empty; Windows does not replace folders

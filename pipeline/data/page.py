@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.leaks import PAIRS, Pair
+from pipeline.data.report import lines_of
 from pipeline.data.rows import Rows
 
 SHOWN = 24  # pictures of a kind on the page
@@ -33,6 +34,7 @@ def write_page(report: Mapping[str, Any], splits: Mapping[str, Rows], path: Path
     )
     page = environment.get_template("page.html.jinja").render(
         report=report,
+        lines=lines_of(report),
         totals={split: sum(counts.values()) for split, counts in report["rows"].items()},
         entropy={split: entropy_by_class(rows, list(report["rows"][split])) for split, rows in splits.items()},
         measured=[row for split, rows in splits.items() for row in percentiles(split, rows)],

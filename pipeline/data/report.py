@@ -1,7 +1,7 @@
 """What curation found: the plain values of `curation.json`, and the table of rows for the terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,30 +51,38 @@ def per_class(label: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     return dict(zip(classes, np.bincount(label, minlength=len(classes)).tolist(), strict=True))
 
 
-def rows_table(report: Mapping[str, Any]) -> str:
-    """Rows by source, class and split, as text."""
-    splits = list(report["rows"])
-    lines = [["source", "class", *splits], *([*names, *(f"{n:,}" for n in rows)] for names, rows in _counted(report))]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    words = (f"{source:{widths[0]}}  {name:{widths[1]}}" for source, name, *_ in lines)
-    numbers = ("".join(f"  {n:>{w}}" for n, w in zip(line[2:], widths[2:], strict=True)) for line in lines)
-    return "\n".join(map("".join, zip(words, numbers, strict=True)))
+class Line(NamedTuple):
+    """A line of the table of rows."""
+
+    source: str
+    name: str  # of the class
+    rows: list[int]  # one number for each split
 
 
-def _counted(report: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], list[int]]]:
-    """(source, class) and the rows of each split: of every source, then in all, then what is left of it."""
-    splits, sources = list(report["rows"]), report["sources"]
-    classes = list(report["rows"]["train"])
+def lines_of(report: Mapping[str, Any]) -> list[Line]:
+    """Rows by source, class and split before `leaks` and `caps`, then their sums over sources and classes."""
+    splits, sources, classes = list(report["rows"]), list(report["sources"]), list(report["rows"]["train"])
 
-    def rows(of: Sequence[str], names: Sequence[str]) -> list[int]:
-        return [sum(sources[s]["rows"].get(split, {}).get(n, 0) for s in of for n in names) for split in splits]
+    def line(source: str, name: str, ids: list[str], names: list[str]) -> Line:
+        counts = [[report["sources"][id]["rows"].get(split, {}) for id in ids] for split in splits]
+        return Line(source, name, [sum(of.get(n, 0) for of in of_split for n in names) for of_split in counts])
 
-    for source in sources:
-        yield from (((source, name), rows([source], [name])) for name in classes)
+    lines = [line(source, name, [source], [name]) for source in sources for name in classes]
     if len(sources) > 1:
-        yield from (((EVERY, name), rows(list(sources), [name])) for name in classes)
-    found = rows(list(sources), classes)
-    yield (EVERY, EVERY), found
-    kept = [sum(report["rows"][split].values()) for split in splits]
-    if kept != found:
-        yield (EVERY, "after leaks and caps"), kept
+        lines += [line(EVERY, name, sources, [name]) for name in classes]
+    return [*lines, line(EVERY, EVERY, sources, classes)]
+
+
+def rows_table(report: Mapping[str, Any]) -> str:
+    """The lines of `lines_of` as text; a last line says what `leaks` and `caps` leave, if that is less."""
+    lines = lines_of(report)
+    kept = [sum(counts.values()) for counts in report["rows"].values()]
+    if kept != lines[-1].rows:
+        lines.append(Line(EVERY, "after leaks and caps", kept))
+    table = [("source", "class", *report["rows"]), *((a, b, *(f"{n:,}" for n in rows)) for a, b, rows in lines)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sides = ["<", "<", *">" * len(report["rows"])]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True))
+        for cells in table
+    )

@@ -5,6 +5,7 @@ from PIL import Image as PILImage
 
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
+from pipeline.drawn.face import draw_face
 from pipeline.settings.recipe import Recipe
 
 TWO = {"classes": ["happiness", "sadness"]}
@@ -40,3 +41,23 @@ def only(result):
 
 def keys(result):
     return {split: table["key"][:] for split, table in result.splits.items()}
+
+
+SCRIPT = "<script>alert(1)<&.png"  # a file name that a page must escape
+
+
+def draw_splits(root, seed=0):
+    """Official splits of drawn faces in `root`; validation has a copy of a train picture, named SCRIPT."""
+    for number, split in enumerate(("train", "val", "test")):
+        for name in TWO["classes"]:
+            for index in range(4):
+                path = root / split / name / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draw_face(name, seed=seed + (5, 3, 11)[number], index=index, size=48).save(path)
+    (root / "val" / "sadness" / SCRIPT).write_bytes((root / "train" / "sadness" / "1.png").read_bytes())
+    return root
+
+
+def words(data, out, *more):
+    """The words of `python -m pipeline.curation`."""
+    return ["own_faces", "--data_path", str(data), "--classes", str(TWO["classes"]), "--output_dir", str(out), *more]

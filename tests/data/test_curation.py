@@ -39,7 +39,7 @@ def test_copies_across_sources_with_official_splits_are_refused(tmp_path):
         fill(tmp_path / name / "val", 3, 3, start=start + 5000)
     save(tmp_path / "two" / "train" / "sad" / "of-one.bmp", 5000)
     recipe = Recipe(sources=[{"data_path": str(tmp_path / n)} for n in ("one", "two")], test_share=0.0, **TWO)
-    with pytest.raises(InputError, match="splits leak: 1 rows validation_in_train by exact copy"):
+    with pytest.raises(InputError, match=r"splits leak: train holds 1 row of validation \(exact copy\)"):
         curate(read_sources(recipe), recipe)
 
 

@@ -47,19 +47,19 @@ def leaking(tmp_path):
     return tmp_path / "faces.csv"
 
 
-def test_splits_that_leak_are_refused_and_the_message_counts_names_and_says_what_to_do(leaking):
-    with pytest.raises(InputError) as told:
+def test_splits_that_leak_are_refused_with_counts_keys_and_what_to_type(leaking):
+    with pytest.raises(InputError) as refused:
         curated(leaking, leaks="error")
-    assert str(told.value) == (
-        "splits leak: 1 rows test_in_train by exact copy, 1 rows validation_in_train by exact copy, 1 rows "
-        "test_in_validation by exact copy, 1 rows test_in_train by near copy, 1 rows validation_in_train by near copy, "
-        "1 rows test_in_validation by near copy, 1 rows test_in_train by person (the first test/sad/of-train.bmp, "
-        "val/sad/of-train.bmp, test/sad/of-validation.bmp): add --leaks drop_from_train to take such rows out of "
-        "train, or --leaks report to let them pass, on record"
+    assert str(refused.value) == (
+        "splits leak: train holds 1 row of test (exact copy), train holds 1 row of validation (exact copy), validation "
+        "holds 1 row of test (exact copy), train holds 1 row of test (near copy), train holds 1 row of validation "
+        "(near copy), validation holds 1 row of test (near copy), train holds 1 row of test (person); the first "
+        "test/sad/of-train.bmp, val/sad/of-train.bmp, test/sad/of-validation.bmp: add --leaks drop_from_train to leave "
+        "such rows out of train, or --leaks report to keep them and record it"
     )
 
 
-def test_leaks_are_taken_out_of_train_alone(leaking):
+def test_rows_that_leak_are_dropped_from_train_only(leaking):
     before, after = curated(leaking, leaks="report"), curated(leaking, leaks="drop_from_train")
     gone = {"train/happy/000.png", "train/happy/001.png", "train/sad/002.png"}
     assert set(keys(before)["train"]) - set(keys(after)["train"]) == gone
@@ -81,7 +81,7 @@ def test_leaks_are_taken_out_of_train_alone(leaking):
     }
 
 
-def test_a_picture_under_two_labels_is_refused_or_taken_out_of_train(tmp_path):
+def test_a_picture_under_two_labels_is_refused_or_dropped_from_train(tmp_path):
     """RAF-DB's code 7 is neutral. Read as anger, its faces contradict any other source that holds them too."""
     for index in range(12):
         for source, name in (("right", "neutral"), ("wrong", "anger" if index < 4 else "neutral")):
@@ -94,7 +94,7 @@ def test_a_picture_under_two_labels_is_refused_or_taken_out_of_train(tmp_path):
             (tmp_path / source / f"{index}.png").rename(tmp_path / source / "anger" / f"own{index}.png")
     entries = [{"data_path": str(tmp_path / source)} for source in ("right", "wrong")]
     settings = {"sources": entries, "classes": ["anger", "neutral"], "test_share": 0.0}
-    with pytest.raises(InputError, match=r"^8 rows show a picture that stands under another label too \(the first "):
+    with pytest.raises(InputError, match="^8 rows with a picture that has another label elsewhere; the first "):
         recipe = Recipe(**settings)
         curate(read_sources(recipe), recipe)
     recipe = Recipe(**settings, leaks="drop_from_train")
@@ -147,12 +147,12 @@ def test_near_copies_are_counted_marked_and_refused(nearly_leaking):
             f"{'val' if split == 'validation' else split}/sadness/again.jpg"
         ]
     with pytest.raises(
-        InputError, match="splits leak: 1 rows test_in_train by near copy, 1 rows validation_in_train by"
+        InputError, match=r"splits leak: train holds 1 row of test \(near copy\), train holds 1 row of validation"
     ):
         curated(nearly_leaking, leaks="error")
 
 
-def test_near_copies_are_taken_out_of_train(nearly_leaking):
+def test_near_copies_are_dropped_from_train(nearly_leaking):
     gone = set(keys(curated(nearly_leaking))["train"]) - set(
         keys(curated(nearly_leaking, leaks="drop_from_train"))["train"]
     )

@@ -147,8 +147,8 @@ def test_splits_that_are_kept_in_one_place_are_told_apart(tmp_path):
 
 def test_a_changed_picture_is_decoded_anew(tmp_path):
     fill(tmp_path, 5, 5)
-    before = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all")["pixels"]
+    before = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all").pixels
     save(tmp_path / "sad" / "004.png", 9)
     os.utime(tmp_path / "sad" / "004.png", (1, 1))
-    after = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all")["pixels"]
+    after = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all").pixels
     assert (before != after).tolist() == [False] * 9 + [True]

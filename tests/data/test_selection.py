@@ -32,7 +32,7 @@ def test_caps_and_weights_name_a_source_a_class_or_both(tmp_path):
     weights = {(s, n): w for s, n, w in zip(table["source"], table["label"], table["weight"], strict=True)}
     assert weights == {("one", 0): 1.0, ("one", 1): 0.0, ("two", 0): 3.0, ("two", 1): 1.5}
     for setting in ("caps", "row_weights"):
-        with pytest.raises(InputError, match=rf"{setting}: three is no source \(one, two\), no class \(happiness, sad"):
+        with pytest.raises(InputError, match=rf"{setting}: three is neither a source \(one, two\) nor a class \("):
             train(**{setting: {"three": 1}})
 
 
@@ -43,5 +43,5 @@ def test_limits_take_a_seeded_subset_that_keeps_every_class_of_train(tmp_path):
     assert result.report["rows_used"]["train"]["sadness"] >= 1
     assert sum(result.report["rows"]["train"].values()) > 50, "counted before the limit"
     assert keys(curated(tmp_path, max_train_samples=3, max_eval_samples=2, test_share=0.0)) == keys(result)
-    with pytest.raises(InputError, match="max_train_samples is 1; train needs 2"):
+    with pytest.raises(InputError, match="max_train_samples is 1, but train needs at least 2 rows"):
         curated(tmp_path, max_train_samples=1)
