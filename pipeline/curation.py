@@ -19,8 +19,8 @@ def main(argv: list[str]) -> None:
     out = recipe.output_dir
     refuse_existing(out)
     readings = read_sources(recipe)
-    for source in (source for reading in readings for source in reading.sources):
-        print(f"data: {source.id}, {source.layout}")
+    for line in (line for reading in readings for line in reading.lines()):
+        print(f"data: {line}")
     curated = curate(readings, recipe)
     write_curated(out, curated)
     print(rows_table(curated.report))

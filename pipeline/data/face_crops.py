@@ -45,12 +45,12 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     several: Counter[str] = Counter()
     for split, table in reading.tables.items():
         tables[split], faces = _cropped(table, cut, settings, f"Cropping faces ({reading.name}, {split})")
-        for row in table.select_columns(["source", "key"]).select(np.flatnonzero(faces == 0)):
-            without[row["source"]].append(row["key"])
-        several.update(np.array(table["source"][:], dtype=object)[faces > 1].tolist())
+        for id, key, count in zip(table["source"][:], table["key"][:], faces.tolist(), strict=True):
+            without[id] += [key] if count == 0 else []
+            several[id] += count > 1
     if not any(map(len, tables.values())):
-        count = sum(map(len, without.values()))
-        raise InputError(f"{reading.name}: no face was found in any of {count} pictures; set crop to none for it")
+        total = sum(map(len, without.values()))
+        raise InputError(f"{reading.name}: no face was found in any of {total} pictures; set crop to none for it")
     found = {
         id: {"no_face": {"count": len(keys), "keys": keys[:KEYS_SHOWN]}, "several_faces": several[id]}
         for id, keys in without.items()
@@ -92,7 +92,8 @@ def find_detector(face_detector: str) -> Path:
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
         raise InputError(
             f"face_detector {face_detector} is not a file here and could not be downloaded from the Hub "
-            f"({first_line(error)}): download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path with --face_detector"
+            f"({first_line(error)}): download {crop.YUNET} from {crop.YUNET_PAGE}, "
+            "and give its path with --face_detector"
         ) from None
 
 

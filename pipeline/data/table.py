@@ -103,6 +103,9 @@ def assemble(
         classes: K names.
         boxes: (N, 4) int, as BOX; None for a table without boxes.
     """
+    whole = features(classes, boxes is not None)
+    if not (labels >= 0).any():  # `concatenate_datasets` would lose the columns
+        return Dataset.from_dict({name: [] for name in whole}, features=whole)
     columns = {
         "label": pa.array(labels, pa.int64()),
         "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), len(classes)),
@@ -112,7 +115,7 @@ def assemble(
     }
     if boxes is not None:
         columns["box"] = pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel(), pa.int32()), 4)
-    beside = Features({name: f for name, f in features(classes, boxes is not None).items() if name in columns})
+    beside = Features({name: f for name, f in whole.items() if name in columns})
     digest = blake2b(repr((beside, source, list(keys), list(persons))).encode(errors="replace"), digest_size=16)
     digest.update(labels.tobytes() + targets.tobytes() + (b"" if boxes is None else boxes.tobytes()))
     table = InMemoryTable(pa.table(columns, schema=beside.arrow_schema))
