@@ -57,7 +57,7 @@ def test_persons_of_one_name_in_two_sources_are_two_persons(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ([{"data_path": "a", "validation_share": 0.2}], "sources: validation_share is no setting of one source"),
         ([{"data_path": "a", "leaks": "report"}], "sources: leaks is no setting of one source"),
@@ -65,8 +65,8 @@ def test_persons_of_one_name_in_two_sources_are_two_persons(tmp_path):
         ([{"path": "a"}], "sources: path is no setting of one source; those are class_map, crop, data_path"),
     ],
 )
-def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, told):
-    with pytest.raises(InputError, match=told):
+def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, message):
+    with pytest.raises(InputError, match=message):
         Recipe(sources=entries)
 
 
@@ -77,7 +77,7 @@ def test_two_sources_of_one_name_are_refused(tmp_path):
         read_sources(Recipe(sources=[{"data_path": str(tmp_path / p / "faces")} for p in ("a", "b")], **TWO))
 
 
-def test_a_validation_of_nothing_but_copies_is_refused(tmp_path):
+def test_a_validation_split_of_copies_only_is_refused(tmp_path):
     fill(tmp_path / "train", 3, 3)
     fill(tmp_path / "val", 3, 3)
     with pytest.raises(InputError, match="every picture of validation has a copy in train"):
@@ -107,7 +107,7 @@ def test_a_class_without_a_train_row_is_named_with_counts_and_setting(tmp_path):
         curated(tmp_path, classes=["happiness", "fear", "sadness"])
 
 
-def test_an_empty_test_is_no_test(tmp_path):
+def test_an_empty_test_split_is_left_out(tmp_path):
     fill(tmp_path / "train", 10, 10)
     save(tmp_path / "test" / "contempt" / "a.png", 7)
     result = curated(tmp_path)

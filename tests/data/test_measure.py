@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PILImage
 from transformers.image_utils import load_image
 
-from pipeline.data import measure as room_of_pixels
+from pipeline.data import measure
 from pipeline.data.measure import decoded, measure_picture, measure_pictures
 from pipeline.data.readers import read_source
 from pipeline.settings.recipe import Recipe
@@ -113,8 +113,8 @@ def test_pictures_are_decoded_once(tmp_path):
     assert measure_pictures(table, "all").pixels.tolist() == first.tolist()
 
 
-def test_what_was_stopped_goes_on_with_the_part_that_is_not_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(room_of_pixels, "PART", 4)
+def test_after_an_interruption_finished_parts_are_reused(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "PART", 4)
     fill(tmp_path, 5, 5)
     table = read_source(Recipe(data_path=str(tmp_path))).tables["all"]
     seen = []
@@ -125,16 +125,16 @@ def test_what_was_stopped_goes_on_with_the_part_that_is_not_whole(tmp_path, monk
             raise KeyboardInterrupt
         return measure_picture(picture)
 
-    monkeypatch.setattr(room_of_pixels, "measure_picture", measured)
+    monkeypatch.setattr(measure, "measure_picture", measured)
     with pytest.raises(KeyboardInterrupt):
         measure_pictures(table, "all")
     again = measure_pictures(table, "all")
     assert len(seen) == 7 + 6, "the first four were kept"
-    monkeypatch.setattr(room_of_pixels, "PART", 100)
+    monkeypatch.setattr(measure, "PART", 100)
     assert measure_pictures(table, "all").pixels.tolist() == again.pixels.tolist()
 
 
-def test_splits_that_are_kept_in_one_place_are_told_apart(tmp_path):
+def test_splits_of_one_file_folder_have_caches_of_their_own(tmp_path):
     fill(tmp_path / "faces", 6, 6)
     whole = read_source(Recipe(data_path=str(tmp_path / "faces"))).tables["all"]
     for split, rows in (("train", range(8)), ("test", range(4, 12))):
@@ -145,7 +145,7 @@ def test_splits_that_are_kept_in_one_place_are_told_apart(tmp_path):
     assert len({*pixels["train"], *pixels["test"]}) == 12
 
 
-def test_a_changed_picture_is_decoded_anew(tmp_path):
+def test_a_changed_picture_is_decoded_again(tmp_path):
     fill(tmp_path, 5, 5)
     before = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all").pixels
     save(tmp_path / "sad" / "004.png", 9)

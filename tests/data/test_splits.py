@@ -123,4 +123,4 @@ def test_made_splits_keep_near_copies_together(tmp_path):
     assert set(result.report["copies"]["near"].values()) == {0}
     apart = curated(tmp_path, near_copies=False)
     twins = {key.replace("-again", "") for key in keys(apart)["validation"]}
-    assert twins & {key.replace("-again", "") for key in keys(apart)["train"]}, "they would have been parted"
+    assert twins & {key.replace("-again", "") for key in keys(apart)["train"]}, "the search matters"
