@@ -66,11 +66,10 @@ def copies_across(splits: Mapping[str, Rows]) -> list[dict[str, Any]]:
     for pair in (pair for pair in PAIRS if {*pair} <= splits.keys()):
         shown, held = splits[pair.shown], splits[pair.held]
         same_pixels, same_picture = _first_places(held.pixels), _first_places(held.picture)
-        for position in range(len(shown)):
-            if (other := same_pixels.get(shown.pixels[position])) is not None:
-                sheet, is_exact = exact, True
-            elif (other := same_picture.get(shown.picture[position])) is not None:
-                sheet, is_exact = near, False
+        for position, (pixels, picture) in enumerate(zip(shown.pixels, shown.picture, strict=True)):
+            is_exact = pixels in same_pixels
+            other = same_pixels[pixels] if is_exact else same_picture.get(picture)
+            sheet = exact if is_exact else near
             if other is not None and len(sheet) < SHOWN:
                 sheet.append(_copy(pair, shown.table[position], held.table[other], shown, is_exact))
     return exact + near

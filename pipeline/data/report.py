@@ -10,6 +10,7 @@ from pipeline.data.splits import SplitRecord
 from pipeline.data.table import SPLITS, Reading
 
 KEYS_SHOWN = 10
+KEYS_PRINTED = 3
 EVERY = "all"  # all sources, or all classes
 
 
@@ -49,6 +50,18 @@ def source_reports(
 def per_class(label: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     """Class -> rows, for labels (N,)."""
     return dict(zip(classes, np.bincount(label, minlength=len(classes)).tolist(), strict=True))
+
+
+def losses(report: Mapping[str, Any]) -> list[str]:
+    """What to print: the pictures that cannot be used, by source, and the rows that `leaks` drops from train."""
+    lines = []
+    for id, source in report["sources"].items():
+        if count := source["unreadable"]["count"]:
+            first = ", ".join(source["unreadable"]["keys"][:KEYS_PRINTED])
+            lines.append(f"{id}, left out: {count:,} that cannot be used, the first {first}")
+    if dropped := report["leaks"]["dropped_from_train"]:
+        lines.append(f"dropped from train by leaks: {dropped:,} rows with a copy, a person or another label elsewhere")
+    return lines
 
 
 class Line(NamedTuple):

@@ -42,13 +42,21 @@ def test_the_folder_holds_tables_report_and_page_and_the_terminal_the_rows_by_so
     ) in capsys.readouterr().out
 
 
-def test_the_terminal_counts_every_source_and_what_leaks_and_caps_leave(tmp_path, capsys):
+def test_the_terminal_counts_every_source_and_names_what_is_left_out(tmp_path, capsys):
     for seed, name in ((20, "one"), (40, "two")):
         draw_splits(tmp_path / name, seed)
+    whole = (tmp_path / "one" / "val" / "happiness" / "0.png").read_bytes()
+    (tmp_path / "one" / "val" / "happiness" / "cut.png").write_bytes(whole[: len(whole) // 2])
     sources = json.dumps([{"data_path": str(tmp_path / name)} for name in ("one", "two")])
     given = ["--sources", sources, "--classes", str(TWO["classes"]), "--leaks", "drop_from_train"]
-    main(["own_faces", *given, "--caps", "{two/sadness: 2}", "--output_dir", str(tmp_path / "out")])
-    assert [line.split() for line in capsys.readouterr().out.splitlines()[2:11]] == [
+    limits = ["--caps", "{two/sadness: 2}", "--max_bad_share", "0.1"]
+    main(["own_faces", *given, *limits, "--output_dir", str(tmp_path / "out")])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2:4] == [
+        "data: one, left out: 1 that cannot be used, the first val/happiness/cut.png (damaged)",
+        "data: dropped from train by leaks: 2 rows with a copy, a person or another label elsewhere",
+    ]
+    assert [line.split() for line in printed[4:13]] == [
         ["source", "class", "train", "validation", "test"],
         ["one", "happiness", "4", "4", "4"],
         ["one", "sadness", "4", "5", "4"],
