@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import DatasetDict, Value
 
-from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, find_copies, judge, persons_shared
+from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, persons_shared
 from pipeline.data.report import per_class, source_reports
 from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
@@ -59,9 +59,7 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     copies = find_copies(rows, recipe.near_copies)
     _refuse_copied_validation(rows, copies)
     leaks = judge(rows, copies, recipe.leaks)
-    kept = {split: np.flatnonzero((rows.split == split) & ~leaks.dropped) for split in present}
-    _refuse_gaps(rows.label[kept["train"]], present, recipe)
-    kept["train"] = kept["train"][capped(rows.take(kept["train"]), recipe)]
+    kept = _kept(rows, leaks, present, recipe)
     splits = {split: rows.take(positions) for split, positions in kept.items()}
     chosen = {split: limited(part, split, recipe) for split, part in splits.items()}
     used = {split: kept[split][chosen[split]] for split in splits}
@@ -79,6 +77,14 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     return Curated(tables, report, splits)
+
+
+def _kept(rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe) -> dict[str, np.ndarray]:
+    """Split -> the positions of its rows that `leaks` and `caps` leave, increasing."""
+    kept = {split: np.flatnonzero((rows.split == split) & ~leaks.dropped) for split in present}
+    _refuse_gaps(rows.label[kept["train"]], present, recipe)
+    kept["train"] = kept["train"][capped(rows.take(kept["train"]), recipe)]
+    return kept
 
 
 def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
