@@ -19,7 +19,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoImageProcessor
 
-from pipeline.data.curation import curate, write_tables
+from pipeline.data.curated_folder import write_tables
+from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.settings.command_line import parse_command_line

@@ -102,7 +102,7 @@ def merged(paths: list[str]) -> Dataset:
 
 def copies_among(tables: dict[str, Dataset]) -> NearCopies:
     """Of the pictures of all `tables`, rows counted over them in their order."""
-    return near_copies(np.concatenate([measure_pictures(table, name)["thumbnail"] for name, table in tables.items()]))
+    return near_copies(np.concatenate([measure_pictures(table, name).thumbnail for name, table in tables.items()]))
 
 
 def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:

@@ -12,9 +12,11 @@ import sys
 
 import numpy as np
 
-from pipeline.data.curation import curate, write_tables
+from pipeline.data.curated_folder import write_tables
+from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
-from pipeline.data.splits import Rows, grouped_split, groups_of
+from pipeline.data.rows import Rows
+from pipeline.data.splits import grouped_split, groups_of
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.settings.command_line import parse_command_line
 
@@ -28,9 +30,9 @@ def main(argv: list[str]) -> None:
         raise InputError(f"output_dir {recipe.output_dir} is there already; choose another --output_dir")
     curated = curate(read_sources(recipe), recipe)
     rows = Rows.joined([curated.rows[split] for split in ("train", "validation")])
-    together = groups_of(rows.pictures, rows.persons)
-    sources = np.unique(rows.table["source"][:], return_inverse=True)[1]
-    strata = sources * len(recipe.classes) + rows.labels  # else persons of one source push out rows of the other
+    together = groups_of(rows.picture, rows.person)
+    sources = np.unique(rows.source.astype(str), return_inverse=True)[1]
+    strata = sources * len(recipe.classes) + rows.label  # else persons of one source push out rows of the other
     for name, group in {"random": np.arange(len(rows)), "grouped": together}.items():
         part = grouped_split(strata, group, list(SHARES.values()), recipe.split_seed)
         tables = {split: rows.table.select(np.flatnonzero(part == i)) for i, split in enumerate(SHARES)}

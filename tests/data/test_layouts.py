@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data.curation import main
+from pipeline.curation import main
 from pipeline.data.readers.affectnet import AFFECTNET_CODES
 from pipeline.data.readers.rafdb import RAFDB_CODES
 from pipeline.data.readers.rows import names_of_codes
@@ -482,7 +482,7 @@ def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes
         assert sum(rows.values()) == sum(source[split] for source in counted.values())
         kept = pq.read_table(tmp_path / "out" / f"{split}.parquet")["source"].to_pylist()
         assert {name: kept.count(name) for name in counted} == {name: rows[split] for name, rows in counted.items()}
-    assert {s: sum(source["dropped"].get("train", {}).values()) for s, source in report["sources"].items()} == {
+    assert {s: sum(source["left_out"].get("train", {}).values()) for s, source in report["sources"].items()} == {
         "ferplus": 0,
         "affectnet": 4,
         "rafdb": 0,

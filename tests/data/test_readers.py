@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from datasets import Value
 
-from pipeline.data.curation import main
+from pipeline.curation import main
 from pipeline.data.readers import BY_NAME, LAYOUTS, READERS, read_source, read_sources, recognise
 from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, Reading, features
 from pipeline.drawn.face import draw_face
