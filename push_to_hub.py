@@ -68,11 +68,11 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> None:
     """ONNX files, the proof that clients agree, and the card, each from what stands in the folder by then."""
     rows = validation_rows(run, args.data_path)  # first: a wrong --data_path needs no torch to be told
 
-    from hub import staging
     from hub.card import card, metadata
     from hub.clients import parity
     from hub.clients.picture_kinds import picture_kinds
     from hub.export import export
+    from pipeline.run_folder import write_json
     from pipeline.training.prediction import probabilities_of_files
 
     exported = export.export_onnx(run, folder, rows)
@@ -82,7 +82,7 @@ def describe(run: Any, folder: Path, args: argparse.Namespace) -> None:
         compared = parity.measure_parity(folder, kinds, probabilities_of_files(folder, kinds, size), args.repo_id)
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, for clients disagree: {'; '.join(beyond[:3])}")
-    staging.write_json(folder / "parity.json", compared)
+    write_json(folder / "parity.json", compared)
     examples = card.example_scores(run)
     publication = metadata.Publication(args.repo_id, args.tag, exported, compared, examples, shipped_settings(run))
     (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")

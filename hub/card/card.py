@@ -20,8 +20,8 @@ from hub.card.metadata import (
     spelled,
     tags_of,
 )
-from hub.run import Run
 from hub.templates import templates
+from pipeline.run_folder import Run
 
 PICTURE = "face.png"
 """What the snippets of the card classify: a picture of the reader's own."""
@@ -48,7 +48,7 @@ def make_card(run: Run, publication: Publication) -> str:
             base_model=base_model_of(run),
             best=next(iter(run.row_sets.values())),
             strictest=_strictest(run),
-            metrics={name: words for name, (_, words) in metrics_of(run).items()},
+            metrics=metrics_of(run),
             sources={name: spelled(name) for name in run.curation["sources"]},
             terms=" ".join(source["terms"] for source in run.curation["sources"].values()),
             drawn=is_drawn(run),

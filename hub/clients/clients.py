@@ -84,8 +84,8 @@ PYTHON = """{snippet}
 import json as _json
 import pathlib as _pathlib
 
-_answers = [{ask} for path in _json.loads(_pathlib.Path("pictures.json").read_text())]
-_pathlib.Path("answers.json").write_text(_json.dumps(_answers))
+_answers = [{ask} for path in _json.loads(_pathlib.Path("pictures.json").read_text(encoding="utf-8"))]
+_pathlib.Path("answers.json").write_text(_json.dumps(_answers), encoding="utf-8")
 """
 
 NODE = """import {{ env as _env }} from '@huggingface/transformers';
@@ -135,7 +135,7 @@ def ask(
             environment = {k: v for k, v in environment.items() if k != "HF_HUB_OFFLINE"}  # it asks this machine alone
         snippet = render(client.snippet, model, paths[0].resolve().as_posix(), revision, top_k, address)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="client-")))
-        (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]))
+        (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]), encoding="utf-8")
         script = work / ("client.mjs" if client.is_node else "client.py")
         script.write_text(
             (NODE if client.is_node else PYTHON).format(snippet=snippet, ask=client.ask), encoding="utf-8"
@@ -147,7 +147,7 @@ def ask(
             (work / "node_modules").symlink_to(library, target_is_directory=True)
         program = shutil.which("node") or "node" if client.is_node else python
         _run([program, str(script)], name, work, environment)
-        answers = json.loads((work / "answers.json").read_text())
+        answers = json.loads((work / "answers.json").read_text(encoding="utf-8"))
     return [a if isinstance(a, dict) else {s["label"]: s["score"] for s in a} for a in answers]
 
 
@@ -224,7 +224,7 @@ def lay(folder: Path, home: Path, model: str, revision: str | None) -> dict[str,
     shutil.copytree(folder, cache / "snapshots" / COMMIT)
     reference = cache / "refs" / (revision or "main")
     reference.parent.mkdir(parents=True)
-    reference.write_text(COMMIT)
+    reference.write_text(COMMIT, encoding="utf-8")
     by_name = home / "models" / model
     by_name.parent.mkdir(parents=True)
     by_name.symlink_to(cache / "snapshots" / COMMIT, target_is_directory=True)
@@ -260,4 +260,4 @@ def versions(client: Client, node_modules: Path | None) -> dict[str, str]:
     if not client.is_node:
         return {name: importlib.metadata.version(name) for name in client.packages}
     package = (_node_modules(node_modules) or Path()) / NODE_PACKAGE / "package.json"
-    return {NODE_PACKAGE: json.loads(package.read_text())["version"]}
+    return {NODE_PACKAGE: json.loads(package.read_text(encoding="utf-8"))["version"]}

@@ -1,7 +1,5 @@
 """The weights of a run as ONNX files, for onnxruntime and transformers.js, each measured before it may be published."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +20,8 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from hub.export.onnx_files import FILES, INPUT, OPSET, OUTPUT, Logits, write_files
-from hub.run import Run
 from pipeline.errors import InputError
+from pipeline.run_folder import Run, sha256, write_json
 
 # The largest difference of a probability that a right file can show. A ViT-Tiny at 112 px showed 5e-6 and 3e-3 over
 # 3,186 pictures; a wrong weight or another preprocessing shows tenths.
@@ -86,7 +84,7 @@ def export_onnx(run: Run, folder: Path, validation: datasets.Dataset | None) -> 
         _refuse_wrong(measured, reference)
         left_out |= _drop_inaccurate(measured, reference, made)
         report = _report(measured, reference, made, left_out)
-        (made / "export.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+        write_json(made / "export.json", report)
         made.rename(target)
     return report
 
@@ -232,7 +230,7 @@ def _report(
                 "file": FILES[precision],
                 "precision": precision,
                 "bytes": (folder / FILES[precision]).stat().st_size,
-                "sha256": hashlib.sha256((folder / FILES[precision]).read_bytes()).hexdigest(),
+                "sha256": sha256(folder / FILES[precision]),
                 **figures,
             }
             for precision, figures in measured.items()

@@ -1,6 +1,5 @@
 """Write the folder of `python -m pipeline.curation`: a parquet file for each split, `curation.json` and a page."""
 
-import json
 import signal
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from datasets.table import embed_table_storage
 from pipeline.data.curation import Curated
 from pipeline.data.page import write_page
 from pipeline.errors import InputError, Stopped
+from pipeline.run_folder import CURATION, write_json
 
 ROWS_AT_ONCE = 256  # in memory, with their pictures
 
@@ -48,7 +48,7 @@ def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[st
         with pq.ParquetWriter(folder / f"{split}.parquet", table.features.arrow_schema) as writer:
             for batch in table.with_format("arrow").iter(ROWS_AT_ONCE):
                 writer.write_table(embed_table_storage(batch))  # `to_parquet` would keep paths instead of pictures
-    (folder / "curation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / CURATION, report)
 
 
 @contextmanager

@@ -14,13 +14,14 @@ from huggingface_hub import ModelCard
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results
 from hub.privacy import refuse_private
-from hub.run import Run, load_run
+from hub.run import load_run
 from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES
+from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import Recipe

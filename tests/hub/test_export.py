@@ -18,10 +18,10 @@ from transformers import AutoModelForImageClassification
 from hub.export import export, onnx_files
 from hub.export.export import export_onnx
 from hub.export.onnx_files import FILES, OPSET
-from hub.run import Run
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.errors import InputError
+from pipeline.run_folder import Run
 from pipeline.settings.files import load_yaml, recipe_from
 from tests.conftest import ROOT, Finished, run_train_hf, write_recipe
 

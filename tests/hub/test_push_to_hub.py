@@ -13,8 +13,9 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub.run import load_run, sha256
+from hub.run import load_run
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 from push_to_hub import main, parse, prove
 from tests.conftest import ROOT, run_train_hf, write_recipe
 from tests.hub_server import HubServer
