@@ -32,8 +32,8 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     Crops are kept on disk.
 
     Raises:
-        InputError: there is no face detector, or not the one that the crop was measured with; the faces are cut out
-            already; or no picture shows a face.
+        InputError: the face detector is missing, or is not the one that the crop was measured with; the faces are cut
+            out already; or no picture shows a face.
     """
     if any("box" in table.column_names for table in reading.tables.values()):
         raise InputError(f"{reading.name}: its faces are cut out at their boxes already; set crop to none for it")
@@ -80,7 +80,7 @@ def find_detector(face_detector: str) -> Path:
     """The local file of the face detector: a file, a file in a local folder, or the Hub's in the cache.
 
     Raises:
-        InputError: there is no such file here, and the Hub does not give it.
+        InputError: the file is not here, and the Hub does not give it.
     """
     path = Path(face_detector).expanduser()
     if path.is_dir():

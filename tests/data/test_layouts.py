@@ -457,7 +457,7 @@ def test_linked_folders_are_read_and_links_in_a_circle_end(tmp_path):
 
 
 def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes(tmp_path):
-    """A source with its own validation split once vanished from a merge: here every row stands under its source."""
+    """A source with its own validation split once vanished from a merge: here every row is counted under its source."""
     votes = [[f"{i}.png", BOX, *HAPPY] for i in range(4)]
     save_ferplus(tmp_path / "ferplus", votes, ("FER2013Train", "FER2013Valid", "FER2013Test"))
     for split in ("training", "validation"):
