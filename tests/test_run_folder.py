@@ -182,9 +182,7 @@ def test_a_recipe_that_is_not_settings_is_refused(run: Path) -> None:
 
 
 def test_the_contract_needs_no_torch() -> None:
-        "import sys, pipeline.run_folder\n"
-        "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
-        "import sys, pipeline.run_folder; print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
-    )
+    heavy = "('torch', 'transformers', 'datasets', 'sklearn')"
+    code = f"import sys, pipeline.run_folder; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
