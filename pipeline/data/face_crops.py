@@ -13,10 +13,11 @@ from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_d
 from huggingface_hub import hf_hub_download
 from PIL import Image as PILImage
 
-from pipeline import crop
-from pipeline.data import measure as pixels
+from pipeline import crop, pictures
+from pipeline.data.measure import map_undecoded
 from pipeline.data.readers import Source
 from pipeline.errors import InputError, first_line
+from pipeline.pictures import UnusablePicture, decode_cell
 from pipeline.settings.recipe import Recipe
 
 FEATURES = Features({"image": Image(), "faces": Value("int32")})  # faces: how many were found, -1 where none is seen
@@ -38,7 +39,7 @@ def crop_faces(source: Source, recipe: Recipe) -> Source:
     except ValueError as error:
         raise InputError(f"{error}, and give its path with --face_detector") from None
     cut = partial(_crop_batch, detector=detector, size=recipe.image_size, align=recipe.face_align)
-    code, told = [sys.modules[__name__], crop, pixels], f"{cv2.__version__} {recipe.image_size} {recipe.face_align}"
+    code, told = [sys.modules[__name__], crop, pictures], f"{cv2.__version__} {recipe.image_size} {recipe.face_align}"
     tables: dict[str, Dataset] = {}
     none: list[str] = []
     several = 0
@@ -46,7 +47,7 @@ def crop_faces(source: Source, recipe: Recipe) -> Source:
         if not len(table):  # `datasets` joins no empty tables
             tables[split] = table
             continue
-        cropped = pixels.map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({source.name}, {split})", told)
+        cropped = map_undecoded(table, cut, FEATURES, code, f"Cropping faces ({source.name}, {split})", told)
         faces = np.array(cropped["faces"][:], dtype=int)
         none += table.select(np.flatnonzero(faces == 0))["key"][:]
         several += int((faces > 1).sum())
@@ -81,8 +82,8 @@ def _crop_batch(
     counts = []
     for cell in cells:
         try:
-            array = np.asarray(pixels.decoded(cell))
-        except pixels.UnusablePicture:
+            array = np.asarray(decode_cell(cell))
+        except UnusablePicture:
             images.append(cell)
             counts.append(-1)
             continue

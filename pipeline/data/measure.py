@@ -3,9 +3,7 @@ that near copies are looked for by, its size and its light. A picture that canno
 """
 
 import inspect
-import io
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from types import ModuleType
@@ -17,7 +15,9 @@ import PIL
 from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
-from PIL import ImageOps
+
+from pipeline import pictures
+from pipeline.pictures import UnusablePicture, decode_cell
 
 PART = 8192  # rows that are kept on disk together
 SIDE = 48  # px of a thumbnail: the size of FER2013
@@ -38,7 +38,8 @@ FEATURES = Features(
 def measure_pictures(table: Dataset, name: str) -> dict[str, np.ndarray]:
     """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk."""
     dtypes = {name: np.float32 if "32" in feature.dtype else object for name, feature in FEATURES.items()}
-    measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({name})")
+    code = [sys.modules[__name__], pictures]
+    measured = map_undecoded(table, _measure_batch, FEATURES, code, f"Decoding pictures ({name})")
     return {feature: np.array(measured[feature][:], dtype) for feature, dtype in dtypes.items()}
 
 
@@ -81,7 +82,7 @@ def map_undecoded(
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     """One row of `FEATURES`."""
     try:
-        upright = decoded(picture)
+        upright = decode_cell(picture)
     except UnusablePicture as error:
         return dict.fromkeys(FEATURES) | {"fault": str(error)}
     gray = upright.convert("L")
@@ -98,40 +99,6 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-class UnusablePicture(ValueError):  # noqa: N818 (it is the picture that is named)
-    """What is wrong with a picture, in a few words."""
-
-
-def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image:
-    """The picture (the first of an animation), upright by its EXIF, as RGB.
-
-    `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
-
-    Raises:
-        UnusablePicture: nothing is there, no decoder knows it, its data is damaged or too large, or Pillow would clip
-            its channels of 16 bits and more to white, in training and in every client.
-    """
-    if picture is None or picture["bytes"] == b"":
-        raise UnusablePicture("empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PILImage.DecompressionBombWarning)
-            with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] else picture["path"]) as opened:
-                if opened.mode.startswith(("I", "F")):
-                    raise UnusablePicture("more than 8 bits a channel: save it with 8")
-                return ImageOps.exif_transpose(opened).convert("RGB")
-    except UnusablePicture:
-        raise
-    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning):
-        raise UnusablePicture(f"more than {PILImage.MAX_IMAGE_PIXELS:,} pixels") from None
-    except FileNotFoundError:
-        raise UnusablePicture("no such file") from None
-    except PIL.UnidentifiedImageError:
-        raise UnusablePicture("no picture that Pillow knows") from None
-    except Exception:  # on a damaged file Pillow and its codecs raise almost anything
-        raise UnusablePicture("damaged") from None
-
-
-def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    rows = [measure_picture(picture) for picture in pictures]
+def _measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    rows = [measure_picture(picture) for picture in cells]
     return {name: [row[name] for row in rows] for name in FEATURES}

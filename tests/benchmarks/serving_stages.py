@@ -10,7 +10,6 @@ is left of an answer's time: for a thread, a core or a batch, and on the loopbac
 import asyncio
 import multiprocessing
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,12 +19,10 @@ from typing import Any
 
 import uvicorn
 
-from pipeline.training.machine import cores
+from hub.server import answers
+from pipeline.cores import cores
 from tests.benchmarks.closed_loop import load
 from tests.benchmarks.serving import free_port, parse, read_pictures
-from tests.conftest import ROOT
-
-sys.path.append(str(ROOT / "hub" / "server"))
 
 
 class Stages:
@@ -49,8 +46,7 @@ class Stages:
 
 async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> None:
     """Print a row a stage and number of clients."""
-    import answers
-    from app import app
+    from hub.server.app import app  # reads FER_MODEL
 
     stages, port = Stages(), free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=True))
@@ -61,7 +57,7 @@ async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> 
     model = service.model
     service.model = replace(model, prepare=stages.timed("resize, normalize", model.prepare))
     service.batcher._run = stages.timed("model", service.batcher._run)
-    answers.decode = stages.timed("decode", answers.decode)
+    answers.read_picture = stages.timed("decode", answers.read_picture)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
         loop = asyncio.get_running_loop()
         for count in clients:

@@ -16,11 +16,12 @@ from transformers.image_utils import load_image
 
 from pipeline.data import measure as room_of_pixels
 from pipeline.data.curation import curate
-from pipeline.data.measure import decoded, measure_picture, measure_pictures
+from pipeline.data.measure import measure_picture, measure_pictures
 from pipeline.data.readers import read_source, read_sources
 from pipeline.data.splits import grouped_split, groups_of
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
+from pipeline.pictures import decode_cell
 from pipeline.settings.recipe import Recipe
 
 TWO = {"classes": ["happiness", "sadness"]}
@@ -449,7 +450,7 @@ def test_unusable_pictures_are_dropped_counted_and_named(tmp_path):
     (tmp_path / "sad" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "sad" / "empty.png").write_bytes(b"")
     result = curated(tmp_path, max_bad_share=0.1)
-    lost = ["sad/cut.png (damaged)", "sad/empty.png (no picture that Pillow knows)"]
+    lost = ["sad/cut.png (damaged)", "sad/empty.png (empty)"]
     assert only(result)["unreadable"] == {"count": 2, "keys": lost}
     assert sum(map(len, result.splits.values())) == 60
     with pytest.raises(
@@ -491,7 +492,7 @@ USABLE = {
 }
 UNUSABLE = {
     "no bytes": (b"", "empty"),
-    "text": (b"<html>not found</html>", "no picture that Pillow knows"),
+    "text": (b"<html>not found</html>", "not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000 or PPM picture"),
     "cut": (stored(COLOURS, "PNG")[:-60], "damaged"),
     "16 bits of gray": (stored(PILImage.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)), "PNG"), "more than 8"),
     "floats": (stored(PILImage.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "more than 8 bits a channel"),
@@ -503,9 +504,9 @@ UNUSABLE = {
 @pytest.mark.parametrize("kind", USABLE)
 def test_a_picture_of_any_kind_is_what_every_client_sees(kind, tmp_path):
     (tmp_path / "file").write_bytes(USABLE[kind])
-    seen = decoded({"bytes": None, "path": str(tmp_path / "file")})
+    seen = decode_cell({"bytes": None, "path": str(tmp_path / "file")})
     assert np.array_equal(seen, load_image(str(tmp_path / "file")).convert("RGB"))
-    assert np.array_equal(seen, decoded({"bytes": USABLE[kind], "path": None}))
+    assert np.array_equal(seen, decode_cell({"bytes": USABLE[kind], "path": None}))
     assert np.asarray(seen).std() > 10
 
 

@@ -99,7 +99,8 @@ def test_what_cannot_be_used_and_what_shows_no_face_are_told_apart_in_the_report
     recipe = recipe_for(tmp_path, max_bad_share=0.2, test_share=0.0, validation_share=0.2, near_copies=False)
     (told,) = curate(read_sources(recipe), recipe).report["sources"].values()
     assert told["faces"] == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
-    assert told["unreadable"] == {"count": 1, "keys": ["happy/damaged.png (no picture that Pillow knows)"]}
+    assert told["unreadable"]["count"] == 1
+    assert told["unreadable"]["keys"][0].startswith("happy/damaged.png (not a JPEG, PNG")
 
 
 def test_faces_are_looked_for_once(squares, tmp_path, monkeypatch):

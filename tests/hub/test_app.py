@@ -37,26 +37,25 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 
+from hub import space_folder
 from hub.clients.picture_kinds import picture_kinds
+from hub.server.answers import FILES_AT_ONCE, REFUSALS, SENT, Service, read_file, read_picture
+from hub.server.application import create_app
+from hub.server.batching import Batcher
+from hub.server.bodies import Upload
+from hub.server.contract import Failure, Health, Prediction, Refused, Score
+from hub.server.engine import load_model, to_scores
+from hub.server.faces import Cut, covered, needed
+from hub.server.preprocessing import resize
+from hub.server.settings import Settings, read_settings
 from pipeline import crop
 from pipeline.drawn.face import draw_face
+from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
+from pipeline.pictures import MAX_SIDE, Fault
 from tests.conftest import ROOT
 
-SPACE = ROOT / "hub" / "server"
-sys.path.append(str(SPACE))
-from answers import FILES_AT_ONCE, Service, read_file  # noqa: E402
-from app import create_app  # noqa: E402
-from batching import Batcher  # noqa: E402
-from bodies import Upload  # noqa: E402
-from contract import Failure, Health, Prediction, Score  # noqa: E402
-from engine import load_model, to_scores  # noqa: E402
-from faces import Cut, covered, needed  # noqa: E402
-from pictures import MAX_SIDE, decode  # noqa: E402
-from preprocessing import resize  # noqa: E402
-from refusal import CannotStart, Refused  # noqa: E402
-from settings import Settings, read_settings  # noqa: E402
-
+APP = ROOT / "hub" / "server"
 RNG = np.random.default_rng(0)
 SIZE = 48
 JSON = {"Content-Type": "application/json"}
@@ -222,7 +221,7 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
             top = by_label(answer.json())
             assert len(top) == 5
             assert top == pytest.approx({label: expected[label] for label in top}, abs=1e-4), kind
-            pixels = torch_model.prepare(decode(path.read_bytes(), 10**9))
+            pixels = torch_model.prepare(read_picture(path.read_bytes(), 10**9))
             by_torch = to_scores(torch_model.run(pixels[None]), "softmax")[0]
             assert dict(zip(CLASSES, by_torch, strict=True)) == pytest.approx(expected, abs=1e-4), kind
 
@@ -329,15 +328,15 @@ PICTURE = base64.b64encode(PNG).decode()
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b'{"inputs": ' + b"9" * 10_000 + b"}", "JSON"),
         (b"[]", "inputs"),
         (b"{}", "inputs"),
         (b'{"inputs": null}', "inputs"),
-        (b'{"inputs": "@@@@"}', "no base64"),
-        ('{"inputs": "é"}'.encode(), "no base64"),
+        (b'{"inputs": "@@@@"}', "not base64"),
+        ('{"inputs": "é"}'.encode(), "not base64"),
         (b'{"inputs": "http://127.0.0.1/face.png"}', "not fetched"),
         (json.dumps({"inputs": PICTURE, "colour": 1}).encode(), "unknown field 'colour'"),
         *[
@@ -704,7 +703,7 @@ def test_an_answer_that_takes_too_long_is_given_up(settings: Settings) -> None:
 
 
 def started(
-    model: Path, tmp_path: Path, *words: str, app: Path = SPACE, **environment: str
+    model: Path, tmp_path: Path, *words: str, app: Path = APP, **environment: str
 ) -> tuple[subprocess.Popen[str], str]:
     """uvicorn as a person starts it, and the address that it tells."""
     process = subprocess.Popen(
@@ -747,13 +746,12 @@ def test_a_running_request_is_answered_after_sigterm_and_nothing_is_left(onnx_fo
 
 @pytest.mark.slow
 def test_reload_answers_as_its_files_say_now(onnx_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(SPACE, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pipeline" / "crop.py", tmp_path / "space")
-    process, url = started(onnx_folder, tmp_path, "--reload", app=tmp_path / "space")
+    app = copied_app(tmp_path)
+    process, url = started(onnx_folder, tmp_path, "--reload", app=app)
     try:
         assert top_k(url) == 5
-        bodies = tmp_path / "space" / "bodies.py"
-        bodies.write_text(bodies.read_text().replace("TOP_K = 5", "TOP_K = 2"))
+        contract = app / "contract.py"
+        contract.write_text(contract.read_text().replace("TOP_K = 5", "TOP_K = 2"))
         end = time.monotonic() + 60
         while top_k(url) != 2:
             assert time.monotonic() < end
@@ -764,6 +762,14 @@ def test_reload_answers_as_its_files_say_now(onnx_folder: Path, tmp_path: Path) 
         process.wait(30)
     assert "Reloading" in said
     assert "Traceback" not in said
+
+
+def copied_app(folder: Path) -> Path:
+    """The app in `folder` with the files that a Space gets; returns its `--app-dir`."""
+    for file in (file for pattern in space_folder.COPIED for file in ROOT.glob(pattern)):
+        (folder / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file.relative_to(ROOT))
+    return folder / "hub" / "server"
 
 
 def top_k(url: str) -> int:
@@ -859,9 +865,9 @@ def test_what_cannot_be_loaded_is_named(folder: Path, onnx_folder: Path, tmp_pat
     config = json.loads((onnx_folder / "config.json").read_text())
     fewer = json.dumps(config | {"id2label": {"0": "a"}})
     for model, reason in [
-        ("", "FER_MODEL names no model"),
-        (str(tmp_path / "no"), "is no folder"),
-        ("no/such", "could not be had from the Hub"),
+        ("", "no model: set FER_MODEL"),
+        (str(tmp_path / "no"), "is not a folder"),
+        ("no/such", "could not be loaded from the Hub"),
         (str(tmp_path), "config.json: No such file"),
         (changed("config.json", "{"), "config.json is damaged"),
         (changed("config.json", "{}"), "names no classes"),
@@ -870,7 +876,7 @@ def test_what_cannot_be_loaded_is_named(folder: Path, onnx_folder: Path, tmp_pat
         (changed("model.safetensors", "no weights", folder), "weights cannot be loaded"),
         (changed("preprocessor_config.json", "[]"), "preprocessor_config.json is damaged"),
     ]:
-        with pytest.raises(CannotStart, match=reason) as caught:
+        with pytest.raises(InputError, match=reason) as caught:
             load_model(model)
         assert "\n" not in str(caught.value)
 
@@ -880,29 +886,51 @@ def test_settings_are_read_from_the_environment_and_checked() -> None:
     assert (read.model, read.queue, read.seconds) == ("a", 3, 2.5)
     assert read.hosts.split(",")[-1] == "a-b.hf.space"
     for value in ("0", "-1", "x", "", "1.5"):
-        with pytest.raises(CannotStart, match="FER_QUEUE"):
+        with pytest.raises(InputError, match="FER_QUEUE"):
             read_settings({"FER_QUEUE": value})
     for typo in ("FER_MODELS", "FER_MAX_BYTE", "FER_ORIGIN"):
-        with pytest.raises(CannotStart, match=f"{typo} is no setting"):
+        with pytest.raises(InputError, match=f"{typo} is not a setting"):
             read_settings({typo: "1"})
     assert read_settings({"FER_DATA": "of another program"}) == Settings()
-    with pytest.raises(CannotStart, match="FER_SECONDS"):
+    with pytest.raises(InputError, match="FER_SECONDS"):
         read_settings({"FER_SECONDS": "nan"})
 
 
-def test_the_app_runs_from_a_folder_of_its_own_files_with_the_crop_beside(onnx_folder: Path, tmp_path: Path) -> None:
-    for file in [*SPACE.iterdir(), ROOT / "pipeline" / "crop.py"]:
-        if file.is_file():
-            shutil.copy(file, tmp_path / file.name)
-    code = "import app, faces; print(faces.crop.__name__, app.app.title)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.startswith("crop "), done.stderr
+def test_the_app_starts_from_the_files_of_a_space_and_from_any_working_directory(
+    onnx_folder: Path, tmp_path: Path
+) -> None:
+    app = copied_app(tmp_path / "space")
+    (tmp_path / "elsewhere").mkdir()
+    process, url = started(onnx_folder, tmp_path / "elsewhere", app=app, PYTHONPATH="")
+    try:
+        assert len(HTTP.post(url, content=PNG).json()) == 5
+    finally:
+        process.terminate()
+        process.wait(30)
+    code = f"import sys; sys.path[:0] = [{str(app)!r}]; import app; print(*sys.modules['pipeline'].__path__)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [str(tmp_path / "space" / "pipeline")], done.stderr
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
-    with pytest.raises(Refused, match="60000 x 60000|too many pixels"):
-        decode(bomb(60_000), 40_000_000)
-    with pytest.raises(Refused, match="7000 x 7000"):
-        decode(bomb(7_000), 40_000_000)
-    with pytest.raises(Refused, match="40000 x 1 is too long"):
-        decode(encoded(Image.new("L", (40_000, 1))), 40_000_000)
+def test_a_picture_of_too_many_pixels_is_refused_with_its_size() -> None:
+    for content, reason in [
+        (bomb(7_000), "more than 40,000,000 pixels (7000 x 7000)"),
+        (encoded(Image.new("L", (40_000, 1))), f"a side of more than {MAX_SIDE:,} pixels (40000 x 1)"),
+        (bomb(60_000), "more than 40,000,000 pixels"),
+    ]:
+        with pytest.raises(Refused) as caught:
+            read_picture(content, 40_000_000)
+        assert (caught.value.status, caught.value.reason) == (413, reason)
+
+
+def test_every_fault_of_a_picture_has_a_status() -> None:
+    assert set(REFUSALS) == set(Fault)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG2000", "PPM", "ICO", "EPS"])
+def test_formats_that_no_browser_sends_are_refused_whatever_they_are_called(url: str, kind: str) -> None:
+    answer = HTTP.post(url, content=encoded(NOISE, kind), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 415
+    assert answer.json()["error"].startswith("not a JPEG, PNG, WebP, GIF, BMP or AVIF picture")
+    assert kind not in SENT

@@ -48,7 +48,7 @@ def test_json_lines_have_the_scores_of_pipeline(
     told = lines(captured)
     assert len(told) == 40
     assert [one["file"] for one in told] == sorted(one["file"] for one in told)
-    assert f"{pictures / 'half.jpg'}: not a picture" in captured.err
+    assert f"{pictures / 'half.jpg'}: not a JPEG" in captured.err
     assert "1 of 41 pictures could not be read" in captured.err
     classify = pipeline("image-classification", model=str(folder), top_k=7)
     for one in told[::7]:
@@ -90,7 +90,7 @@ def test_only_if_nothing_could_be_read_the_exit_code_says_so(
     [
         (["MODEL", "nothing-here"], "nothing-here: no such file or folder"),
         (["MODEL", "EMPTY"], "no picture in"),
-        (["nothing/here", "PICTURE"], "could not be had from the Hub"),
+        (["nothing/here", "PICTURE"], "could not be loaded from the Hub"),
         (["MODEL", "PICTURE", "--crop", "detect", "--face_detector", "no.onnx"], "face detector no.onnx"),
         (["MODEL", "PICTURE", "--crop", "detect"], "--face_detector"),
     ],

@@ -1,5 +1,6 @@
 """The app as a Space: what is staged, how it arrives, and that it starts from what arrived and nothing else."""
 
+import ast
 import json
 import os
 import re
@@ -33,7 +34,19 @@ from tests.publish_faults import client_settings
 
 TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE, HOST = "anna/faces", "anna/demo", "anna-demo.hf.space"
+CARRIED = ("cores", "crop", "errors", "pictures")
+
+
 APP = ROOT / "hub" / "server"
+OF_THE_FIRST_VERSION = [
+    *("LICENSE", "README.md", "Dockerfile", "requirements.txt", "page.html", "face_detection_yunet_2023mar.onnx"),
+    *("answers.py", "app.py", "batching.py", "bodies.py", "contract.py", "crop.py", "engine.py", "faces.py"),
+    *("guard.py", "pictures.py", "preprocessing.py", "refusal.py", "settings.py"),
+]
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -57,13 +70,27 @@ def environment_of(dockerfile: Path) -> dict[str, str]:
 
 
 def test_the_folder_holds_the_app_the_crop_the_detector_and_nothing_else(staged: Path, detector_weights: Path) -> None:
-    app = {p.name for p in APP.iterdir() if p.suffix in (".py", ".html", ".txt")}
-    made = {"crop.py", crop.YUNET, "Dockerfile", "README.md", "LICENSE"}
-    assert {p.relative_to(staged).as_posix() for p in staged.rglob("*")} == app | made
-    assert (staged / "crop.py").read_bytes() == (ROOT / "pipeline" / "crop.py").read_bytes()
-    assert (staged / crop.YUNET).read_bytes() == detector_weights.read_bytes()
-    assert all(any(fnmatch(p.name, part) for part in space_folder.PUBLISHED) for p in staged.iterdir())
+    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".txt")}
+    carried = {"hub/__init__.py", "pipeline/__init__.py", *(f"pipeline/{name}.py" for name in CARRIED)}
+    made = {f"hub/server/{crop.YUNET}", "Dockerfile", "README.md", "LICENSE"}
+    assert files_in(staged) == app | carried | made
+    assert all((staged / name).read_bytes() == (ROOT / name).read_bytes() for name in app | carried | {"LICENSE"})
+    assert (staged / "hub" / "server" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
+    assert all(any(fnmatch(name, part) for part in space_folder.PUBLISHED) for name in files_in(staged))
     refuse_private(staged, "anna")
+
+
+def test_what_the_app_imports_of_the_project_is_staged(staged: Path) -> None:
+    for file in staged.rglob("*.py"):
+        package = file.relative_to(staged).parent.parts
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                parts = (node.module or "").split(".") if node.module else []
+                start = package if node.level else ()
+                for name in [alias.name for alias in node.names]:
+                    path = staged.joinpath(*start, *parts)
+                    if node.level or parts[0] in ("hub", "pipeline"):
+                        assert path.with_suffix(".py").is_file() or (path / f"{name}.py").is_file(), (file, parts, name)
 
 
 def test_the_readme_says_what_the_hub_needs_and_what_a_visitor_should_know(staged: Path) -> None:
@@ -80,18 +107,24 @@ def test_the_readme_says_what_the_hub_needs_and_what_a_visitor_should_know(stage
 def test_the_dockerfile_takes_what_is_there_and_leaves_out_nothing_that_runs(staged: Path) -> None:
     steps = instructions(staged / "Dockerfile")
     copied = [source for name, words in steps if name == "COPY" for source in words.split()[:-1]]
-    names = {p.name for source in copied for p in staged.glob(source)}
-    assert all(list(staged.glob(source)) for source in copied)
-    assert {p.name for p in staged.iterdir()} - names == {"Dockerfile", "README.md", "LICENSE"}
+    assert all((staged / source).exists() for source in copied)
+    assert {p.name for p in staged.iterdir()} - set(copied) == {"Dockerfile", "README.md", "LICENSE"}
+    assert all(
+        words.split()[-1].rstrip("/") in (words.split()[0], str(Path(words.split()[0]).parent))
+        for name, words in steps
+        if name == "COPY"
+    ), "files keep their paths"
     user = [words for name, words in steps if name == "RUN" and "useradd" in words]
     assert "--uid 1000" in user[0] and ("USER", "user") in steps
     port = SpaceCard((staged / "README.md").read_text()).data.app_port
-    assert {"0.0.0.0", str(port)} <= set(json.loads(dict(steps)["CMD"]))
+    command = json.loads(dict(steps)["CMD"])
+    assert {"0.0.0.0", str(port)} <= set(command)
+    assert command[:4] == ["uvicorn", "app:app", "--app-dir", "hub/server"], "as on any machine"
     assert environment_of(staged / "Dockerfile") == {"HOME": "/app", "FER_MODEL": MODEL, "FER_REVISION": "v1.0"}
 
 
 def test_the_page_asks_by_relative_addresses_alone(staged: Path) -> None:
-    page = (staged / "page.html").read_text()
+    page = (staged / "hub" / "server" / "page.html").read_text()
     asked = re.findall(r"(?:href=|src=|fetch\(|URL\()[\"'`]([^\"'`]*)", page)
     assert {"docs", "health", "examples"} <= set(asked)
     assert not [address for address in asked if re.match(r"/|\w+:(?!,)", address)]
@@ -104,7 +137,7 @@ def test_code_is_searched_for_secrets_and_paths_and_not_for_names(
     monkeypatch.setattr("getpass.getuser", lambda: "max")
     monkeypatch.setattr("socket.gethostname", lambda: "grant")
     refuse_private(staged, "anna")
-    with (staged / "app.py").open("a") as file:
+    with (staged / "hub" / "server" / "app.py").open("a") as file:
         file.write(f'PLACE = "{planted}"\n')
     with pytest.raises(InputError, match="app.py"):
         refuse_private(staged, "anna")
@@ -140,7 +173,7 @@ def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
     assert send(hub, staged) == f"{hub.url}/spaces/{SPACE}/commit/{hub.repo(SPACE, 'space').at('main').oid}"
     repo = hub.repo(SPACE, "space")
     assert len(repo.history()) == 2, "the Hub's own, and ours"
-    assert repo.files().keys() - {".gitattributes"} == {p.name for p in staged.iterdir()}
+    assert repo.files().keys() - {".gitattributes"} == files_in(staged)
     assert HfApi(endpoint=hub.url, token=TOKEN).space_info(SPACE).sdk == "docker"
     del hub.requests[:]
     assert send(hub, staged) == f"{hub.url}/spaces/{SPACE}"
@@ -148,14 +181,24 @@ def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
     assert len(hub.repo(MODEL).history()) == 2, "the model is not touched"
 
 
-def test_what_an_older_space_held_goes_and_what_its_owner_put_there_stays(hub: HubServer, staged: Path) -> None:
-    old = {"app.py": b"old", "crop.py": b"old", "gone.py": b"old", "face_detection_yunet_2022mar.onnx": b"old"}
-    repo = hub.add_repo(SPACE, old | {"notes/mine.txt": b"hers"}, repo_type="space")
+@pytest.mark.parametrize(
+    "old",
+    [
+        [*OF_THE_FIRST_VERSION, "face_detection_yunet_2022mar.onnx"],
+        ["hub/server/app.py", "hub/server/gone.py", "pipeline/crop.py", "pipeline/gone.py"],
+    ],
+    ids=["all files at the root", "the project's folders"],
+)
+def test_files_of_an_older_space_are_removed_and_those_of_its_owner_stay(
+    old: list[str], hub: HubServer, staged: Path
+) -> None:
+    hers = dict.fromkeys(["notes/mine.txt", "notes/app.py", "mine.py"], b"hers")
+    repo = hub.add_repo(SPACE, dict.fromkeys(old, b"old") | hers, repo_type="space")
     send(hub, staged)
-    assert repo.files().keys() - {p.name for p in staged.iterdir()} == {".gitattributes", "notes/mine.txt"}
+    assert repo.files().keys() - files_in(staged) == {".gitattributes", *hers}
 
 
-def test_a_space_that_holds_another_app_is_left_alone(hub: HubServer, staged: Path) -> None:
+def test_a_space_with_another_app_is_not_touched(hub: HubServer, staged: Path) -> None:
     repo = hub.add_repo(SPACE, {"app.py": b"import gradio", "README.md": b"hers"}, repo_type="space")
     with pytest.raises(InputError, match=f"--space {SPACE}: another app is there .app.py.; choose a new name"):
         send(hub, staged)
@@ -182,7 +225,7 @@ def test_a_space_that_fails_says_that_the_model_is_there_and_the_same_command_go
         send(hub, staged)
     hub.mend()
     send(hub, staged)
-    assert "app.py" in hub.repo(SPACE, "space").files()
+    assert "hub/server/app.py" in hub.repo(SPACE, "space").files()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +251,7 @@ def test_the_detector_is_the_runs_own_where_none_is_named(
     run = load_run(publishable_run)
     run.recipe["face_detector"] = str(detector_weights)
     stage_space(run, tmp_path / "space", parse(["run", "--repo_id", MODEL, "--space", SPACE]), "v1.0")
-    assert (tmp_path / "space" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
+    assert (tmp_path / "space" / "hub" / "server" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
 
 
 # ---- That it starts
@@ -241,7 +284,7 @@ def started(folder: Path, hub: HubServer, tmp_path: Path) -> Iterator[tuple[str,
     venv.create(tmp_path / "venv", with_pip=True)
     bin = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     install = [bin / "pip", *shlex.split(steps["RUN"])[1:]]
-    assert install[-1] == "requirements.txt"
+    assert install[-1] == "hub/server/requirements.txt"
     subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=1200)
     command = json.loads(steps["CMD"])
     with socket.socket() as free:
