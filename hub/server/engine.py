@@ -178,7 +178,7 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
 def _shared_out(
     share: Callable[[Pixels], Pixels], pool: ThreadPoolExecutor, threads: int
 ) -> Callable[[Pixels], Pixels]:
-    """Run a batch in as many shares as there are threads, at the same time."""
+    """Divide a batch among the threads and run the parts at the same time."""
 
     def run(pixels: Pixels) -> Pixels:
         return np.concatenate(list(pool.map(share, np.array_split(pixels, min(threads, len(pixels))))))

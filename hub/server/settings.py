@@ -22,7 +22,7 @@ class Settings:
     model: str = _setting("", "run folder, published folder or Hub id; without it nothing starts")
     revision: str = _setting("", "branch, tag or commit of a Hub id")
     face_detector: str = _setting("", "weights of YuNet: a file or a folder; default: the file beside app.py")
-    threads: int = _setting(0, "threads of the engine, and as many that decode; 0: one per core", 0)
+    threads: int = _setting(0, "threads of the engine, and the same number for decoding; 0: one per core", 0)
     batch: int = _setting(32, "largest number of pictures that go through the model together")
     batch_milliseconds: float = _setting(4.0, "milliseconds that a picture waits for others that are being decoded", 0)
     max_bytes: int = _setting(32 * 2**20, "largest body of a request, in bytes")

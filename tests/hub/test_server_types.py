@@ -38,8 +38,6 @@ def test_a_wrong_argument_in_the_server_fails_the_type_check(mypy: list[str], tm
     engine.write_text(engine.read_text(encoding="utf-8") + WRONG, encoding="utf-8")
     done = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert (
-        "hub/server/engine.py" in done.stdout
+    assert "hub/server/engine.py" in done.stdout
     assert 'to "load_preprocessing" has incompatible type "int"' in done.stdout
-    )
     assert "Found 1 error in 1 file" in done.stdout, "nothing else is wrong in the copy"
