@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -898,6 +898,13 @@ def test_settings_are_read_from_the_environment_and_checked() -> None:
     assert read_settings({"FER_DATA": "of another program"}) == Settings()
     with pytest.raises(InputError, match="FER_SECONDS"):
         read_settings({"FER_SECONDS": "nan"})
+
+
+def test_the_page_on_serving_lists_every_setting_with_its_default_and_meaning() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `FER_(\w+)` \| `?([^|`]*)`? \| (.*) \|$", page, re.M)
+    expected = [(f.name.upper(), str(f.default), f.metadata["help"]) for f in fields(Settings)]
+    assert [(name, default.strip(), meaning) for name, default, meaning in listed] == expected
 
 
 def test_the_app_starts_from_the_files_of_a_space_and_from_any_working_directory(
