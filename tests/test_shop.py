@@ -129,8 +129,7 @@ def distribution(name: str) -> str:
 
 def imported_packages() -> set[str]:
     """The distributions that the project's own code and tests import."""
-    space = {path.stem for path in (ROOT / "hub" / "server").glob("*.py")} | {"crop"}  # flat: a Space is one folder
-    ours = {path.stem for path in ENTRIES} | {"pipeline", "hub", "tests"} | space
+    ours = {path.stem for path in ENTRIES} | {"pipeline", "hub", "tests"}
     modules: set[str] = set()
     for path in files_of_the_repository():
         inside = path.relative_to(ROOT).parts

@@ -14,10 +14,11 @@ from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_d
 from huggingface_hub import hf_hub_download
 from PIL import Image as PILImage
 
-from pipeline import crop
-from pipeline.data import measure as pixels
+from pipeline import crop, pictures
+from pipeline.data.measure import map_undecoded
 from pipeline.data.table import Reading
 from pipeline.errors import InputError, first_line
+from pipeline.pictures import UnusablePicture, decode_cell
 from pipeline.settings.recipe import Recipe
 
 FEATURES = Features({"image": Image(), "faces": Value("int32")})  # faces: how many were found, -1 where none is seen
@@ -62,8 +63,8 @@ def _cropped(table: Dataset, cut: Callable[..., Any], settings: str, description
     """The rows whose picture shows a face, with its crop as `image`; how many faces each row of `table` shows, (N,)."""
     if not len(table):  # `datasets` joins no empty tables
         return table, np.zeros(0, dtype=int)
-    code = [sys.modules[__name__], crop, pixels]
-    cropped = pixels.map_undecoded(table, cut, FEATURES, code, description, settings)
+    code = [sys.modules[__name__], crop, pictures]
+    cropped = map_undecoded(table, cut, FEATURES, code, description, settings)
     faces = np.array(cropped["faces"][:], dtype=int)
     whole = concatenate_datasets([cropped.select_columns("image"), table.remove_columns("image")], axis=1)
     return whole.select(np.flatnonzero(faces != 0)), faces
@@ -104,8 +105,8 @@ def _crop_batch(
     counts = []
     for cell in cells:
         try:
-            array = np.asarray(pixels.decoded(cell))
-        except pixels.UnusablePicture:
+            array = np.asarray(decode_cell(cell))
+        except UnusablePicture:
             images.append(cell)
             counts.append(-1)
             continue

@@ -5,9 +5,7 @@ copies. A picture that cannot be used has a fault instead of measures.
 """
 
 import inspect
-import io
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +18,9 @@ import PIL
 from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
-from PIL import ImageOps
+
+from pipeline import pictures
+from pipeline.pictures import UnusablePicture, decode_cell
 
 PART = 8192  # rows that are cached together
 SIDE = 48  # px of a thumbnail: the size of FER2013
@@ -63,7 +63,8 @@ class Measures:
 
 def measure_pictures(table: Dataset, name: str) -> Measures:
     """Measure the column `image` of every row of `table`, or read the cached result; `name` is for the progress bar."""
-    cached = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({name})")
+    code = [sys.modules[__name__], pictures]
+    cached = map_undecoded(table, _measure_batch, FEATURES, code, f"Decoding pictures ({name})")
 
     def column(of: str, dtype: type) -> np.ndarray:
         return np.array(cached[of][:], dtype)
@@ -119,7 +120,7 @@ def map_undecoded(
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     """Measure one undecoded cell of an Image column: one row of `FEATURES`."""
     try:
-        upright = decoded(picture)
+        upright = decode_cell(picture)
     except UnusablePicture as error:
         return dict.fromkeys(FEATURES) | {"fault": str(error)}
     gray = upright.convert("L")
@@ -136,40 +137,6 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-class UnusablePicture(ValueError):  # noqa: N818 (it is the picture that is named)
-    """What is wrong with a picture, in a few words."""
-
-
-def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image:
-    """The picture (the first of an animation), upright by its EXIF, as RGB.
-
-    `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
-
-    Raises:
-        UnusablePicture: nothing is there, no decoder knows it, its data is damaged or too large, or Pillow would clip
-            its channels of 16 bits and more to white, in training and in every client.
-    """
-    if picture is None or picture["bytes"] == b"":
-        raise UnusablePicture("empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PILImage.DecompressionBombWarning)
-            with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] else picture["path"]) as opened:
-                if opened.mode.startswith(("I", "F")):
-                    raise UnusablePicture("more than 8 bits a channel: save it with 8")
-                return ImageOps.exif_transpose(opened).convert("RGB")
-    except UnusablePicture:
-        raise
-    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning):
-        raise UnusablePicture(f"more than {PILImage.MAX_IMAGE_PIXELS:,} pixels") from None
-    except FileNotFoundError:
-        raise UnusablePicture("no such file") from None
-    except PIL.UnidentifiedImageError:
-        raise UnusablePicture("no picture that Pillow knows") from None
-    except Exception:  # on a damaged file Pillow and its codecs raise almost anything
-        raise UnusablePicture("damaged") from None
-
-
-def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    rows = [measure_picture(picture) for picture in pictures]
+def _measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    rows = [measure_picture(picture) for picture in cells]
     return {name: [row[name] for row in rows] for name in FEATURES}

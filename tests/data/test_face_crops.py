@@ -100,7 +100,8 @@ def test_the_report_counts_unusable_pictures_and_pictures_without_a_face_separat
     recipe = recipe_for(tmp_path, max_bad_share=0.2, test_share=0.0, validation_share=0.2, near_copies=False)
     (entry,) = curate(read_sources(recipe), recipe).report["sources"].values()
     assert entry["faces"] == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
-    assert entry["unreadable"] == {"count": 1, "keys": ["happy/damaged.png (no picture that Pillow knows)"]}
+    assert entry["unreadable"]["count"] == 1
+    assert entry["unreadable"]["keys"][0].startswith("happy/damaged.png (not a JPEG, PNG")
 
 
 def test_faces_are_looked_for_once(squares, tmp_path, monkeypatch):

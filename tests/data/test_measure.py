@@ -12,8 +12,9 @@ from PIL import Image as PILImage
 from transformers.image_utils import load_image
 
 from pipeline.data import measure
-from pipeline.data.measure import decoded, measure_picture, measure_pictures
+from pipeline.data.measure import measure_picture, measure_pictures
 from pipeline.data.readers import read_source
+from pipeline.pictures import decode_cell
 from pipeline.settings.recipe import Recipe
 from tests.data.folders import fill, pixels, save
 
@@ -73,7 +74,7 @@ USABLE = {
 
 UNUSABLE = {
     "no bytes": (b"", "empty"),
-    "text": (b"<html>not found</html>", "no picture that Pillow knows"),
+    "text": (b"<html>not found</html>", "not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000 or PPM picture"),
     "cut": (stored(COLOURS, "PNG")[:-60], "damaged"),
     "16 bits of gray": (stored(PILImage.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)), "PNG"), "more than 8"),
     "floats": (stored(PILImage.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "more than 8 bits a channel"),
@@ -85,9 +86,9 @@ UNUSABLE = {
 @pytest.mark.parametrize("kind", USABLE)
 def test_a_picture_of_any_kind_is_what_every_client_sees(kind, tmp_path):
     (tmp_path / "file").write_bytes(USABLE[kind])
-    seen = decoded({"bytes": None, "path": str(tmp_path / "file")})
+    seen = decode_cell({"bytes": None, "path": str(tmp_path / "file")})
     assert np.array_equal(seen, load_image(str(tmp_path / "file")).convert("RGB"))
-    assert np.array_equal(seen, decoded({"bytes": USABLE[kind], "path": None}))
+    assert np.array_equal(seen, decode_cell({"bytes": USABLE[kind], "path": None}))
     assert np.asarray(seen).std() > 10
 
 

@@ -18,12 +18,13 @@ from datasets import DatasetDict, Features, Image
 from PIL import Image as PILImage
 
 from pipeline import crop
-from pipeline.data import measure
+from pipeline import pictures as decoder
 from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
 from pipeline.data.readers.rows import class_labels, counted, names_of_codes, refuse_empty
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
+from pipeline.pictures import UnusablePicture, decode
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
@@ -187,14 +188,14 @@ def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iter
 
 def _code() -> str:
     """What decides about a pixel of a cut besides this module."""
-    sources = [inspect.getsource(module) for module in (crop, measure)]
+    sources = [inspect.getsource(module) for module in (crop, decoder)]
     return " ".join([*sources, cv2.__version__, PIL.__version__])
 
 
 def _opened(path: Path) -> np.ndarray | None:
     try:
-        return np.asarray(measure.decoded({"bytes": None, "path": str(path)}))
-    except measure.UnusablePicture:
+        return np.asarray(decode(path))
+    except UnusablePicture:
         return None
 
 
