@@ -98,7 +98,7 @@ def finished_runs(path: Path) -> list[Path]:
         if re.fullmatch(rf"{re.escape(path.name)}-seed-\d+", seal.parent.name)
     ]  # fmt: skip
     if not found:
-        raise InputError(f"--against {path}: there is no finished run, and no {path.name}-seed-N beside it")
+        raise InputError(f"--against {path}: no finished run here, and no {path.name}-seed-N beside it")
     return sorted(found)
 
 

@@ -53,9 +53,9 @@ def test_an_interrupted_seed_goes_on_and_a_finished_one_is_left(
     assert json.loads((seed / "environment.json").read_text())["resumed_from"] == [12]
     written = (seed / "evaluation.json").stat().st_mtime_ns
     repeat.main([*words, "--against", str(tmp_path / "study")])
-    told = capfd.readouterr().out
-    assert f"seed 0: {seed} is finished" in told and "less study: difference" in told and "p 1.000" in told
-    assert rows_in(told)[0]["against"].startswith("study: accuracy +.000 [+.000, +.000], p 1.000")
+    printed = capfd.readouterr().out
+    assert f"seed 0: {seed} is finished" in printed and "less study: difference" in printed and "p 1.000" in printed
+    assert rows_in(printed)[0]["against"].startswith("study: accuracy +.000 [+.000, +.000], p 1.000")
     assert (seed / "evaluation.json").stat().st_mtime_ns == written
 
 
@@ -69,8 +69,8 @@ def test_a_run_finished_on_another_machine_is_taken_in_the_precision_that_auto_g
     os.utime(seed / "predictions.parquet", (1_000_036_000,) * 2)  # evaluation.json may be made again on any day
     words = [str(finished_run.recipe), "--precision", "auto", "--seeds", "0", "--output_dir", str(tmp_path / "study")]
     repeat.main(words)
-    told = capfd.readouterr().out
-    assert f"seed 0: {seed} is finished" in told and rows_in(told)[0]["date"] == "2001-09-09"
+    printed = capfd.readouterr().out
+    assert f"seed 0: {seed} is finished" in printed and rows_in(printed)[0]["date"] == "2001-09-09"
     with pytest.raises(InputError, match="precision 'fp16' there, 'fp32' here"):
         repeat.main([*words, "--precision", "fp32"])
 
@@ -96,15 +96,15 @@ def test_a_study_stopped_in_its_first_seed_goes_on_and_ends(tmp_path: Path, capf
     assert "stopped in seed 3: the same command goes on" in err
     assert not (first / "evaluation.json").exists() and not (tmp_path / "study-seed-4").exists()
     repeat.main(words)
-    told = capfd.readouterr().out
-    assert f"resuming in {first}" in told and f"into {tmp_path / 'study-seed-4'}" in told
-    assert "validation, 15 rows, seeds 3 4" in told
-    (row,) = rows_in(told)
+    printed = capfd.readouterr().out
+    assert f"resuming in {first}" in printed and f"into {tmp_path / 'study-seed-4'}" in printed
+    assert "validation, 15 rows, seeds 3 4" in printed
+    (row,) = rows_in(printed)
     assert row["command"] == "python -m pipeline.repeat study.yaml --seeds 3 4" and row["seeds"] == "3 4"
     stamps = [(tmp_path / f"study-seed-{seed}" / "evaluation.json").stat().st_mtime_ns for seed in (3, 4)]
     repeat.main([*words, "--against", str(tmp_path / "study")])
-    told = capfd.readouterr().out
-    assert told.count("is finished") == 2 and "less study: difference" in told and "p 1.000" in told
+    printed = capfd.readouterr().out
+    assert printed.count("is finished") == 2 and "less study: difference" in printed and "p 1.000" in printed
     assert stamps == [(tmp_path / f"study-seed-{seed}" / "evaluation.json").stat().st_mtime_ns for seed in (3, 4)]
 
 
@@ -114,13 +114,13 @@ def test_a_seed_that_fails_is_reported_and_the_others_stay(tmp_path: Path, capfd
     with pytest.raises(Stopped, match="seeds 0 1 failed: the same command tries them again") as stopped:
         repeat.main([str(recipe), "--seeds", "0", "1"])
     assert stopped.value.code == 1
-    told = capfd.readouterr()
-    assert told.out.count("train_hf.py ended with 2; the other seeds still run") == 2
-    assert told.err.count("error: TrainingArguments: ") == 2
+    printed = capfd.readouterr()
+    assert printed.out.count("train_hf.py ended with 2; the other seeds still run") == 2
+    assert printed.err.count("error: TrainingArguments: ") == 2
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("quickstart", "--seeds"),
         ("quickstart --seeds", "--seeds"),
@@ -131,14 +131,14 @@ def test_a_seed_that_fails_is_reported_and_the_others_stay(tmp_path: Path, capfd
         ("quickstart --seeds 0 --flip 2", "flip is 2"),
         ("quickstart --seeds 0 --resume", "--resume is for train_hf.py"),
         ("quickstart --seeds 0 --evaluate_test true --publish me/faces", "--publish is for train_hf.py"),
-        ("quickstart --seeds 0 --against nowhere", "--against nowhere: there is no finished run"),
+        ("quickstart --seeds 0 --against nowhere", "--against nowhere: no finished run here"),
         ("quickstart --seeds 0 --against here/study there/study", "--against study study names two studies alike"),
     ],
 )
-def test_a_wrong_word_is_an_error_before_the_first_run(words: str, told: str) -> None:
+def test_a_wrong_word_is_an_error_before_the_first_run(words: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         repeat.parse(words.split())
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_study_in_the_place_of_another_is_refused_before_the_first_run(tmp_path: Path) -> None:

@@ -133,14 +133,14 @@ def test_other_settings_are_named_with_both_values_and_a_way_out(tiny, table: Da
     run = filled(tiny(), table)
     if finished:
         seal(run, {})
-    for changed, told in (
+    for changed, shown in (
         ({"flip": 0.25}, "flip 0.5 there, 0.25 here"),
         ({"weight_decay": 0.1}, "weight_decay None there, 0.1 here"),
         ({"seed": 1}, "seed 0 there, 1 here"),
         ({"classes": ["anger", "fear"]}, "classes .* there, .'anger', 'fear'. here"),
     ):
         start = f", and start from its weights with --checkpoint {run.path}" if finished else ""
-        with pytest.raises(InputError, match=rf"{told}\): choose another --output_dir{re.escape(start)}$"):
+        with pytest.raises(InputError, match=rf"{shown}\): choose another --output_dir{re.escape(start)}$"):
             find_run(tiny(**changed), resume=True)
     many = dict.fromkeys(("flip", "rotation", "brightness", "contrast", "erasing", "cutmix", "mixup"), 0.125)
     with pytest.raises(InputError, match="and 2 more"):
