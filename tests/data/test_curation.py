@@ -401,10 +401,10 @@ def test_caps_and_weights_name_a_source_a_class_or_both(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
-        ([{"data_path": "a", "validation_share": 0.2}], "sources: validation_share is no setting of one source"),
-        ([{"data_path": "a", "leaks": "report"}], "sources: leaks is no setting of one source"),
-        ([{"data_path": "a", "flip": 0.1}], "sources: flip is no setting of one source"),
-        ([{"path": "a"}], "sources: path is no setting of one source; those are class_map, crop, data_path"),
+        ([{"data_path": "a", "validation_share": 0.2}], "sources: validation_share is not a setting of one source"),
+        ([{"data_path": "a", "leaks": "report"}], "sources: leaks is not a setting of one source"),
+        ([{"data_path": "a", "flip": 0.1}], "sources: flip is not a setting of one source"),
+        ([{"path": "a"}], "sources: path is not a setting of one source; those are class_map, crop, data_path"),
     ],
 )
 def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, told):
