@@ -17,7 +17,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
-from pipeline.settings.kinds import STRICT, Free, Names, Number, PathText, Setting, Text, Whole, one_line, setting
+from pipeline.settings.kinds import STRICT, Free, Names, Number, PathText, Text, Whole
+from pipeline.settings.schema import Setting, one_line, setting
 from pipeline.settings.trainer import checked
 
 Precision = Literal["auto", "fp16", "bf16", "fp32"]

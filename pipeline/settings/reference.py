@@ -3,8 +3,8 @@
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.settings.kinds import Setting
 from pipeline.settings.recipe import OUR_FIELDS
+from pipeline.settings.schema import Setting
 from pipeline.settings.trainer import REFUSED, trainer_settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

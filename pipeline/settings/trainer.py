@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypedDict, get_origin, get_type_hint
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from pipeline.errors import InputError
-from pipeline.settings.kinds import STRICT, Number, PathText, Setting, Text, Whole, YamlNo, about, one_line
+from pipeline.settings.kinds import STRICT, Number, PathText, Text, Whole, YamlNo
+from pipeline.settings.schema import Setting, about, one_line
 from pipeline.settings.trainer_source import trainer_fields
 
 # Defaults that differ from Trainer's own; a recipe may set each of them.
