@@ -101,7 +101,7 @@ def in_words(kind: Any, limits: Sequence[Any] = ()) -> str:
 
 
 def _range(limits: Sequence[Any]) -> str:
-    """ "from 0 to 1", "above 0", "of at least 0 and below 1"."""
+    """The range in words: from 0 to 1, above 0, of at least 0 and below 1."""
     found: dict[str, Any] = {}
     for limit in limits:
         for each in limit.metadata if isinstance(limit, FieldInfo) else [limit]:

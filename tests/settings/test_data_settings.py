@@ -118,7 +118,7 @@ def test_targets_are_votes_or_labels_and_metrics_use_the_votes(tmp_path: Path, t
         recipe = tiny(targets=targets)
         made = build_trainer(recipe, training_arguments(recipe), table, table, log, Interruption(), lambda *_: None)
         assert np.array_equal(made.train_dataset.targets, trained)
-        assert np.array_equal(made.eval_dataset.targets, votes), "figures are taken against the votes"
+        assert np.array_equal(made.eval_dataset.targets, votes), "metrics use the votes"
 
 
 def test_undecided_keeps_rows_without_a_majority_in_train_only(tmp_path: Path, read, voted: Path) -> None:
@@ -196,8 +196,8 @@ def test_max_bad_share_is_where_damaged_pictures_stop_the_run(faces, curated) ->
     (root / "sad" / "00.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="max_bad_share"):
         curated(root)
-    (told,) = curated(root, max_bad_share=0.03).report["sources"].values()
-    assert told["unreadable"]["count"] == 1
+    (source,) = curated(root, max_bad_share=0.03).report["sources"].values()
+    assert source["unreadable"]["count"] == 1
 
 
 def test_near_copies_are_counted_and_marked(tmp_path: Path, seen: Seen, curated) -> None:
@@ -215,8 +215,8 @@ def test_near_copies_are_counted_and_marked(tmp_path: Path, seen: Seen, curated)
     run = seen.folder
     near = json.loads((run / "curation.json").read_text())["copies"]["near"]
     rows = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "test")])
-    told = rows["clean_near"].to_pylist()
-    assert None not in told and near["test_in_train"] <= told.count(False) <= sum(near.values())
+    marks = rows["clean_near"].to_pylist()
+    assert None not in marks and near["test_in_train"] <= marks.count(False) <= sum(near.values())
     assert "clean_near" in json.loads((run / "evaluation.json").read_text())
 
 

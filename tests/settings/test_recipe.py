@@ -12,12 +12,12 @@ from pipeline.settings.files import RECIPES, load_yaml, recipe_from
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
 
 
-def test_without_words_the_recipe_is_the_quickstart() -> None:
+def test_without_arguments_the_recipe_is_quickstart() -> None:
     recipe, resume, publish = parse_command_line([])
     assert (recipe.name, str(recipe.output_dir), resume, publish) == ("quickstart", "runs/quickstart", False, None)
 
 
-def test_data_path_alone_means_own_faces() -> None:
+def test_data_path_without_a_recipe_means_own_faces() -> None:
     recipe = parse_command_line(["--data_path", "my_faces"]).recipe
     assert (recipe.name, recipe.data_path) == ("own_faces", "my_faces")
 
@@ -51,7 +51,7 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--image_sizes 96", "nearest is image_size"),
         ("--learnin_rate 1", "nearest is learning_rate"),
@@ -85,10 +85,10 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         ("own_faces --evaluate_test false --publish me/faces", "add --evaluate_test true"),
     ],
 )
-def test_a_wrong_word_is_answered_with_the_right_one(words: str, told: str) -> None:
+def test_a_mistyped_command_is_refused_with_what_to_type(words: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         parse_command_line(words.split())
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -106,13 +106,13 @@ def test_a_shipped_recipe_loads_and_its_header_says_what_it_promises(path: Path)
         assert any(line.startswith(word) for line in header), f"{path.name} has no {word!r} line"
 
 
-def test_a_recipe_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+def test_a_recipe_file_that_is_not_a_mapping_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(["image_size"]))
     with pytest.raises(InputError, match=r"bad\.yaml"):
         parse_command_line([str(tmp_path / "bad.yaml")])
 
 
-def test_numbers_that_yaml_reads_as_text_or_as_floats_are_what_was_meant() -> None:
+def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
     words = ["--max_steps", "1e3", "--output_dir", "7", "--lr_scheduler_kwargs", "{min_lr: 1e-6, name: 1e-x}"]
     recipe = parse_command_line([*words, "--vit_config", "{layer_norm_eps: 1e-6}"]).recipe
     assert recipe.trainer["max_steps"] == 1000 and isinstance(recipe.trainer["max_steps"], int)
