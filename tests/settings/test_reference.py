@@ -25,7 +25,7 @@ def without_torch(*words: str) -> subprocess.CompletedProcess[str]:
     code = "import runpy, sys; sys.argv[0] = 'train_hf.py'\n"
     code += "try: runpy.run_path('train_hf.py', run_name='__main__')\n"
     code += "finally: assert not {'torch', 'transformers'} & sys.modules.keys()"
-    return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def test_help_names_every_setting_of_ours_with_its_default_and_needs_no_torch() -> None:
