@@ -1,32 +1,17 @@
 """A recipe as `TrainingArguments`: what Trainer does by itself, and what it may not do."""
 
 import os
-from typing import Any
 
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import CHECKPOINT_METRICS
 from pipeline.settings.recipe import Recipe
+from pipeline.settings.trainer import DEFAULTS
 from pipeline.training.machine import ON_A_CPU, device_type, makes_batches_on_gpu, resolve_batch, world_size
 
 # Schedules that transformers starts at the full rate, and what to say beside that.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
-
-# Trainer's fields that differ from its own defaults; a recipe may set each of them.
-DEFAULTS: dict[str, Any] = {
-    "save_strategy": "epoch",
-    "save_total_limit": 2,
-    "logging_steps": 50,
-    "logging_first_step": True,
-    "metric_for_best_model": "accuracy",
-    "lr_scheduler_type": "cosine",
-    "max_grad_norm": 1.0,
-    "ddp_find_unused_parameters": False,
-    "weight_decay": 0.05,
-    "per_device_eval_batch_size": 128,
-    "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run
-}
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
@@ -71,8 +56,6 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         settings["lr_scheduler_kwargs"] = mode | (settings.get("lr_scheduler_kwargs") or {})
     if makes_batches_on_gpu(settings.get("dataloader_num_workers", 0)):
         settings["dataloader_pin_memory"] = False  # only what lies in main memory can be pinned
-    if settings["save_strategy"] not in ("epoch", "steps"):
-        raise InputError(f"save_strategy is {settings['save_strategy']!r}; it must be epoch or steps")
     try:
         arguments = TrainingArguments(**settings)
     except (ValueError, TypeError) as error:

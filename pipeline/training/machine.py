@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pipeline.errors import InputError
-from pipeline.settings.recipe import Recipe
+from pipeline.settings.recipe import Precision, Recipe
 
 LARGEST_CPU_BATCH = 64  # rows at 112 px; with more, or as many larger ones, a 2-core machine is slower
 GIB_PER_PICTURE = 0.05  # of GPU memory, ViT-Tiny at 224 px in fp16 with its activations, rounded up
@@ -77,7 +77,7 @@ def gpu_left_out() -> str | None:
     return None
 
 
-def resolve_precision(precision: str) -> tuple[str, str]:
+def resolve_precision(precision: Precision) -> tuple[Precision, str]:
     """`auto` or a wish as what will really run, and why in a few words.
 
     Raises:

@@ -23,7 +23,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
 from pipeline.expressions import CLASSES
 from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
-from pipeline.settings.files import load_yaml
+from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 
 UNFINISHED = ".unfinished"
@@ -101,7 +101,7 @@ def _step(checkpoint: Path) -> int:
 def _refuse_other_settings(recipe: Recipe, saved: Path, what: str, weights: Path | None) -> None:
     if not saved.is_file():
         raise InputError(f"{saved.parent} holds {what} without its {RECIPE}; choose another --output_dir")
-    now, then = recipe.settings(), load_yaml(saved)
+    now, then = recipe.settings(), recipe_from(load_yaml(saved), str(saved)).settings()
     differing = sorted(k for k in (now.keys() | then.keys()) - {"output_dir"} if now.get(k) != then.get(k))
     if differing:
         shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])

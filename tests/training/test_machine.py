@@ -54,7 +54,7 @@ def test_typed_values_win_and_the_total_follows(tiny, on_cpu, monkeypatch, setti
     [
         ({"total_batch_size": 65}, 2, "total_batch_size 65 cannot be shared by 2 processes"),
         ({"total_batch_size": 64, "gradient_accumulation_steps": 3}, 1, "3 does not divide 64 rows per process"),
-        ({"total_batch_size": 64, "gradient_accumulation_steps": 0}, 1, "gradient_accumulation_steps 0"),
+        ({"total_batch_size": 64, "gradient_accumulation_steps": 0}, 1, "accumulation_steps is 0; it must be a whole"),
         ({"per_device_train_batch_size": 0}, 1, "at least 1"),
         ({"per_device_train_batch_size": 8, "gradient_accumulation_steps": 0}, 1, "at least 1"),
     ],
