@@ -138,20 +138,20 @@ def build_trainer(
 def write_results(run: Any, recipe: Recipe, trainer: Any, curated: Any, evaluated: dict[str, Any]) -> None:
     """Everything of the run folder but the seal: model, predictions in float32, figures with intervals."""
     from pipeline.evaluation import evaluate as evaluation
-    from pipeline.evaluation import figures
+    from pipeline.evaluation import figures, predictions
     from pipeline.training import output_dir as run_folder
     from pipeline.training import prediction
 
-    args, predictions = trainer.args, run.aside / "predictions.parquet"
+    args, file = trainer.args, run.aside / "predictions.parquet"
     run_folder.write_model(run, trainer.model, trainer.processing_class)
     logits = prediction.predict(run.aside, evaluated, args.per_device_eval_batch_size, str(args.device))
     about = {"classes": recipe.classes, "label_rule": curated.label_rule, "seed": recipe.seed,
              "resamples": recipe.bootstrap_resamples, "recipe": recipe.name}  # fmt: skip
-    prediction.write_predictions(predictions, evaluated, logits, about)
-    evaluation.write_figures(predictions, run.aside / "figures")
+    predictions.write_predictions(file, evaluated, logits, about)
+    evaluation.write_figures(file, run.aside / "figures")
     figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
     run_folder.write_json(run.aside / "curation.json", curated.report)
-    evaluation.write_evaluation(run.aside, evaluation.evaluate_predictions(predictions))
+    evaluation.write_evaluation(run.aside, evaluation.evaluate_predictions(file))
 
 
 def is_local(checkpoint: str | None) -> bool:

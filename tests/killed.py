@@ -14,8 +14,9 @@ import torch
 from transformers import TrainerState
 
 import train_hf
+from pipeline.evaluation import predictions
 from pipeline.training import output_dir as run_folder
-from pipeline.training import prediction, trainer
+from pipeline.training import trainer
 from pipeline.training.ema import EMA
 from pipeline.training.trainer import ExpressionTrainer
 
@@ -28,7 +29,7 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "in the state of a checkpoint": (TrainerState, "save_to_json", 3),
     "in the removal of a checkpoint": (trainer, "rotate_checkpoints", 4),
     "after the last step": (run_folder, "write_model", 1),
-    "in the predictions": (prediction, "write_predictions", 1),
+    "in the predictions": (predictions, "write_predictions", 1),
     "in the seal": (run_folder.shutil, "copyfile", 1),
 }
 

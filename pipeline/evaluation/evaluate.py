@@ -24,7 +24,8 @@ from scipy.stats import binomtest
 
 from pipeline.errors import InputError
 from pipeline.evaluation import figures, metrics
-from pipeline.evaluation.row_sets import Predictions, RowSets, most_important, read_predictions, row_sets
+from pipeline.evaluation.predictions import Predictions, read_predictions
+from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.text import format_table
 
 INTERVAL = 0.95

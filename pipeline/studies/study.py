@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import INTERVAL
 from pipeline.evaluation.metrics import bootstrap_figures, point_figures
-from pipeline.evaluation.row_sets import read_predictions, row_sets
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import row_sets
 
 
 @dataclass(frozen=True)

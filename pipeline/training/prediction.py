@@ -1,6 +1,5 @@
 """Logits of the saved folder, in float32, for every evaluated picture: the only input of every figure."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
 from transformers import AutoImageProcessor, AutoModelForImageClassification
@@ -59,31 +56,3 @@ def probabilities_of_files(folder: Path, files: dict[str, list[Path]], size: int
     logits = torch.from_numpy(predict(folder, {"files": table}, 16, "cpu")["files"])
     parts = logits.softmax(-1).split([len(kind) for kind in files.values()])
     return {name: part.numpy() for name, part in zip(files, parts, strict=True)}
-
-
-def write_predictions(
-    path: Path, tables: dict[str, datasets.Dataset], logits: dict[str, np.ndarray], about: dict[str, Any]
-) -> None:
-    """`predictions.parquet`: a row a picture with split, source, key, label, target, logits, clean, clean_near.
-
-    `about` (classes, label rule, seed, resamples, recipe) is kept in the file's own metadata under `fer`.
-    """
-    parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
-    table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
-    pq.write_table(table, path)
-
-
-def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
-    rows = len(table)
-    return pa.table(
-        {
-            "split": pa.array([split] * rows),
-            "source": pa.array(table["source"][:], pa.string()),
-            "key": pa.array(table["key"][:], pa.string()),
-            "label": pa.array(table["label"][:], pa.int32()),
-            "target": pa.array(table["target"][:], pa.list_(pa.float32())),
-            "logits": pa.array(list(logits), pa.list_(pa.float32())),
-            "clean": pa.array(table["clean"][:], pa.bool_()),
-            "clean_near": pa.array(table["clean_near"][:], pa.bool_()),
-        }
-    )

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.evaluation.evaluate import evaluate_predictions, main, metrics, write_evaluation, write_figures
-from pipeline.evaluation.row_sets import most_important, read_predictions
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import most_important
 from pipeline.evaluation.text import format_table
 
 ROOT = Path(__file__).parents[2]
