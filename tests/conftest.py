@@ -109,36 +109,19 @@ def table() -> Dataset:
 
 @pytest.fixture
 def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
-    """The trainer of a recipe on `table`, with schedule and log as in train_hf.py; `folder` is its output_dir."""
+    """The trainer of a recipe on `table`, built as train_hf.py builds it; `folder` is its output_dir."""
     from pipeline.training.arguments import training_arguments
-    from pipeline.training.collator import EvalCollator, TrainCollator
     from pipeline.training.log import TrainingLog
-    from pipeline.training.machine import resolve_schedule
-    from pipeline.training.model import build_model
-    from pipeline.training.sampler import PictureRows
-    from pipeline.training.trainer import ExpressionTrainer
+    from pipeline.training.plan import make_plan
+    from pipeline.training.steps import build_trainer
     from pipeline.training.transforms import map_pictures
 
-    rows = PictureRows(map_pictures(table, 32, "rows"))
+    rows = map_pictures(table, 32, "rows")
 
-    def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> ExpressionTrainer:
-        recipe = replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)})
-        args = training_arguments(recipe)
-        args.warmup_steps = resolve_schedule(recipe, len(rows)).warmup_steps
-        model, processor = build_model(recipe)
-        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, recipe.total_batch_size)
-        return ExpressionTrainer(
-            model=model,
-            args=args,
-            recipe=recipe,
-            train_rows=rows,
-            eval_rows=rows,
-            train_collator=TrainCollator(recipe, HALF, HALF),
-            eval_collator=EvalCollator(HALF, HALF),
-            processing_class=processor,
-            compute_metrics=log.compute_metrics,
-            callbacks=[log, *callbacks],
-        )
+    def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> Any:
+        plan = make_plan(replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)}))
+        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, plan.rows_per_step)
+        return build_trainer(plan, training_arguments(plan), rows, rows, log, callbacks)
 
     return make
 

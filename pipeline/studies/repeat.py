@@ -106,8 +106,8 @@ def find(runs: list[Run]) -> list[Any]:
     Raises:
         InputError: one holds something else than this study.
     """
-    from pipeline.training.machine import resolve_precision
     from pipeline.training.output_dir import RECIPE, SEAL, find_run
+    from pipeline.training.plan import resolve_precision
 
     found = []
     for run in runs:

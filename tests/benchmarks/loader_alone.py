@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training.collator import TrainCollator
-from pipeline.training.machine import cores
 from pipeline.training.sampler import EpochSampler, PictureRows
 from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_rows
 from tests.benchmarks.trainer_against_loop import bare_loop

@@ -34,9 +34,9 @@ from PIL import Image
 from transformers import AutoModelForImageClassification, pipeline
 
 from hub.export.onnx_files import FILES, write_files
+from pipeline.cores import cores
 from pipeline.drawn.face import draw_face
 from pipeline.expressions import CLASSES
-from pipeline.training.machine import cores
 from tests.benchmarks.closed_loop import Answer, load
 from tests.conftest import ROOT
 

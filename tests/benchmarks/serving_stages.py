@@ -20,7 +20,7 @@ from typing import Any
 
 import uvicorn
 
-from pipeline.training.machine import cores
+from pipeline.cores import cores
 from tests.benchmarks.closed_loop import load
 from tests.benchmarks.serving import free_port, parse, read_pictures
 from tests.conftest import ROOT

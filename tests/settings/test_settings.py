@@ -29,15 +29,16 @@ from pipeline.expressions import CLASSES
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.training.arguments import DEFAULTS, training_arguments
 from pipeline.training.collator import TrainCollator
-from pipeline.training.interruption import Interruption
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_model
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import Draw, EpochSampler, PictureRows
+from pipeline.training.steps import build_trainer
 from pipeline.training.trainer import sampling_weights
 from pipeline.training.transforms import from_bytes, map_pictures
 from tests.conftest import CACHES, HALF, STILL, write_recipe
 from tests.data.test_face_crops import Squares, eyes_of, squares_photo
-from train_hf import build_trainer, main
+from train_hf import main
 
 # One run for what train_hf.py alone puts together
 
@@ -280,7 +281,8 @@ def of_targets(bench: Bench) -> None:
     votes, labels = np.array(table["target"][:], np.float32), np.eye(7)[table["label"][:]]
     for targets, trained in (("votes", votes), ("onehot", labels)):
         recipe = bench.tiny(targets=targets)
-        made = build_trainer(recipe, training_arguments(recipe), table, table, log, Interruption(), lambda *_: None)
+        plan = make_plan(recipe)
+        made = build_trainer(plan, training_arguments(plan), table, table, log)
         assert np.array_equal(made.train_dataset.targets, trained)
         assert np.array_equal(made.eval_dataset.targets, votes), "figures are taken against the votes"
 
@@ -539,7 +541,7 @@ mixes("mixup")
 
 @case
 def of_mix_off_epoch(bench: Bench) -> None:
-    seen, recipe = bench.seen(), bench.tiny(**OBSERVED)
+    seen, recipe = bench.seen(), bench.tiny(**OBSERVED | {"cutmix": 0.0})
     table = map_pictures(read_source(recipe).tables["train"], 16, "train")
     rows = PictureRows(table).__getitems__([Draw(i, 0, 99.0) for i in range(len(table))])
     originals = {picture.numpy().tobytes() for picture in TrainCollator(recipe, HALF, HALF)(rows)["pixel_values"]}
@@ -722,7 +724,7 @@ def test_a_setting_changes_what_it_says(name: str, bench: Bench) -> None:
     ids=str,
 )
 def test_a_field_of_trainer_reaches_its_arguments(tiny, typed: dict, reached: dict) -> None:
-    args = training_arguments(tiny(**typed))
+    args = training_arguments(make_plan(tiny(**typed)))
     assert {name: getattr(args, name) for name in reached} == reached
 
 
