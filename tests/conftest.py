@@ -81,6 +81,12 @@ def tiny(tmp_path: Path) -> Callable[..., Recipe]:
     return make
 
 
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training stays on the CPU, also where there is a GPU."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+
+
 @pytest.fixture(scope="session")
 def table() -> Dataset:
     """70 rows of noise pictures (24 x 20 px) in the columns every source yields; targets are soft."""

@@ -26,14 +26,13 @@ from pipeline.settings.recipe import Recipe
 from pipeline.training import collator, transforms
 from pipeline.training.arguments import training_arguments
 from pipeline.training.ema import EMA
-from pipeline.training.interruption import Interruption
 from pipeline.training.log import TrainingLog
-from pipeline.training.machine import resolve_schedule
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import PictureRows
+from pipeline.training.steps import build_trainer
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
 from tests.benchmarks.speed import curated, heading, parse
-from train_hf import build_trainer
 
 ONCE_AN_EPOCH = ("evaluation", "checkpoint")
 REST = "the rest"
@@ -109,14 +108,13 @@ def profile(recipe: Recipe, steps: int) -> tuple[dict[str, float], float, int]:
     clean = map_pictures(made.splits["validation"], recipe.image_size, "map validation").filter(
         lambda clean: clean, input_columns="clean"
     )
-    an_epoch = resolve_schedule(recipe, len(train)).steps_per_epoch
+    an_epoch = make_plan(recipe).schedule(len(train)).steps_per_epoch
     steps = min(steps or an_epoch, an_epoch)
     with tempfile.TemporaryDirectory() as folder:
         settings = {"output_dir": folder, "max_steps": steps, "save_strategy": "steps", "save_steps": steps}
-        recipe = replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0})
-        args = training_arguments(recipe)
-        log = TrainingLog(Path(folder) / "logs", recipe.classes, recipe.total_batch_size)
-        trainer = build_trainer(recipe, args, train, clean, log, Interruption(), lambda *_: None)
+        plan = make_plan(replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0}))
+        log = TrainingLog(Path(folder) / "logs", recipe.classes, plan.rows_per_step)
+        trainer = build_trainer(plan, training_arguments(plan), train, clean, log)
         trainer._load_best_model = lambda: None  # the end of a run, not of an epoch
         clocks = Clocks()
         watch(clocks, trainer)

@@ -112,7 +112,7 @@ def test_mixup_mixes_pictures_and_labels_alike() -> None:
 
 
 def test_mixing_has_the_probability_that_was_set_and_ends_at_its_epoch(rows, tiny) -> None:
-    make = TrainCollator(tiny(cutmix=0.3, mixup=0.2, mix_off_epoch=100.5), HALF, HALF)
+    make = TrainCollator(tiny(cutmix=0.3, mixup=0.2), HALF, HALF, mix_off_epoch=100.5)
 
     def mixed(epoch: int, first: int) -> bool:
         labels = make(drawn(rows, epoch, first, 4))["labels"]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import TrainerCallback
 
 from pipeline.errors import InputError, Stopped
 from pipeline.training.interruption import Interruption
@@ -221,11 +221,12 @@ def _signal_twice() -> None:
 
 
 def test_a_run_that_early_stopping_ended_is_not_trained_further(trainer_of, tiny) -> None:
-    recipe = tiny(max_steps=9, save_strategy="steps", save_steps=1, save_total_limit=9, learning_rate=1e-12)
-    whole = trainer_of(recipe, "whole", [EarlyStoppingCallback(3)])
+    every_step = {"max_steps": 9, "save_strategy": "steps", "save_steps": 1, "save_total_limit": 9}
+    recipe = tiny(early_stopping=3, learning_rate=1e-12, **every_step)
+    whole = trainer_of(recipe, "whole")
     whole.train()
     last = Path(whole.args.output_dir) / f"checkpoint-{whole.state.global_step}"
-    resumed = trainer_of(recipe, "whole", [EarlyStoppingCallback(3)])
+    resumed = trainer_of(recipe, "whole")
     resumed.train(resume_from_checkpoint=str(last))
     assert resumed.state.global_step == whole.state.global_step == 4
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
@@ -373,7 +374,7 @@ def test_a_launcher_that_was_asked_for_two_and_starts_one_is_refused(tmp_path: P
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ended.returncode != 0
-    assert "asked for several processes and started one alone; on a CPU launch with" in ended.stderr
+    assert "asked for several processes and started only one; on a CPU launch with" in ended.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,6 @@
 """Whether erasing attention consistency is worth its price: a recipe trained with it, two forward passes a step.
 
-    python -m tests.benchmarks.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
+    python -m tests.experiments.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
         --output_dir runs/eac-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --erasing 0.5 --seeds 0 --output_dir runs/eac
         --against runs/base
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pipeline.errors import end_in_one_line
 from pipeline.training import trainer
-from tests.benchmarks.other_trainer import train_with
+from tests.experiments.other_trainer import train_with
 
 
 class ErasingConsistency(trainer.ExpressionTrainer):

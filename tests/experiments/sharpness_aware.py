@@ -1,6 +1,6 @@
 """Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
 
-    python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
+    python -m tests.experiments.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
 The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair
@@ -16,7 +16,7 @@ import torch
 
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.training import trainer
-from tests.benchmarks.other_trainer import train_with
+from tests.experiments.other_trainer import train_with
 
 
 class SharpnessAware(trainer.ExpressionTrainer):

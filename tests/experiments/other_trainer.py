@@ -2,7 +2,7 @@
 
 import train_hf
 from pipeline.errors import InputError
-from pipeline.training import trainer
+from pipeline.training import steps, trainer
 
 
 def train_with(kind: type[trainer.ExpressionTrainer], setting: str, example: float, argv: list[str]) -> None:
@@ -15,5 +15,5 @@ def train_with(kind: type[trainer.ExpressionTrainer], setting: str, example: flo
         setattr(kind, setting, float(argv[0]))
     except (IndexError, ValueError):
         raise InputError(f"command line: the first word is {setting.upper()}, such as {example:g}") from None
-    trainer.ExpressionTrainer = kind  # type: ignore[misc]
+    steps.ExpressionTrainer = kind  # type: ignore[misc]
     train_hf.main(argv[1:])
