@@ -43,7 +43,7 @@ def collating(collator: TrainCollator, rows: PictureRows, batch: int) -> float:
 def steps_a_second(recipe: Recipe, train: Dataset, few: Dataset, steps: int, collator: type[TrainCollator]) -> float:
     """Steps per second of training with batches by `collator`."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        made, log = short_trainer(recipe, train, few, steps, Path(folder))
+        made, log = short_trainer(recipe, train, few, steps + 5, Path(folder))
         made.train_collator.__class__ = collator
         made.train()
         return log.pictures_per_second / log.rows_per_step
@@ -52,7 +52,7 @@ def steps_a_second(recipe: Recipe, train: Dataset, few: Dataset, steps: int, col
 def checkpoint(recipe: Recipe, few: Dataset) -> tuple[float, float]:
     """Megabytes of one checkpoint, and the seconds to write it, the median of 5."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        made, _ = short_trainer(recipe, few, few, -4, Path(folder))  # one step
+        made, _ = short_trainer(recipe, few, few, 1, Path(folder))
         made.train()
         times = []
         for _ in range(5):

@@ -65,8 +65,8 @@ def bare_loop(recipe: Recipe, train: Dataset, steps: int, ema: bool, clip: bool,
 def short_trainer(
     recipe: Recipe, train: Dataset, few: Dataset, steps: int, folder: Path
 ) -> tuple[ExpressionTrainer, "SteadyLog"]:
-    """The trainer of `train_hf.py` for `steps` steps after five to warm up, without checkpoints, and its clock."""
-    settings = {"output_dir": str(folder), "max_steps": steps + 5, "disable_tqdm": True, "save_strategy": "steps"}
+    """The trainer of `train_hf.py` for a run of `steps` steps with one checkpoint at its end, and its clock."""
+    settings = {"output_dir": str(folder), "max_steps": steps, "disable_tqdm": True, "save_strategy": "steps"}
     plan = make_plan(replace(recipe, trainer=recipe.trainer | settings | {"save_steps": 10**6}))
     log = SteadyLog(folder / "logs", recipe.classes, plan.rows_per_step)
     return build_trainer(plan, training_arguments(plan), train, few, log), log
@@ -75,7 +75,7 @@ def short_trainer(
 def trainer(recipe: Recipe, train: Dataset, few: Dataset, steps: int) -> float:
     """Pictures per second of the loop of `train_hf.py`, by the clock that `environment.json` is written from."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        made, log = short_trainer(recipe, train, few, steps, Path(folder))
+        made, log = short_trainer(recipe, train, few, steps + 5, Path(folder))
         made.train()
         return log.pictures_per_second
 
