@@ -1,4 +1,4 @@
-"""Drawn pictures and a two-layer ViT: what the tests train on and with."""
+"""Drawn pictures and a two-layer ViT, which the tests train on."""
 
 import hashlib
 import os
@@ -153,7 +153,7 @@ def write_recipe(path: Path, **settings: Any) -> Path:
 
 
 def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
-    """`python train_hf.py WORDS`, started; `how` goes to Popen."""
+    """Start `python train_hf.py WORDS`; `how` goes to Popen."""
     return subprocess.Popen(
         [sys.executable, "train_hf.py", *words],
         cwd=ROOT,
@@ -165,14 +165,14 @@ def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], run: Path, step: int) -> None:
-    """Until the checkpoint of a step is whole; the process must not have ended before."""
+    """Wait until the checkpoint of a step is complete; the process must still be running."""
     while not (run / f"checkpoint-{step}" / "trainer_state.json").is_file():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)
 
 
 def run_train_hf(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    """`python train_hf.py WORDS`, ended; `how` goes to Popen."""
+    """Run `python train_hf.py WORDS` to its end; `how` goes to Popen."""
     with process_of(*words, **how) as process:
         try:
             out, err = process.communicate(timeout=300)
@@ -206,7 +206,7 @@ def train_hf(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run left alone to its end: its folder, the recipe file it was made from, and what the process said."""
+    """A finished run: its folder, the recipe file it was made from, and what its process printed."""
 
     path: Path
     recipe: Path
@@ -234,7 +234,7 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def detector_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """YuNet's weights where `YUNET` names them; else another ONNX file that passes for them until it is loaded."""
+    """YuNet's weights where `YUNET` names them; otherwise an ONNX file that passes for them until it is loaded."""
     if "YUNET" in os.environ:
         return Path(os.environ["YUNET"])
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("in", "out")]

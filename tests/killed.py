@@ -1,6 +1,6 @@
-"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at a point that no clock could hit.
+"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at an exact point.
 
-The whole process group dies, as when a machine goes off.
+The whole process group is killed, as in a power failure.
 """
 
 import os
@@ -20,7 +20,7 @@ from pipeline.training import trainer
 from pipeline.training.ema import EMA
 from pipeline.training.trainer import ExpressionTrainer
 
-# What is being called when it happens, and which of its calls it is.
+# The function that is running, and the number of the call that is killed.
 POINTS: dict[str, tuple[Any, str, int]] = {
     "in a step": (ExpressionTrainer, "training_step", 8),
     "in an evaluation": (ExpressionTrainer, "prediction_step", 4),
@@ -35,12 +35,12 @@ POINTS: dict[str, tuple[Any, str, int]] = {
 
 
 def power_off() -> None:
-    """Nothing more is run, written or said."""
+    """Kill every process of the group."""
     os.killpg(0, signal.SIGKILL)
 
 
 def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
-    """`function`, whose call number `call` never returns; a file that it was to write is left half written."""
+    """`function`, whose call number `call` never returns. A file that it writes is left half written."""
     calls = 0
 
     def call_or_die(*args: Any, **kwargs: Any) -> Any:

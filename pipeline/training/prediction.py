@@ -1,4 +1,4 @@
-"""Logits of the saved folder, in float32, for every evaluated picture: the only input of every figure."""
+"""Logits of a saved model, in float32: the forward pass behind every metric."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from pipeline.training.transforms import map_pictures
 
 
 def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
-    """`(N, K) float32` logits of the model in `folder` for the mapped table of each split, as any client has them."""
+    """Logits `(N, K) float32` of the model in `folder` for each mapped table, as any client computes them."""
     model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
     processor = AutoImageProcessor.from_pretrained(folder)
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
@@ -33,7 +33,7 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
 
 @contextmanager
 def _whole_floats() -> Iterator[None]:
-    """Some GPUs convolve in 19 bits (TF32) by default, and multiply so if they are told to: no client would agree."""
+    """Turn TF32 (19 bits) off. Some GPUs convolve in it by default, and other clients would disagree."""
     places: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
     before = [place.fp32_precision for place in places]
     try:
@@ -46,7 +46,7 @@ def _whole_floats() -> Iterator[None]:
 
 
 def probabilities_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> dict[str, np.ndarray]:
-    """`(N, K)` probabilities of pictures on disk, by kind, by the very path that predictions.parquet was made on."""
+    """Probabilities `(N, K)` of pictures on disk, by kind, computed as those in predictions.parquet are."""
     features = datasets.Features(
         {"image": datasets.Image(), "key": datasets.Value("string"), "target": datasets.List(datasets.Value("float32"))}
     )

@@ -1,4 +1,4 @@
-"""The loader alone beside what the model eats; how long the first step takes, cold and warm; memory at its highest.
+"""Speed of the loader without a model, and of the model without a loader; seconds to the first step; peak memory.
 
     python -m tests.benchmarks.loader_alone [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.on_a_gpu [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
 In the rows with workers they resize and augment the batches, as many workers as there are cores; in the other rows the
-GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
+GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi reports it, from the start
 of a row to its end, model and first steps included.
 """
 
@@ -55,7 +55,7 @@ def main() -> None:
     """Measure and print the tables."""
     words, recipe = parse(__doc__)
     if machine.device_type() != "cuda":
-        raise SystemExit("error: there is no CUDA GPU here")
+        raise SystemExit("error: this machine has no CUDA GPU")
     made = curated(recipe)
     busy: dict[str, list[float]] = {}
     kinds: dict[str, Callable[[], float]] = {}

@@ -3,9 +3,8 @@
     python -m tests.benchmarks.where_time_goes [RECIPE] [--field value ...] [--steps N]
 
 trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in one process and without loader workers,
-for what they do beside the model shows on no clock of it. `--steps N` trains N steps only; the last two columns then
-stretch what happens in each step to the epoch, the slower first steps too, and leave evaluation and checkpoint as they
-are.
+because the clocks here would not see their work. `--steps N` trains only N steps. The last two columns then scale the
+time of the steps, including the slower first ones, to a whole epoch; evaluation and checkpoint are not scaled.
 
 A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
 """

@@ -125,7 +125,7 @@ def test_other_models_than_a_plain_vit_stay_timm_models(architecture: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"architecture": "vit_tiny_patch16_224", "image_size": 64}, "image_size 64 does not fit this model: .*224"),
         ({"vit_config": {"depth": 2}}, "vit_config: depth is not a field of transformers' ViTConfig"),
@@ -133,8 +133,8 @@ def test_other_models_than_a_plain_vit_stay_timm_models(architecture: str, tmp_p
         ({"vit_config": {"layer_norm_eps": "small"}}, "vit_config .* is not a valid ViTConfig: "),
     ],
 )
-def test_a_model_that_cannot_be_built_is_refused_before_the_first_step(settings: dict, told: str, tiny) -> None:
-    with pytest.raises(InputError, match=told) as error:
+def test_a_model_that_cannot_be_built_is_refused_before_the_first_step(settings: dict, message: str, tiny) -> None:
+    with pytest.raises(InputError, match=message) as error:
         build_model(tiny(**settings))
     assert "\n" not in str(error.value)
 
@@ -186,7 +186,7 @@ def test_drop_path_skips_whole_blocks_only_in_training_and_is_not_saved(tiny) ->
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda d: None, "does not exist"),
         (lambda d: d.mkdir(), "no config.json"),
@@ -197,9 +197,9 @@ def test_drop_path_skips_whole_blocks_only_in_training_and_is_not_saved(tiny) ->
         (lambda d: (save_timm(d), (d / "config.json").write_text("{}")), "neither a timm architecture"),
     ],
 )  # fmt: skip
-def test_a_checkpoint_that_cannot_be_used_is_named(make, told: str, tmp_path: Path, tiny) -> None:
+def test_a_checkpoint_that_cannot_be_used_is_named(make, message: str, tmp_path: Path, tiny) -> None:
     make(tmp_path / "ckpt")
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=message) as error:
         build_model(tiny(checkpoint=str(tmp_path / "ckpt")))
     assert "ckpt" in str(error.value)
 
