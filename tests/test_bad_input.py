@@ -213,7 +213,7 @@ CASES: list[tuple[Make, str]] = [
     (a_checkpoint_that_does_not_exist, r"checkpoint \S+/model does not exist: give a folder, or a Hub id"),
     (
         a_checkpoint_of_the_hub_without_a_network,
-        r"checkpoint someone/vit is no folder .* check the name and the network",
+        r"checkpoint someone/vit is not a folder .* check the name and the network",
     ),
     (an_unknown_architecture, r"architecture 'resnet_of_nobody' is not a model that timm knows"),
     (a_loss_that_is_not_finite, r"the loss is (nan|inf) at step \d+, learning rate \S+e\+\d\d; lower --learning_rate"),
@@ -222,7 +222,7 @@ CASES: list[tuple[Make, str]] = [
     (half_precision_on_a_cpu, r"precision fp16 needs CUDA, and this run is on cpu; use --precision auto, bf16 or fp32"),
     (a_scheduler_that_nobody_knows, r"lr_scheduler_type|cosin"),
     (a_figure_that_nobody_knows, r"metric_for_best_model is 'acc'; it must be one of accuracy, "),
-    (drop_path_without_blocks, r"drop_path works with a native ViT, .*; set it to 0"),
+    (drop_path_without_blocks, r"drop_path works with a native ViT, .*; set --drop_path 0"),
 ]
 NAMED = pytest.mark.parametrize(("make", "told"), CASES, ids=[make.__name__ for make, _ in CASES])
 STARTED = (a_loss_that_is_not_finite,)  # the run was under way
@@ -277,7 +277,7 @@ def test_every_process_ends_on_it_with_code_two(make: Make, told: str, tmp_path:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (a_checkpoint_of_the_hub_without_a_network, r"someone/vit is no folder .*check the name and the network"),
+        (a_checkpoint_of_the_hub_without_a_network, r"someone/vit is not a folder .*check the name and the network"),
         pytest.param(
             a_data_set_of_the_hub_without_a_network,
             r"someone/faces: no such folder, and cannot reach the Hub .*check the name and the network",

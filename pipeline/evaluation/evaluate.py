@@ -25,7 +25,8 @@ from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.evaluation import figures, metrics
 from pipeline.evaluation.per_row import Floats
-from pipeline.evaluation.row_sets import Predictions, RowSets, most_important, read_predictions, row_sets
+from pipeline.evaluation.predictions import Predictions, read_predictions
+from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.text import format_table
 from pipeline.evaluation.values import INTERVAL, interval, metric_values, resampled_values
 

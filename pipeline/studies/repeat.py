@@ -108,8 +108,8 @@ def find(runs: list[SeedRun]) -> list[Any]:
     Raises:
         InputError: one holds something other than this study.
     """
-    from pipeline.training.machine import resolve_precision
     from pipeline.training.output_dir import find_run
+    from pipeline.training.plan import resolve_precision
 
     found = []
     for run in runs:

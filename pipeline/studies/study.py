@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.row_sets import read_predictions, row_sets
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import row_sets
 from pipeline.evaluation.values import interval, metric_values, resampled_values
 from pipeline.run_folder import PREDICTIONS
 

@@ -1,30 +1,50 @@
-"""A recipe as `TrainingArguments`: what Trainer does by itself, and what it may not do."""
+"""A plan as `TrainingArguments`."""
 
 import os
+from typing import Any
 
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import CHECKPOINT_METRICS
-from pipeline.settings.recipe import Recipe
 from pipeline.settings.trainer import DEFAULTS
-from pipeline.training.machine import ON_A_CPU, device_type, makes_batches_on_gpu, resolve_batch, world_size
+from pipeline.training.machine import ON_A_CPU
+from pipeline.training.plan import Plan
 
-# Schedules that transformers starts at the full rate, and what to say beside that.
+# Schedules that transformers starts at the full rate, and what else the error suggests.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
 
 
-def training_arguments(recipe: Recipe) -> TrainingArguments:
-    """The arguments of a resolved recipe; `warmup_steps` is set when the number of rows is known.
+def training_arguments(plan: Plan) -> TrainingArguments:
+    """The arguments of a plan, without warm-up: its steps are known when the data is read.
 
-    This starts the process group: nothing before it may ask how many processes there are.
+    This starts the process group. Nothing before it may ask torch how many processes there are.
 
     Raises:
         InputError: Trainer refuses a value, one process sees several GPUs, or the processes did not find each other.
     """
-    if recipe.precision == "fp32":
-        os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
-    per_device, accumulation, _ = resolve_batch(recipe)
+    settings = _settings(plan)
+    if plan.recipe.precision == "fp32":
+        os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
+    try:
+        arguments = TrainingArguments(**settings)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"TrainingArguments: {str(error).splitlines()[0]}") from None
+    if arguments.n_gpu > 1:  # Trainer would split each batch by DataParallel, and see n_gpu times its rows
+        raise InputError(
+            f"this process sees {arguments.n_gpu} GPUs: start it with `accelerate launch --multi_gpu`, or show it one "
+            "with CUDA_VISIBLE_DEVICES=0"
+        )
+    if arguments.world_size != plan.processes:
+        raise InputError(
+            f"the launcher started {plan.processes} processes and they do not find each other (each is rank 0 of "
+            f"{arguments.world_size}); {ON_A_CPU}"
+        )
+    return arguments
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    recipe = plan.recipe
     settings = DEFAULTS | recipe.trainer
     if "save_steps" in recipe.trainer and "save_strategy" not in recipe.trainer:
         settings["save_strategy"] = "steps"
@@ -34,11 +54,11 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if metric not in CHECKPOINT_METRICS:
         raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(CHECKPOINT_METRICS)}")
     settings |= {
-        "per_device_train_batch_size": per_device,
-        "gradient_accumulation_steps": accumulation,
+        "per_device_train_batch_size": plan.rows_per_device,
+        "gradient_accumulation_steps": plan.accumulation,
         "fp16": recipe.precision == "fp16",
         "bf16": recipe.precision == "bf16",
-        "use_cpu": device_type() == "cpu",
+        "use_cpu": plan.device == "cpu",
         "eval_strategy": settings["save_strategy"],
         "eval_steps": settings.get("save_steps"),
         "load_best_model_at_end": True,
@@ -54,20 +74,6 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if kind == "reduce_lr_on_plateau":
         mode = {"mode": "max" if CHECKPOINT_METRICS[metric] else "min"}
         settings["lr_scheduler_kwargs"] = mode | (settings.get("lr_scheduler_kwargs") or {})
-    if makes_batches_on_gpu(settings.get("dataloader_num_workers", 0)):
-        settings["dataloader_pin_memory"] = False  # only what lies in main memory can be pinned
-    try:
-        arguments = TrainingArguments(**settings)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"TrainingArguments: {str(error).splitlines()[0]}") from None
-    if arguments.n_gpu > 1:  # Trainer would share each batch out by DataParallel, and see n_gpu times its rows
-        raise InputError(
-            f"this process sees {arguments.n_gpu} GPUs: start it with `accelerate launch --multi_gpu`, or show it one "
-            "with CUDA_VISIBLE_DEVICES=0"
-        )
-    if arguments.world_size != world_size():
-        raise InputError(
-            f"the launcher started {world_size()} processes and they do not find each other (each is rank 0 of "
-            f"{arguments.world_size}); {ON_A_CPU}"
-        )
-    return arguments
+    if plan.batches_on_gpu:
+        settings["dataloader_pin_memory"] = False  # only main memory can be pinned
+    return settings

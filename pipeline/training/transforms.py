@@ -1,7 +1,7 @@
 """Pictures to tensors: the deterministic transform that `datasets.map` caches, and the random ones of a train batch.
 
-The deterministic transform is, bit for bit on uint8, what the saved image processor does before it rescales and
-normalises; so train (without augmentation), evaluation and `pipeline()` see the same picture.
+The deterministic transform gives exactly the uint8 pixels that the saved image processor has before it rescales and
+normalises. So training (without augmentation), evaluation and `pipeline()` see the same picture.
 """
 
 import hashlib
@@ -38,9 +38,10 @@ def to_pixels(image: Image.Image, size: int) -> torch.Tensor:
 def map_pictures(table: datasets.Dataset, size: int, description: str) -> datasets.Dataset:
     """`table` with its `image` column replaced by `pixels`, the bytes that `from_bytes` reads.
 
-    As bytes, because a nested array is a list of lists to Arrow, and slow to draw rows from. Cached on disk by the
-    table's content, the size, the source of this file and of the decoder, and the versions of the libraries that decode
-    and resize: `datasets` hashes functions by reference, so without the source an edit would serve old pictures.
+    Arrow stores a nested array as a list of lists, which is slow to read rows from, so pixels are bytes. The cache on
+    disk depends on the table's content, the size, the source of this file and of the decoder, and the versions of the
+    libraries that decode and resize. `datasets` hashes a function by reference: without the source, an edit here would
+    return old pictures.
     """
     code = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in (__file__, pictures.__file__)]
     versions = [m.__version__ for m in (torch, torchvision, PIL, datasets)]

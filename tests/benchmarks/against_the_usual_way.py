@@ -21,10 +21,11 @@ from datasets import Dataset
 from torchvision import transforms as T
 from transformers import Trainer, TrainingArguments
 
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
 from pipeline.training.model import build_model
-from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_table
 from tests.benchmarks.trainer_against_loop import SteadyLog, trainer
 
 EXAMPLE_ROWS = 8  # rows a step on the page of the example
@@ -97,7 +98,7 @@ def main() -> None:
     """Measure and print the table."""
     words, recipe = parse(__doc__)
     made = curated(recipe)
-    rows, few, table = train_rows(recipe, made), few_rows(recipe, made), made.splits["train"]
+    train, few, table = train_table(recipe, made), few_rows(recipe, made), made.splits["train"]
     plain, total = replace(recipe, precision="fp32"), recipe.total_batch_size
     steps = words.steps
 
@@ -110,13 +111,13 @@ def main() -> None:
         shipped: usual(EXAMPLE_ROWS),
         equal: usual(total),
         "+ the recipe's augmentation, picture by picture": usual(total, **own),
-        f"+ {machine.cores()} loader workers": usual(total, workers=machine.cores(), **own),
+        f"+ {cores()} loader workers": usual(total, workers=cores(), **own),
     }
     if recipe.precision != "fp32":
-        kinds[f"+ {recipe.precision}"] = usual(total, workers=machine.cores(), precision=recipe.precision, **own)
-    ours = {"ours, fp32": lambda: trainer(plain, rows, few, steps)}
+        kinds[f"+ {recipe.precision}"] = usual(total, workers=cores(), precision=recipe.precision, **own)
+    ours = {"ours, fp32": lambda: trainer(plain, train, few, steps)}
     if recipe.precision != "fp32":
-        ours[f"ours, {recipe.precision}"] = lambda: trainer(recipe, rows, few, steps)
+        ours[f"ours, {recipe.precision}"] = lambda: trainer(recipe, train, few, steps)
     speeds = take_turns(kinds | ours, words.rounds)
     print(f"{heading(recipe)}; {steps} steps x {words.rounds} rounds")
     print_speeds(speeds, beside=shipped)

@@ -1,4 +1,4 @@
-"""The loader alone beside what the model eats; how long the first step takes, cold and warm; memory at its highest.
+"""Speed of the loader without a model, and of the model without a loader; seconds to the first step; peak memory.
 
     python -m tests.benchmarks.loader_alone [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training.collator import TrainCollator
-from pipeline.training.machine import cores
 from pipeline.training.sampler import EpochSampler, PictureRows
-from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_table
 from tests.benchmarks.trainer_against_loop import bare_loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,10 +71,11 @@ def first_step(words: list[str], steps: int, cache: Path) -> tuple[float, float]
 def main() -> None:
     """Measure and print the tables."""
     words, recipe = parse(__doc__)
-    rows = train_rows(recipe, curated(recipe))
+    train = train_table(recipe, curated(recipe))
+    rows = PictureRows(train, recipe.targets)
     workers = int(recipe.trainer.get("dataloader_num_workers", 0))
     kinds = {
-        MODEL: lambda: bare_loop(recipe, rows, words.steps, False, False, False),
+        MODEL: lambda: bare_loop(recipe, train, words.steps, False, False, False),
         f"the loader, {workers} workers": lambda: loading(recipe, rows, words.steps, workers),
         f"the loader, {cores()} workers": lambda: loading(recipe, rows, words.steps, cores()),
     }

@@ -9,7 +9,7 @@ hold evaluation. For a race start both in the same hour, one after the other:
     python train_hf.py ferplus_vit_tiny_cpu --data_path DIR --checkpoint DIR --output_dir runs/ours
     python SCRIPT --epochs 6 --cutmix 0 | tee plain.log
 
-Where the CPU would emulate the bf16 of SCRIPT, `python -m tests.benchmarks.without_autocast SCRIPT` trains in fp32, as
+Where the CPU would emulate the bf16 of SCRIPT, `python -m tests.experiments.without_autocast SCRIPT` trains in fp32, as
 ours does there. Our validation rows are those without a pixel copy in train; a script that keeps the copies has the
 easier ones.
 """

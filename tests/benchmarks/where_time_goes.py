@@ -3,9 +3,8 @@
     python -m tests.benchmarks.where_time_goes [RECIPE] [--field value ...] [--steps N]
 
 trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in one process and without loader workers,
-for what they do beside the model shows on no clock of it. `--steps N` trains N steps only; the last two columns then
-stretch what happens in each step to the epoch, the slower first steps too, and leave evaluation and checkpoint as they
-are.
+because the clocks here would not see their work. `--steps N` trains only N steps. The last two columns then scale the
+time of the steps, including the slower first ones, to a whole epoch; evaluation and checkpoint are not scaled.
 
 A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
 """
@@ -26,14 +25,13 @@ from pipeline.settings.recipe import Recipe
 from pipeline.training import collator, transforms
 from pipeline.training.arguments import training_arguments
 from pipeline.training.ema import EMA
-from pipeline.training.interruption import Interruption
 from pipeline.training.log import TrainingLog
-from pipeline.training.machine import resolve_schedule
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import PictureRows
+from pipeline.training.steps import build_trainer
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
 from tests.benchmarks.speed import curated, heading, parse
-from train_hf import build_trainer
 
 ONCE_AN_EPOCH = ("evaluation", "checkpoint")
 REST = "the rest"
@@ -109,14 +107,13 @@ def profile(recipe: Recipe, steps: int) -> tuple[dict[str, float], float, int]:
     clean = map_pictures(made.splits["validation"], recipe.image_size, "map validation").filter(
         lambda clean: clean, input_columns="clean"
     )
-    an_epoch = resolve_schedule(recipe, len(train)).steps_per_epoch
+    an_epoch = make_plan(recipe).schedule(len(train)).steps_per_epoch
     steps = min(steps or an_epoch, an_epoch)
     with tempfile.TemporaryDirectory() as folder:
         settings = {"output_dir": folder, "max_steps": steps, "save_strategy": "steps", "save_steps": steps}
-        recipe = replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0})
-        args = training_arguments(recipe)
-        log = TrainingLog(Path(folder) / "logs", recipe.classes, recipe.total_batch_size)
-        trainer = build_trainer(recipe, args, train, clean, log, Interruption(), lambda *_: None)
+        plan = make_plan(replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0}))
+        log = TrainingLog(Path(folder) / "logs", recipe.classes, plan.rows_per_step)
+        trainer = build_trainer(plan, training_arguments(plan), train, clean, log)
         trainer._load_best_model = lambda: None  # the end of a run, not of an epoch
         clocks = Clocks()
         watch(clocks, trainer)

@@ -12,7 +12,8 @@ import pytest
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.evaluation.evaluate import evaluate_predictions, main, write_evaluation, write_figures
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.row_sets import most_important, read_predictions
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import most_important
 from pipeline.evaluation.text import format_table
 from pipeline.evaluation.values import metric_values, resampled_values
 from pipeline.run_folder import read_json, seal, sha256, verify

@@ -19,13 +19,13 @@ from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
+from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES
 from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import Recipe
-from pipeline.training import prediction
 
 EXPORT = {
     "measured_on": "validation",
@@ -109,7 +109,7 @@ def evaluated(curated: Curated, folder: Path, recipe: Recipe) -> dict:
         for split, table in tables.items()
     }
     about = {"classes": recipe.classes, "label_rule": curated.label_rule, "seed": 0, "resamples": 30, "recipe": "made"}
-    prediction.write_predictions(folder / "predictions.parquet", tables, logits, about)
+    predictions.write_predictions(folder / "predictions.parquet", tables, logits, about)
     return evaluate_predictions(folder / "predictions.parquet")
 
 

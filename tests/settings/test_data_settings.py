@@ -17,15 +17,15 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
 from pipeline.training.arguments import training_arguments
-from pipeline.training.interruption import Interruption
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_model
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import EpochSampler, PictureRows
+from pipeline.training.steps import build_trainer
 from pipeline.training.trainer import sampling_weights
 from pipeline.training.transforms import map_pictures
 from tests.data.test_face_crops import Squares, eyes_of, squares_photo
 from tests.settings.observed import Seen
-from train_hf import build_trainer
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ def test_targets_are_votes_or_labels_and_metrics_use_the_votes(tmp_path: Path, t
     table, log = map_pictures(table, 32, "rows"), TrainingLog(tmp_path / "logs", list(CLASSES), 16)
     votes, labels = np.array(table["target"][:], np.float32), np.eye(7)[table["label"][:]]
     for targets, trained in (("votes", votes), ("onehot", labels)):
-        recipe = tiny(targets=targets)
-        made = build_trainer(recipe, training_arguments(recipe), table, table, log, Interruption(), lambda *_: None)
+        plan = make_plan(tiny(targets=targets))
+        made = build_trainer(plan, training_arguments(plan), table, table, log)
         assert np.array_equal(made.train_dataset.targets, trained)
         assert np.array_equal(made.eval_dataset.targets, votes), "metrics use the votes"
 

@@ -7,6 +7,7 @@ from transformers import EarlyStoppingCallback
 
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.training.arguments import training_arguments
+from pipeline.training.plan import make_plan
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ from pipeline.training.arguments import training_arguments
     ids=str,
 )
 def test_a_field_of_trainer_reaches_its_arguments(tiny, typed: dict, reached: dict) -> None:
-    args = training_arguments(tiny(**typed))
+    args = training_arguments(make_plan(tiny(**typed)))
     assert {name: getattr(args, name) for name in reached} == reached
 
 

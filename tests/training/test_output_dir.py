@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 from pipeline.errors import InputError
 from pipeline.evaluation import evaluate as evaluation
+from pipeline.evaluation import predictions
 from pipeline.run_folder import PUBLISHABLE, SEAL, read_json, sha256, verify, write_json
 from pipeline.settings.recipe import Recipe
-from pipeline.training import prediction
 from pipeline.training.model import build_model
 from pipeline.training.output_dir import (
     RunFolder,
@@ -43,7 +43,9 @@ def filled(recipe: Recipe, table: Dataset) -> RunFolder:
         rows = rows.add_column(name, [True] * len(table))
     logits = np.random.default_rng(0).normal(size=(len(table), len(recipe.classes))).astype(np.float32)
     about = {"classes": recipe.classes, "label_rule": None, "seed": 0, "resamples": 20, "recipe": "test"}
-    prediction.write_predictions(run.aside / "predictions.parquet", {"validation": rows}, {"validation": logits}, about)
+    predictions.write_predictions(
+        run.aside / "predictions.parquet", {"validation": rows}, {"validation": logits}, about
+    )
     evaluation.write_figures(run.aside / "predictions.parquet", run.aside / "figures")
     write_json(run.aside / "curation.json", {})
     evaluation.write_evaluation(run.aside, evaluation.evaluate_predictions(run.aside / "predictions.parquet"))

@@ -1,6 +1,6 @@
 """A plain script unchanged but for autocast, which is off: for CPUs without bf16 units, which emulate it at a crawl.
 
-python -m tests.benchmarks.without_autocast SCRIPT [word ...]
+python -m tests.experiments.without_autocast SCRIPT [word ...]
 
 SCRIPT is to say `with torch.autocast(...)`; another way to autocast would stay on.
 """

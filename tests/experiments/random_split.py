@@ -1,6 +1,6 @@
 """What a split is worth that lets copies fall on both sides: the same rows, parted at random and parted by group.
 
-    python -m tests.benchmarks.random_split RECIPE [--field value ...] --output_dir OUT
+    python -m tests.experiments.random_split RECIPE [--field value ...] --output_dir OUT
 
 curates as training does under `--leaks report`, throws train and validation together, and writes OUT/random and
 OUT/grouped: a tenth of the rows is validation, stratified by source and class; test stays closed. Train on each with

@@ -1,6 +1,6 @@
 """Whether a student that learns from larger models does better: votes mixed with what its teachers say of a picture.
 
-    python -m tests.benchmarks.distilled_votes RECIPE [--field value ...] --output_dir OUT
+    python -m tests.experiments.distilled_votes RECIPE [--field value ...] --output_dir OUT
         --teachers RUN [RUN ...] [--shares 0.5 1]
 
 curates as training does under `--leaks report`, asks the finished runs once about every train picture, and writes a
@@ -26,6 +26,7 @@ from pipeline.errors import InputError, end_in_one_line
 from pipeline.settings.command_line import parse_command_line
 from pipeline.studies.study import read_study
 from pipeline.training import machine
+from pipeline.training.plan import make_plan
 from pipeline.training.prediction import predict
 from pipeline.training.transforms import map_pictures
 
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> None:
     together = read_study(words.teachers, "validation")
     if together.classes != recipe.classes:
         raise InputError(f"the teachers' classes are {', '.join(together.classes)}: set --classes to them")
-    machine.use_all_cores()
+    machine.use_threads(make_plan(recipe).threads)
     mean = torch.from_numpy(together.logits).softmax(-1).mean(0).numpy()
     print(f"validation ({len(mean):,}): {', '.join(f'{r.mean():.3f}' for r in together.right)}; "
           f"together {(mean.argmax(1) == together.label).mean():.3f}")  # fmt: skip

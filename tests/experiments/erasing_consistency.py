@@ -1,13 +1,13 @@
 """Whether erasing attention consistency is worth its price: a recipe trained with it, two forward passes a step.
 
-    python -m tests.benchmarks.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
+    python -m tests.experiments.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
         --output_dir runs/eac-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --erasing 0.5 --seeds 0 --output_dir runs/eac
         --against runs/base
 
-The first is `train_hf.py` but for the loss; the second tells the row of that run, in pairs with another. A fair rival
-has twice the epochs. The consistency is no setting, so the run folder does not tell of it: let its name do so, and let
-the first command end, for the second would resume it by the plain trainer.
+The first command is `train_hf.py` with another loss. The second prints the table row of that run, paired with another
+study. A fair rival has twice the epochs. The consistency is not a setting, so the run folder does not record it: choose
+a folder name that does. Let the first command finish, because the second would resume it with the plain trainer.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pipeline.errors import end_in_one_line
 from pipeline.training import trainer
-from tests.benchmarks.other_trainer import train_with
+from tests.experiments.other_trainer import train_with
 
 
 class ErasingConsistency(trainer.ExpressionTrainer):

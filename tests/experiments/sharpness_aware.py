@@ -1,11 +1,11 @@
 """Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
 
-    python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
+    python -m tests.experiments.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
-The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair
-rival has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so, and let the
-first command end, for the second would resume it by the plain trainer.
+The first command is `train_hf.py` with another gradient. The second prints the table row of that run, paired with
+another study. A fair rival has twice the epochs. SAM is not a setting, so the run folder does not record it: choose a
+folder name that does. Let the first command finish, because the second would resume it with the plain trainer.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 
 from pipeline.errors import InputError, end_in_one_line
 from pipeline.training import trainer
-from tests.benchmarks.other_trainer import train_with
+from tests.experiments.other_trainer import train_with
 
 
 class SharpnessAware(trainer.ExpressionTrainer):
