@@ -25,6 +25,7 @@ from pipeline.settings.files import load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Source
 from pipeline.training import prediction
+from tests.hub import sample_card
 
 EXPORT = {
     "measured_on": "validation",
@@ -73,6 +74,7 @@ OF_THE_WORLD = {
 }
 RECORD = ("id", "title", "layout", "origin", "datasets", "licence", "terms", "citation")
 """What the record of a source says in words."""
+KEPT = ("checkpoint", "data_path", "file", "precision", "interval", *RECORD)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
 
 
@@ -141,8 +143,8 @@ def other(value):
     if isinstance(value, dict) and value.keys() == {"value", "low", "high"}:
         return {name: part * 0.61 + 0.017 for name, part in value.items()}
     if isinstance(value, dict):
-        kept = ("checkpoint", "data_path", "file", "precision", "interval", *RECORD)
-        return {key: part if key in kept and not isinstance(part, dict) else other(part) for key, part in value.items()}
+        words = {key for key, part in value.items() if key in KEPT and isinstance(part, str | list)}
+        return {key: part if key in words else other(part) for key, part in value.items()}
     if isinstance(value, list):
         return [other(part) for part in value]
     if isinstance(value, bool) or not value:
@@ -243,7 +245,8 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
         assert figures[words] == [written(rows[name]) for rows in sets]
     for label, rows, *rest in ([cell.strip() for cell in row] for row in by_class[5][2:]):
         of_class = voted.evaluation["official"]["per_class"][label]
-        assert [rows, *rest] == [str(of_class["support"]), *(written(of_class[n]) for n in ("precision", "recall", "f1"))]
+        expected = [written(of_class[name]) for name in ("precision", "recall", "f1")]
+        assert [rows, *rest] == [str(of_class["support"]), *expected]
     for label, *counts in ([cell.strip() for cell in row] for row in by_class[4][2:-1]):
         assert counts == [str(of[label]) for of in voted.curation["rows_used"].values()]
 
@@ -326,7 +329,11 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
 def entry_before_records(layout: str) -> dict:
     """An entry of curation.json from before sources had a record."""
     about = {"terms": "unknown", "pixels_may_travel": False, "label_rule": None, "dropped": {}}
-    return about | {"layout": layout, "unreadable": {"count": 0, "keys": []}, "splits": {"official": ["train"]}}
+    return about | {
+        "layout": layout,
+        "unreadable": {"count": 0, "keys": []},
+        "splits": {"official": ["train"], "made": []},
+    }
 
 
 @pytest.mark.parametrize(
@@ -348,7 +355,7 @@ def test_data_sets_are_named_where_they_came_from_the_hub(drawn: Run, entry, lay
     assert ("DIR" in reproduce(several, PUBLICATION)) == (not shown)
 
 
-MEASURED = {"unreadable": {"count": 0, "keys": []}, "splits": {"official": ["train"]}}
+MEASURED = {"unreadable": {"count": 0, "keys": []}, "splits": {"official": ["train"], "made": []}}
 DRAWN = Source(id="drawn", title="drawn faces", layout="20 faces", origin="drawn", licence="Apache-2.0", terms="free")
 PHOTOS = Source(id="photos", title="photos", layout="class folders", origin="local", terms="photos of people")
 
@@ -415,6 +422,11 @@ def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None
 
 
 # What a stranger reads
+
+
+def test_the_sample_in_the_docs_is_the_card_of_today() -> None:
+    written = sample_card.FILE.read_text(encoding="utf-8")
+    assert written == sample_card.sample_text(), "write it again with python -m tests.hub.sample_card"
 
 
 def test_a_run_on_drawn_faces_is_called_a_demonstration_first(drawn: Run, voted: Run) -> None:
