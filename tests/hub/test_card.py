@@ -139,11 +139,13 @@ def prose(card: str) -> str:
 
 
 def other(value):
-    """The same with every number in it changed, order and zeros kept; what is no figure (paths, terms) stays."""
+    """The same with every number in it changed, order and zeros kept; what is not a figure (paths, terms) stays."""
     if isinstance(value, dict) and value.keys() == {"value", "low", "high"}:
         return {name: part * 0.61 + 0.017 for name, part in value.items()}
     if isinstance(value, dict):
-        words = {key for key, part in value.items() if key in KEPT and isinstance(part, str | list)}
+        words = {
+            key for key, part in value.items() if key in KEPT and isinstance(part, list if key == "datasets" else str)
+        }
         return {key: part if key in words else other(part) for key, part in value.items()}
     if isinstance(value, list):
         return [other(part) for part in value]
