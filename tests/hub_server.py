@@ -25,11 +25,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 from huggingface_hub import ModelCard, SpaceCard
 
-# The suffixes in the .gitattributes that the Hub gives a new repository.
 LARGE = re.compile(
-    r".*(\.(7z|arrow|bin|bz2|ckpt|gz|h5|joblib|model|msgpack|npy|npz|onnx|ot|parquet|pb|pickle|pkl|pt|pth|rar"
-    r"|safetensors|tar|tflite|tgz|wasm|xz|zip|zst)|tfevents[^/]*)"
-)
+    r".*\.(bin|onnx|parquet|safetensors|tfevents.*)"
+)  # of those that the Hub keeps in large-file storage
 LARGE_FROM = 10_000_000  # bytes
 GITATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 API = r"/api/(?P<type>model|dataset|space)s/(?P<id>[^/]+/[^/]+)"
@@ -76,7 +74,7 @@ class Commit:
     title: str
 
     def entry(self, path: str) -> dict[str, Any]:
-        """A file as the tree lists it; the oid of an LFS file is that of its pointer."""
+        """A file or folder as the tree lists it."""
         data = self.files.get(path)
         if data is None:
             return {"type": "directory", "path": path, "size": 0, "oid": git_oid(path.encode())}
@@ -84,9 +82,7 @@ class Commit:
         if path not in self.large:
             return found
         oid = sha256(data)
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n".encode()
-        lfs = {"oid": oid, "size": len(data), "pointerSize": len(pointer)}
-        return found | {"oid": git_oid(pointer), "lfs": lfs}
+        return found | {"lfs": {"oid": oid, "size": len(data), "pointerSize": 130}}
 
     @property
     def folders(self) -> set[str]:
@@ -196,14 +192,11 @@ class Fault:
         self.hits += self.after < 0
         return self.after < 0
 
-    def reply(self, usual: Callable[[], Reply]) -> Reply | None:
-        """The answer instead of the usual one; None for none at all."""
-        time.sleep(self.delay)
-        if self.cut_after is not None:
-            return None
-        if not self.status:
-            return usual()
-        return Reply({"error": self.message}, self.status, {"X-Error-Message": self.message, **self.headers})
+    @property
+    def reply(self) -> Reply | None:
+        """The answer instead of the usual one, if there is one."""
+        headers = {"X-Error-Message": self.message, **self.headers}
+        return Reply({"error": self.message}, self.status, headers) if self.status else None
 
 
 class HubServer:
@@ -617,22 +610,15 @@ class _Handler(BaseHTTPRequestHandler):
             fault = next((f for f in hub.faults if f.strikes(request)), None)
         early = fault is not None and fault.when == "before"
         body = self.read_body(request, fault.cut_after if fault and early else None)
-
-        def usual() -> Reply:
-            return hub.answer(self.command, self.path, self.headers, body)
-
-        reply: Reply | None
-        if fault is None:
-            reply = usual()
-        elif early:
-            reply = fault.reply(usual)
-        else:
-            done = usual()
-            reply = fault.reply(lambda: done)
-        if reply is None:
-            self.close_connection = True
-        else:
-            self.send(request, reply)
+        words = (self.command, self.path, self.headers, body)
+        reply = None if early else hub.answer(*words)
+        if fault:
+            time.sleep(fault.delay)
+            if fault.cut_after is not None:
+                self.close_connection = True
+                return
+            reply = fault.reply or reply
+        self.send(request, reply or hub.answer(*words))
 
     do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
 
