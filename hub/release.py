@@ -18,8 +18,8 @@ from huggingface_hub import HfApi
 
 from hub import attempts, privacy, space_folder, staging, upload
 from hub.options import Options
-from hub.run import Run
 from pipeline.errors import InputError
+from pipeline.run_folder import Run, write_json
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def describe(run: Run, folder: Path, options: Options) -> None:
         compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, because clients disagree: {'; '.join(beyond[:3])}")
-    staging.write_json(folder / "parity.json", compared)
+    write_json(folder / "parity.json", compared)
     examples = card.example_scores(run)
     publication = metadata.Publication(
         options.repo_id, options.tag, exported, compared, examples, shipped_settings(run)

@@ -4,7 +4,6 @@ Publishing adds `onnx/`, `parity.json` and the card.
 """
 
 import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,34 +13,31 @@ import yaml
 from tqdm.auto import tqdm
 
 from hub.privacy import clean_events
-from hub.run import Run, sha256
+from pipeline import run_folder
 from pipeline.errors import InputError
+from pipeline.run_folder import CONFIG, CURATION, PREPROCESSOR, Run, read_json, sha256, write_json
 from pipeline.source import source_from_json
 
-AS_THEY_ARE = ("model.safetensors", "evaluation.json")
-CURATION, CONFIG, PREPROCESSOR = "curation.json", "config.json", "preprocessor_config.json"
-PICTURES = ("figures/*.png", "examples/*.png")
-EVENTS = "logs/*tfevents*"
+AS_THEY_ARE = (run_folder.WEIGHTS, run_folder.FIGURES, run_folder.EXAMPLES)
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*AS_THEY_ARE, CURATION, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml",
-             "environment.json", "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
+PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*")
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
 def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     """Copy the run's publishable files into `folder`; local paths are replaced by name and hash.
 
-    Only files under the run's seal are taken: a file that was put there later is not part of the run. The hashes in the
-    staged environment.json are those of the staged files.
+    Only files under the run's seal are taken: a file that was put there later is not part of the run. The staged folder
+    is sealed as a run is, with the hashes of the staged files.
 
     Raises:
         InputError: `with_predictions`, but the terms of a source do not allow to publish its labels.
     """
     if with_predictions:
         _refuse_kept_labels(run)
-    taken = (*AS_THEY_ARE, *PICTURES, *(["predictions.parquet"] if with_predictions else []))
+    taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,18 +45,19 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     write_json(folder / CURATION, _without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
-    processor = json.loads((run.path / PREPROCESSOR).read_text(encoding="utf-8"))
-    write_json(folder / PREPROCESSOR, _for_transformers_4(processor))
-    for number, name in enumerate(run.sealed(EVENTS)):
+    write_json(folder / PREPROCESSOR, _for_transformers_4(read_json(run.path / PREPROCESSOR)))
+    for number, name in enumerate(run.sealed(run_folder.LOGS)):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
     settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
     if run.environment.get("checkpoint_is_local"):  # once it is gone, its path may look like a Hub id
         settings["checkpoint"] = settings["checkpoint"].rpartition("/")[2]
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / run_folder.RECIPE).write_text(
+        yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
-    environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}
-    write_json(folder / "environment.json", environment)
+    hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in staged}
+    run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
 def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
@@ -114,11 +111,6 @@ def content_hash(path: Path) -> str:
     for file in tqdm(files, f"hash {path.name}", disable=len(files) < 100, leave=False):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Indented JSON in UTF-8."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def listing(folder: Path) -> str:

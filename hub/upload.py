@@ -17,9 +17,9 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from hub.attempts import attempt, pause, status_of, waits
-from hub.run import sha256
 from hub.staging import PUBLISHED
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 
 Say = Callable[[str], None]
 Changes = list[CommitOperationAdd | CommitOperationDelete]

@@ -22,8 +22,8 @@ from hub.card.metadata import (
     title_of,
 )
 from hub.clients.clients import CLIENTS, Client
-from hub.run import Run
 from hub.templates import templates
+from pipeline.run_folder import Run
 
 PICTURE = "face.png"
 """What the snippets of the card classify: a picture that the reader has."""
@@ -77,7 +77,7 @@ def _of_rows(run: Run) -> dict[str, Any]:
     return {
         "best": next(iter(run.row_sets.values())),
         "strictest": _strictest(run),
-        "metrics": {name: words for name, (_, words) in metrics_of(run).items()},
+        "metrics": metrics_of(run),
         "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
         "totals": {split: sum(counts.values()) for split, counts in run.curation["rows_used"].items()},
         "confusions": _confusions(run),

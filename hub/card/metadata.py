@@ -9,17 +9,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hub.run import Run
+from pipeline.run_folder import MetricFacts, Run
 from pipeline.source import Source, source_from_json
 
-METRICS = {  # name in evaluation.json -> (metric id of the Hub, name in words)
-    "accuracy": ("accuracy", "accuracy"),
-    "macro_f1": ("f1", "macro F1"),
-    "balanced_accuracy": ("balanced_accuracy", "balanced accuracy"),
-    "nll": ("nll", "NLL"),
-    "kl": ("kl_divergence", "KL"),
-    "ece": ("ece", "ECE"),
-}
 SPELLED = {"ferplus": "FER+", "fer2013": "FER2013", "rafdb": "RAF-DB", "affectnet": "AffectNet", "drawn": "drawn faces"}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
@@ -97,21 +89,22 @@ def eval_results(run: Run) -> list[EvalResult]:
             dataset_name=f"{', '.join(map(title_of, sources))}: {rows['rows']}",
             dataset_config=row_set,
             dataset_split=rows["split"],
-            metric_type=metric_id,
-            metric_name=words[0].upper() + words[1:],
+            metric_type=metric.hub_id,
+            metric_name=metric.title[0].upper() + metric.title[1:],
             metric_value=round(rows[name]["value"], 4),
             metric_args={"low": round(rows[name]["low"], 4), "high": round(rows[name]["high"], 4),
                          "interval": run.evaluation["interval"], "rows": rows["n"]},
         )
         for row_set, rows in run.row_sets.items()
-        for name, (metric_id, words) in metrics_of(run).items()
+        for name, metric in metrics_of(run).items()
+        if name in rows
     ]  # fmt: skip
 
 
-def metrics_of(run: Run) -> dict[str, tuple[str, str]]:
-    """What every row set has. Without votes KL equals NLL, so it is shown only with votes."""
+def metrics_of(run: Run) -> dict[str, MetricFacts]:
+    """The metrics that the card shows. Those that need votes, such as KL, are left out if nobody voted."""
     voted = any("human_agreement" in rows for rows in run.row_sets.values())
-    return {name: of for name, of in METRICS.items() if voted or name != "kl"}
+    return {name: metric for name, metric in run.metrics.items() if voted or not metric.needs_votes}
 
 
 def sources_of(run: Run) -> tuple[Source, ...]:

@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 from hub.export.classifier import Classifier
 from hub.export.formats import Format
 from hub.export.onnx_files import Answer
-from hub.run import Run
 from pipeline.errors import InputError
+from pipeline.run_folder import Run
 
 BATCH = 64
 

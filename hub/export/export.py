@@ -1,7 +1,5 @@
 """The weights of a run as files for onnxruntime and transformers.js, each compared with the run before it is kept."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +23,8 @@ from hub.export.compare import (
 )
 from hub.export.formats import Format
 from hub.export.onnx_files import OPSET, described
-from hub.run import Run
 from pipeline.errors import InputError
+from pipeline.run_folder import Run, sha256, write_json
 
 FORMATS = (fp32.FORMAT, fp16.FORMAT, int8.FORMAT)
 """The files of a release, in the order of the card. The first is what the others are compared with in size."""
@@ -66,7 +64,7 @@ def export_onnx(
         kept = [format for format in formats if format.name not in left_out]
         measured, inaccurate = _measure(classifier, reference, made, kept)
         report = _report(measured, reference, made, left_out | inaccurate)
-        _write_report(made / "export.json", report)
+        write_json(made / "export.json", report)
         made.rename(target)
     return report
 
@@ -127,14 +125,10 @@ def _report(
                 "file": format.file,
                 "precision": format.name,
                 "bytes": (folder / format.file).stat().st_size,
-                "sha256": hashlib.sha256((folder / format.file).read_bytes()).hexdigest(),
+                "sha256": sha256(folder / format.file),
                 **figures,
             }
             for format, figures in measured.items()
         ],
         "left_out": dict(left_out),
     }
-
-
-def _write_report(path: Path, report: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -95,7 +95,7 @@ def cores() -> int:
     """Cores that this process may use: by its affinity, and by its container's share of time."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
         count = min(count, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):  # no such file, or "max": no limit
         pass

@@ -3,7 +3,6 @@
 python -m pipeline.curation RECIPE [--data_path DIR] --output_dir out    # the same step alone, and a page to look at
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pipeline.data.readers import Source, read_sources
 from pipeline.data.selection import capped, limited, row_weights
 from pipeline.data.splits import SPLITS, Rows, complete_splits
 from pipeline.errors import InputError
+from pipeline.run_folder import CURATION, write_json
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
 
@@ -205,7 +205,7 @@ def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[st
         with pq.ParquetWriter(folder / f"{split}.parquet", table.features.arrow_schema) as writer:
             for rows in table.with_format("arrow").iter(ROWS_AT_ONCE):
                 writer.write_table(embed_table_storage(rows))  # `to_parquet` would keep the paths of pictures
-    (folder / "curation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_json(folder / CURATION, report)
 
 
 def main(argv: list[str]) -> None:

@@ -11,12 +11,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.run_folder import ROW_SETS
 
 COLUMNS = ("split", "source", "key", "label", "target", "logits", "clean", "clean_near")
-ROW_SETS = ("official", "clean", "clean_near", "validation")
-"""Names of row sets in `evaluation.json`, the one that speaks for the model first."""
 
-RowSets = dict[str, tuple[str, str, NDArray[np.bool_]]]
+
+@dataclass(frozen=True)
+class HeldRows:
+    """A row set of one predictions.parquet: its split, what its rows are in words, and which of the N rows it holds."""
+
+    split: str
+    words: str
+    held: NDArray[np.bool_]
+
+
+RowSets = dict[str, HeldRows]
 
 
 @dataclass(frozen=True)
@@ -77,27 +86,28 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def row_sets(predictions: Predictions) -> RowSets:
-    """Name of each row set that has rows -> its split, what its rows are in words, and which of the N rows it holds.
+    """The row sets that have rows, by name, validation first.
 
     Raises:
         InputError: no set has rows.
     """
-    validation, test = predictions.split == "validation", predictions.split == "test"
-    clean = predictions.clean
-    sets = {
-        "validation": ("validation", "validation rows without a pixel copy in train", validation & clean),
-        "official": ("test", "all test rows", test),
-        "clean": ("test", "test rows without a pixel copy in train or validation", test & clean),
-        "clean_near": ("test", "test rows without a near copy in train or validation", test & predictions.clean_near),
+    of_split = {split: predictions.split == split for split in ("validation", "test")}
+    held = {
+        "validation": of_split["validation"] & predictions.clean,
+        "official": of_split["test"],
+        "clean": of_split["test"] & predictions.clean,
+        "clean_near": of_split["test"] & predictions.clean_near,
     }
-    if not predictions.checked[validation].any():
-        sets["validation"] = ("validation", "all validation rows (copies in train were not looked for)", validation)
-    sets = {name: parts for name, parts in sets.items() if parts[2].any()}
+    sets = {name: HeldRows(ROW_SETS[name].split, ROW_SETS[name].words, rows) for name, rows in held.items()}
+    if not predictions.checked[of_split["validation"]].any():
+        words = "all validation rows (copies in train were not looked for)"
+        sets["validation"] = HeldRows("validation", words, of_split["validation"])
+    sets = {name: rows for name, rows in sets.items() if rows.held.any()}
     if not sets:
         raise InputError("predictions hold no clean validation rows and no test rows: there is nothing to evaluate")
     return sets
 
 
 def most_important(evaluation: Container[str]) -> str:
-    """The row set that speaks for the model: `official` where test was opened, else `validation`."""
+    """The row set to quote: `official` if test was opened, otherwise `validation`."""
     return next(name for name in ROW_SETS if name in evaluation)

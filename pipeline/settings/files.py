@@ -136,7 +136,7 @@ def _trainer_value(name: str, value: Any, default: Any) -> Any:
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(settings, dict):

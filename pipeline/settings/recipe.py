@@ -181,7 +181,7 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the settings as a flat YAML file that is itself a recipe."""
-        path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True))
+        path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 # Settings of data that belong to all sources together.

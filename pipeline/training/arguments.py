@@ -6,11 +6,9 @@ from typing import Any
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError
+from pipeline.evaluation.metrics import CHECKPOINT_METRICS
 from pipeline.settings.recipe import Recipe
 from pipeline.training.machine import ON_A_CPU, device_type, makes_batches_on_gpu, resolve_batch, world_size
-
-# What may choose the best checkpoint, and whether greater is better.
-METRICS = {"accuracy": True, "macro_f1": True, "balanced_accuracy": True, "nll": False, "loss": False}
 
 # Schedules that transformers starts at the full rate, and what to say beside that.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
@@ -48,8 +46,8 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if settings["save_strategy"] == "steps":
         settings.setdefault("save_steps", 500)  # Trainer's own; evaluation must not fall between two checkpoints
     metric = str(settings["metric_for_best_model"]).removeprefix("eval_")
-    if metric not in METRICS:
-        raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(METRICS)}")
+    if metric not in CHECKPOINT_METRICS:
+        raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(CHECKPOINT_METRICS)}")
     settings |= {
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
@@ -59,7 +57,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         "eval_strategy": settings["save_strategy"],
         "eval_steps": settings.get("save_steps"),
         "load_best_model_at_end": True,
-        "greater_is_better": METRICS[metric],
+        "greater_is_better": CHECKPOINT_METRICS[metric],
         "remove_unused_columns": False,
         "label_names": ["labels"],
         "logging_nan_inf_filter": False,
@@ -69,7 +67,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if kind in WITHOUT_WARMUP and recipe.warmup_epochs:
         raise InputError(f"lr_scheduler_type {kind} has no warm-up: set --warmup_epochs 0{WITHOUT_WARMUP[kind]}")
     if kind == "reduce_lr_on_plateau":
-        mode = {"mode": "max" if METRICS[metric] else "min"}
+        mode = {"mode": "max" if CHECKPOINT_METRICS[metric] else "min"}
         settings["lr_scheduler_kwargs"] = mode | (settings.get("lr_scheduler_kwargs") or {})
     if makes_batches_on_gpu(settings.get("dataloader_num_workers", 0)):
         settings["dataloader_pin_memory"] = False  # only what lies in main memory can be pinned

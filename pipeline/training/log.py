@@ -16,7 +16,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import EvalPrediction, TrainerCallback
 
 from pipeline.evaluation.figures import confusion_matrix, to_array
-from pipeline.evaluation.metrics import ConfusionMatrix, compute_metrics
+from pipeline.evaluation.metrics import ConfusionMatrix
+from pipeline.evaluation.values import compute_metrics
 
 
 class EventFile:

@@ -105,7 +105,7 @@ def _arm_bf16() -> bool:
 
 def _cpu_flags() -> str:
     try:
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
             return next((line for line in file if line.startswith(("Features", "flags"))), "")
     except OSError:
         return ""
@@ -190,7 +190,7 @@ def describe() -> dict[str, Any]:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

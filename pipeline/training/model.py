@@ -107,7 +107,7 @@ def find_checkpoint(checkpoint: str) -> Path:
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a checkpoint."""
     try:
-        return json.loads((folder / "config.json").read_text())
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from None
 
@@ -160,7 +160,7 @@ def _load_without_class_count(folder: Path, config: dict[str, Any], labels: dict
     """timm writes `num_classes` among its model's arguments too, where transformers would pass it a second time."""
     arguments = {name: value for name, value in config["model_args"].items() if name != "num_classes"}
     with tempfile.TemporaryDirectory() as copy:
-        (Path(copy) / "config.json").write_text(json.dumps(config | {"model_args": arguments}))
+        (Path(copy) / "config.json").write_text(json.dumps(config | {"model_args": arguments}), encoding="utf-8")
         (Path(copy) / WEIGHTS).symlink_to((folder / WEIGHTS).resolve())
         return _load(Path(copy), labels)
 
@@ -230,7 +230,7 @@ def _is_head(name: str) -> bool:
 def _mean_std(folder: Path) -> tuple[list[float], list[float]]:
     """Mean and standard deviation that the checkpoint was trained with."""
     processor = folder / "preprocessor_config.json"
-    config = json.loads(processor.read_text()) if processor.is_file() else read_config(folder)
+    config = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else read_config(folder)
     config = config.get("pretrained_cfg") or config
     mean, std = config.get("image_mean") or config.get("mean"), config.get("image_std") or config.get("std")
     if not mean or not std:

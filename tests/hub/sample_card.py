@@ -9,8 +9,8 @@ from typing import Any
 
 from hub.card.card import make_card
 from hub.card.metadata import Publication
-from hub.run import Run
 from pipeline.expressions import CLASSES
+from pipeline.run_folder import Run
 from pipeline.source import Source
 from tests.conftest import ROOT
 

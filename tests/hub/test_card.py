@@ -14,12 +14,13 @@ from huggingface_hub import ModelCard
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
 from hub.privacy import refuse_private
-from hub.run import Run, load_run
+from hub.run import load_run
 from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.drawn.face import draw_face
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES, FERPLUS_COLUMNS
+from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import Recipe
@@ -243,7 +244,12 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
     sets = [voted.evaluation[name] for name in figures[""]]
     assert figures[""] == ["official", "clean", "clean_near", "validation"]
     assert figures["rows"] == [str(rows["n"]) for rows in sets] and len(set(figures["rows"])) > 2
-    for words, name in {"macro F1": "macro_f1", "NLL": "nll", "*one human voter*": "human_agreement"}.items():
+    for words, name in {
+        "macro F1": "macro_f1",
+        "AUROC": "auroc",
+        "NLL": "nll",
+        "*one human voter*": "human_agreement",
+    }.items():
         assert figures[words] == [written(rows[name]) for rows in sets]
     for label, rows, *rest in ([cell.strip() for cell in row] for row in by_class[5][2:]):
         of_class = voted.evaluation["official"]["per_class"][label]
@@ -283,7 +289,7 @@ def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     card = ModelCard(make_card(voted, PUBLICATION))
     assert card.data.eval_results == eval_results(voted)
     shown = {(r.dataset_config, r.dataset_split, r.metric_type) for r in card.data.eval_results}
-    kinds = ("accuracy", "f1", "balanced_accuracy", "nll", "kl_divergence", "ece")
+    kinds = ("accuracy", "f1", "balanced_accuracy", "roc_auc", "nll", "kl_divergence", "ece")
     sets = {"official": "test", "clean": "test", "clean_near": "test", "validation": "validation"}
     assert shown == {(name, split, kind) for name, split in sets.items() for kind in kinds}
     accuracy = voted.evaluation["clean_near"]["accuracy"]

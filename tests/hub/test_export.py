@@ -22,10 +22,10 @@ from hub.export.compare import Reference, compare, why_inaccurate
 from hub.export.export import FORMATS, export_onnx
 from hub.export.formats import Format
 from hub.export.onnx_files import OPSET
-from hub.run import Run
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.errors import InputError
+from pipeline.run_folder import Run
 from pipeline.settings.files import load_yaml, recipe_from
 from tests.conftest import ROOT, Finished, run_train_hf, write_recipe
 

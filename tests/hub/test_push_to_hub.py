@@ -14,8 +14,9 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hub.release import prove
-from hub.run import load_run, sha256
+from hub.run import load_run
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 from push_to_hub import main, parse
 from tests.conftest import ROOT, run_train_hf, write_recipe
 from tests.hub_server import HubServer

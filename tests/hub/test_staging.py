@@ -17,9 +17,11 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
-from hub.run import load_run, sha256
+from hub.run import load_run
 from hub.staging import content_hash, stage
+from pipeline import run_folder
 from pipeline.errors import InputError
+from pipeline.run_folder import read_json, sha256
 from pipeline.source import Source
 
 FACE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8))
@@ -44,9 +46,9 @@ def before_records() -> dict[str, Any]:
 
 
 def reseal(run: Path) -> None:
-    environment = json.loads((run / "environment.json").read_text())
+    environment = read_json(run / "environment.json")
     environment["sha256"] = {name: sha256(run / name) for name in environment["sha256"]}
-    (run / "environment.json").write_text(json.dumps(environment))
+    run_folder.seal(run, environment, read_json(run / "evaluation.json"))
 
 
 def change_json(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -88,6 +90,7 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
         RecordWriter(file).write(Event(file_version="brain.Event:2").SerializeToString())
         RecordWriter(file).write(Event(step=1, summary=text).SerializeToString())
     change_json(run / "environment.json", lambda e: e["sha256"].update({f"logs/{named.name}": sha256(named)}))
+    reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = list((tmp_path / "staged" / "logs").iterdir())
     assert len(staged) == 2
@@ -148,11 +151,16 @@ def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transfo
     assert AutoConfig.from_pretrained(tmp_path / "staged").id2label == AutoConfig.from_pretrained(run).id2label
 
 
-def test_hashes_in_the_staged_environment_are_those_of_the_staged_files(run: Path, tmp_path: Path) -> None:
+def test_the_staged_folder_is_sealed_with_the_hashes_of_the_staged_files(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = files(tmp_path / "staged")
     shown = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
-    assert shown == {name: digest for name, digest in staged.items() if name != "environment.json"}
+    assert shown == {name: of for name, of in staged.items() if name not in ("environment.json", "evaluation.json")}
+    assert (
+        read_json(tmp_path / "staged" / "evaluation.json")["sha256"]["environment.json"] == staged["environment.json"]
+    )
+    ours, theirs = (read_json(folder / "evaluation.json") for folder in (run, tmp_path / "staged"))
+    assert ours | {"sha256": None} == theirs | {"sha256": None}
 
 
 def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> None:
@@ -216,8 +224,14 @@ def no_interval(run: Path) -> None:
     reseal(run)
 
 
+def no_interval_of_a_new_metric(run: Path) -> None:
+    change_json(run / "evaluation.json", lambda e: e["clean"].pop("auroc"))
+    reseal(run)
+
+
 def no_hashes(run: Path) -> None:
     change_json(run / "environment.json", lambda e: e.pop("sha256"))
+    run_folder.seal(run, read_json(run / "environment.json"), read_json(run / "evaluation.json"))
 
 
 def not_json(run: Path) -> None:
@@ -228,11 +242,12 @@ def not_json(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (no_seal, "has no evaluation.json: it is no finished run"),
+        (no_seal, "has no evaluation.json: the run is not finished"),
         (changed, "config.json was changed since the run was sealed"),
         (lost, "is missing since the run was sealed"),
         (no_test_figures, "no test figures: train with --evaluate_test true"),
         (no_interval, "accuracy of official has no interval"),
+        (no_interval_of_a_new_metric, "auroc of clean has no interval"),
         (no_hashes, "lists no sha256 of"),
         (not_json, "curation.json cannot be read"),
     ],
@@ -241,6 +256,38 @@ def test_a_run_that_must_not_be_published_is_refused(spoil: Callable[[Path], Non
     spoil(run)
     with pytest.raises(InputError, match=words):
         load_run(run)
+
+
+def test_a_metric_that_a_row_set_does_not_define_needs_no_interval(run: Path) -> None:
+    def undefine(evaluation: dict[str, Any]) -> None:
+        evaluation["clean"].pop("auroc")
+        evaluation["clean"]["undefined"] = ["auroc"]
+
+    change_json(run / "evaluation.json", undefine)
+    reseal(run)
+    assert "auroc" not in load_run(run).row_sets["clean"]
+
+
+def seal_as_before(run: Path) -> None:
+    """The older seal: environment.json holds every hash, that of evaluation.json too; no metric is listed, no AUROC."""
+    evaluation = read_json(run / "evaluation.json")
+    for name in ("sha256", "metrics"):
+        del evaluation[name]
+    for row_set in {"official", "clean", "validation"} & evaluation.keys():
+        del evaluation[row_set]["auroc"]
+    (run / "evaluation.json").write_text(json.dumps(evaluation, indent=2), encoding="utf-8")
+    environment = read_json(run / "environment.json")
+    environment["sha256"]["evaluation.json"] = sha256(run / "evaluation.json")
+    (run / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
+
+
+def test_a_run_with_the_older_seal_is_staged_with_the_seal_of_today(run: Path, tmp_path: Path) -> None:
+    seal_as_before(run)
+    loaded = load_run(run)
+    assert list(loaded.metrics) == ["accuracy", "macro_f1", "balanced_accuracy", "nll", "kl", "ece"]
+    stage(loaded, tmp_path / "staged", with_predictions=True)
+    run_folder.verify(tmp_path / "staged")
+    assert "evaluation.json" not in read_json(tmp_path / "staged" / "environment.json")["sha256"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_environment_says_what_ran_where_and_hashes_every_publishable_file_but_i
     assert environment["peak_memory_gib"]["resident"] > 0.1
     publishable = {
         p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file() and "checkpoint" not in str(p)
-    } - {"environment.json"}
+    } - {"environment.json", "evaluation.json"}
     assert environment["sha256"].keys() == publishable
     for name, digest in environment["sha256"].items():
         assert sha256((run / name).read_bytes()).hexdigest() == digest, name

@@ -19,7 +19,7 @@ def read(recipe: Recipe) -> Source:
     root = Path(str(recipe.data_path)).expanduser()
     if lacking := [name for name in ("curation.json", "train.parquet") if not (root / name).is_file()]:
         raise InputError(f"data_path {root} lacks {' and '.join(lacking)}: give what pipeline.data.curation wrote")
-    report = json.loads((root / "curation.json").read_text())
+    report = json.loads((root / "curation.json").read_text(encoding="utf-8"))
     files = {split: root / f"{split}.parquet" for split in ("train", "validation", "test")}
     # One by one, for train does not have all the columns.
     tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}

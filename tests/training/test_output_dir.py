@@ -1,6 +1,5 @@
 """What `output_dir` may hold, and in which order a run becomes one."""
 
-import json
 import os
 import re
 import shutil
@@ -18,11 +17,11 @@ from safetensors.torch import save_file
 
 from pipeline.errors import InputError
 from pipeline.evaluation import evaluate as evaluation
+from pipeline.run_folder import PUBLISHABLE, SEAL, read_json, sha256, verify, write_json
 from pipeline.settings.recipe import Recipe
 from pipeline.training import prediction
 from pipeline.training.model import build_model
 from pipeline.training.output_dir import (
-    PUBLISHABLE,
     RunFolder,
     begin,
     closing_words,
@@ -30,8 +29,6 @@ from pipeline.training.output_dir import (
     git_revision,
     resumed_from,
     seal,
-    sha256,
-    write_json,
     write_model,
 )
 
@@ -157,7 +154,7 @@ def test_a_run_folder_that_was_moved_is_the_same_run(tiny, table: Dataset, tmp_p
     assert find_run(tiny(output_dir=str(tmp_path / "moved")), resume=False).finished
 
 
-def test_what_is_no_run_is_left_alone(tiny, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_not_touched(tiny, tmp_path: Path) -> None:
     recipe = tiny()
     recipe.output_dir.mkdir()
     (recipe.output_dir / "thesis.tex").write_text("years of work")
@@ -281,26 +278,29 @@ def test_sealing_replaces_what_an_earlier_sealing_left(tiny, table: Dataset) -> 
     (run.path / "config.json").write_text("old")
     seal(run, {})
     assert not (run.path / "figures" / "old.png").exists()
-    assert json.loads((run.path / "config.json").read_text())["model_type"] == "vit"
+    assert read_json(run.path / "config.json")["model_type"] == "vit"
 
 
 def test_every_publishable_file_is_hashed_and_nothing_else(tiny, table: Dataset) -> None:
     run = filled(tiny(), table)
     checkpoint(run, 5)
     seal(run, {"processes": 1})
-    environment = json.loads((run.path / "environment.json").read_text())
+    environment = read_json(run.path / "environment.json")
     assert environment["processes"] == 1
     expected = {p.relative_to(run.path).as_posix() for pattern in PUBLISHABLE for p in run.path.glob(pattern)}
     assert environment["sha256"].keys() == expected
-    assert {"logs/events.out.tfevents.1", "recipe.yaml", "evaluation.json", "examples/fear.png"} <= expected
-    assert not [name for name in expected if "checkpoint" in name or name == "environment.json"]
+    assert {"logs/events.out.tfevents.1", "recipe.yaml", "examples/fear.png"} <= expected
+    assert not [name for name in expected if "checkpoint" in name or name in ("environment.json", "evaluation.json")]
     for name, digest in environment["sha256"].items():
         assert sha256(run.path / name) == digest
+    verify(run.path)
 
 
-def test_sha256_is_the_known_one(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+def test_a_run_sealed_again_after_a_stop_in_its_sealing_is_valid(tiny, table: Dataset) -> None:
+    run = filled(tiny(), table)
+    write_json(run.aside / SEAL, read_json(run.aside / SEAL) | {"sha256": {"environment.json": "of the first try"}})
+    seal(run, {})
+    verify(run.path)
 
 
 def test_the_closing_words_ask_for_as_many_scores_as_there_are_classes(tiny, table: Dataset) -> None:
@@ -308,18 +308,11 @@ def test_the_closing_words_ask_for_as_many_scores_as_there_are_classes(tiny, tab
     seal(run, {})
     words = closing_words(run.path)
     assert words.splitlines()[-2] == str(run.path) and "top_k=7" in words
-    two = json.loads((run.path / "evaluation.json").read_text())
+    two = read_json(run.path / SEAL)
     rows = two["validation"]
     rows["per_class"] = {name: rows["per_class"][name] for name in ("anger", "fear")}
-    write_json(run.path / "evaluation.json", two | {"classes": ["anger", "fear"]})
+    write_json(run.path / SEAL, two | {"classes": ["anger", "fear"]})
     assert "top_k=2" in closing_words(run.path)
-
-
-def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"old": 1})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "a.json", {"new": object()})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
 
 
 def test_the_git_revision_is_a_commit_or_none() -> None:
