@@ -31,9 +31,10 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import pipeline
 
-from hub.export.onnx_files import FILES, write_files
+from hub.export import fp32
+from hub.export.classifier import load_classifier
 from pipeline.cores import cores
 from pipeline.drawn.face import draw_face
 from pipeline.expressions import CLASSES
@@ -84,13 +85,11 @@ def model_folders(model: Path, folder: Path) -> dict[str, str]:
         for file in ("config.json", "preprocessor_config.json", "model.safetensors"):
             shutil.copy(model / file, folder / name / file)
     (folder / "onnx" / "onnx").mkdir()
-    ready = model / "onnx" / FILES["fp32"]
+    ready = model / "onnx" / fp32.FORMAT.file
     if ready.exists():
         shutil.copy(ready, folder / "onnx" / "onnx")
     else:
-        made = AutoModelForImageClassification.from_pretrained(model, attn_implementation="eager").eval()
-        size = json.loads((model / "preprocessor_config.json").read_text())["size"]
-        write_files(made, (1, 3, size["height"], size["width"]), folder / "onnx" / "onnx")
+        fp32.write(load_classifier(model), folder / "onnx" / "onnx" / fp32.FORMAT.file)
     return {name: str(folder / name) for name in ("torch", "onnx")}
 
 

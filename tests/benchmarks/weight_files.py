@@ -20,7 +20,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-from hub.export.onnx_files import FILES, INPUT, OUTPUT
+from hub.export.export import FORMATS
+from hub.export.onnx_files import INPUT, OUTPUT
 
 BATCHES = (1, 16)
 THREADS = (1, 2)
@@ -58,7 +59,7 @@ def variants(run: Path, folder: Path) -> dict[str, tuple[int, dict[int, Runner]]
         f"torch {attention or ''}".strip(): (size, {n: torch_runner(run, attention, n) for n in THREADS})
         for attention in (("eager", "sdpa") if native else (None,))
     }
-    files = {f"onnx {precision}": folder / name for precision, name in FILES.items() if (folder / name).is_file()}
+    files = {f"onnx {f.name}": folder / f.file for f in FORMATS if (folder / f.file).is_file()}
     return made | {name: (f.stat().st_size, {n: onnx_runner(f, n) for n in THREADS}) for name, f in files.items()}
 
 

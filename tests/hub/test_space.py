@@ -23,11 +23,12 @@ from transformers import pipeline
 
 from hub import space_folder
 from hub.privacy import refuse_private
+from hub.release import send_space, stage_space
 from hub.run import load_run
 from pipeline import crop
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
-from push_to_hub import main, parse, publish_space, stage_space
+from push_to_hub import main, parse
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
 from tests.publish_faults import client_settings
@@ -162,7 +163,7 @@ def hub() -> Iterator[HubServer]:
 def send(hub: HubServer, staged: Path, *words: str) -> str:
     api = HfApi(endpoint=hub.url, token=TOKEN)
     args = parse(["run", "--repo_id", MODEL, "--space", SPACE, *words])
-    return publish_space(api, staged, args, space_folder.check_space(api, SPACE, print))
+    return send_space(api, staged, args, space_folder.check_space(api, SPACE, print))
 
 
 def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(

@@ -1,4 +1,4 @@
-"""What is staged: an allow-list of a whole, sealed run, without paths, the run itself untouched."""
+"""What is staged: the publishable files of a sealed run, without paths; the run itself does not change."""
 
 import json
 import shutil
@@ -22,6 +22,7 @@ from hub.staging import content_hash, stage
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.run_folder import read_json, sha256
+from pipeline.source import Source
 
 FACE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8))
 
@@ -29,6 +30,19 @@ FACE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), d
 @pytest.fixture
 def run(publishable_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(publishable_run, tmp_path / "run")
+
+
+def records() -> dict[str, Any]:
+    """Two sources as curation.json has them; an agreement forbids to publish the labels of the second."""
+    drawn = Source(id="drawn", title="drawn faces", layout="20 faces", origin="drawn")
+    photos = Source(id="photos", title="photos", layout="class folders", origin="local", may_publish_labels=False)
+    return {source.id: source.to_json() for source in (drawn, photos)}
+
+
+def before_records() -> dict[str, Any]:
+    """The same sources in a curated folder from before there were records."""
+    about = {"pixels_may_travel": False, "labels_may_travel": False, "label_rule": None, "dropped": {}}
+    return {"drawn and photos": about | {"layout": "curated table", "terms": "photos: under an agreement"}}
 
 
 def reseal(run: Path) -> None:
@@ -83,7 +97,7 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
     assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 
-def test_a_checkpoint_folder_that_is_gone_is_no_id_on_the_hub(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_folder_that_is_gone_is_not_a_hub_id(run: Path, tmp_path: Path) -> None:
     settings = yaml.safe_load((run / "recipe.yaml").read_text()) | {"checkpoint": "runs/gone"}
     (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
     change_json(run / "environment.json", lambda e: e.update(checkpoint_is_local=True))
@@ -92,28 +106,29 @@ def test_a_checkpoint_folder_that_is_gone_is_no_id_on_the_hub(run: Path, tmp_pat
     assert yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())["checkpoint"] == "gone"
 
 
-def test_no_file_name_of_a_single_picture_goes_up(run: Path, tmp_path: Path) -> None:
+def test_no_file_name_of_a_single_picture_is_staged(run: Path, tmp_path: Path) -> None:
     names = {"count": 1, "keys": ["Erika.jpg"]}
-    told = {"unreadable": names, "faces": {"no_face": names}}
-    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(told))
+    shown = {"unreadable": names, "faces": {"no_face": names}}
+    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(shown))
     reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     text = (tmp_path / "staged" / "curation.json").read_text()
-    told = json.loads(text)["sources"]["drawn"]
-    assert "Erika" not in text and told["unreadable"] == told["faces"]["no_face"] == {"count": 1, "keys": []}
+    shown = json.loads(text)["sources"]["drawn"]
+    assert "Erika" not in text and shown["unreadable"] == shown["faces"]["no_face"] == {"count": 1, "keys": []}
     sealed = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
     assert sealed["curation.json"] == sha256(tmp_path / "staged" / "curation.json")
 
 
-def test_predictions_go_up_on_demand_alone(run: Path, tmp_path: Path) -> None:
+def test_predictions_are_staged_only_on_demand(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "with", with_predictions=True)
     assert (tmp_path / "with" / "predictions.parquet").is_file()
 
 
-def test_predictions_with_labels_that_an_agreement_keeps_stay_here(run: Path, tmp_path: Path) -> None:
-    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(labels_may_travel=False))
+@pytest.mark.parametrize("sources", [records(), before_records()], ids=["records", "before records"])
+def test_predictions_with_labels_that_an_agreement_keeps_stay_here(sources: dict, run: Path, tmp_path: Path) -> None:
+    change_json(run / "curation.json", lambda c: c.update(sources=sources))
     reseal(run)
-    with pytest.raises(InputError, match="--with_predictions: .* labels of drawn, whose terms forbid it"):
+    with pytest.raises(InputError, match="--with_predictions: .* labels of .*photos, which may not be published"):
         stage(load_run(run), tmp_path / "staged", with_predictions=True)
     assert not (tmp_path / "staged").exists()
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
@@ -139,8 +154,8 @@ def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transfo
 def test_the_staged_folder_is_sealed_with_the_hashes_of_the_staged_files(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = files(tmp_path / "staged")
-    told = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
-    assert told == {name: of for name, of in staged.items() if name not in ("environment.json", "evaluation.json")}
+    shown = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
+    assert shown == {name: of for name, of in staged.items() if name not in ("environment.json", "evaluation.json")}
     assert (
         read_json(tmp_path / "staged" / "evaluation.json")["sha256"]["environment.json"] == staged["environment.json"]
     )
@@ -164,16 +179,16 @@ def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> Non
     reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())
-    told = f"my_faces#sha256={content_hash(faces)[:16]}"
-    assert staged["data_path"] == told
+    shown = f"my_faces#sha256={content_hash(faces)[:16]}"
+    assert staged["data_path"] == shown
     assert staged["checkpoint"] == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
     assert staged["output_dir"] == "runs/run"
     assert staged["face_detector"] == "yunet.onnx"
-    assert staged["sources"] == [{"data_path": told, "class_map": {"grin": "happiness"}}]
+    assert staged["sources"] == [{"data_path": shown, "class_map": {"grin": "happiness"}}]
     refuse_private(tmp_path / "staged", "somebody")
 
 
-def test_the_hash_of_a_folder_follows_names_and_contents_alone(tmp_path: Path) -> None:
+def test_the_hash_of_a_folder_depends_only_on_names_and_contents(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
