@@ -34,12 +34,12 @@ async def _load(port: int, pictures: list[bytes], clients: int, seconds: float) 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while (started := time.perf_counter()) < began + seconds:
             writer.write(requests[number % len(requests)])
-            told = await reader.readuntil(b"\r\n\r\n")
-            length = LENGTH.search(told)
-            assert length, told
+            header = await reader.readuntil(b"\r\n\r\n")
+            length = LENGTH.search(header)
+            assert length, header
             body = await reader.readexactly(int(length[1]))
             ended = time.perf_counter()
-            answers.append(Answer(number % len(requests), ended - began, ended - started, int(told[9:12]), body))
+            answers.append(Answer(number % len(requests), ended - began, ended - started, int(header[9:12]), body))
             number += clients
         writer.close()
 

@@ -1,4 +1,4 @@
-"""The loader alone beside what the model eats; how long the first step takes, cold and warm; memory at its highest.
+"""Speed of the data loader by itself and of the model; time to the first step, cold and warm; peak memory.
 
     python -m tests.benchmarks.loader_alone [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 

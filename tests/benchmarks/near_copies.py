@@ -95,7 +95,7 @@ def read(path: str) -> DatasetDict:
 
 
 def merged(paths: list[str]) -> Dataset:
-    """All rows of all sources, the column image alone."""
+    """All rows of all sources, only the column image."""
     tables = [table.select_columns("image").cast(PICTURE) for path in paths for table in read(path).values()]
     return concatenate_datasets(tables)
 
@@ -110,8 +110,8 @@ def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
-    alone = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
-    chosen = rng.permutation(alone)
+    unpaired = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
+    chosen = rng.permutation(unpaired)
     parts = np.array_split(chosen, len(KINDS))
     made = [
         KINDS[kind](table[int(i)]["image"].convert("RGB"), rng)

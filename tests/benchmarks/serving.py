@@ -105,10 +105,10 @@ def check(answers: list[Answer], expected: list[dict[str, float]]) -> float:
     """The largest difference to `expected`; ends the program where it is too large, or an answer none."""
     largest = 0.0
     for answer in answers:
-        told = json.loads(answer.body)
+        answered = json.loads(answer.body)
         if answer.status != 200:
-            raise SystemExit(f"picture {answer.picture}: status {answer.status}: {told}")
-        scores = {one["label"]: one["score"] for one in told}
+            raise SystemExit(f"picture {answer.picture}: status {answer.status}: {answered}")
+        scores = {one["label"]: one["score"] for one in answered}
         # Of two equal scores either may be the fifth.
         shared = scores.keys() & expected[answer.picture].keys()
         differences = [abs(scores[label] - expected[answer.picture][label]) for label in shared]

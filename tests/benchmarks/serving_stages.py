@@ -69,15 +69,15 @@ async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> 
             stages.cpu.clear(), stages.clock.clear()
             batches, rows = service.batcher.batches, service.batcher.rows
             everything, here = time.process_time(), time.thread_time()
-            told = await loop.run_in_executor(processes, load, port, pictures, count, seconds)
+            served = await loop.run_in_executor(processes, load, port, pictures, count, seconds)
             stages.cpu["HTTP, routing, queue, JSON"] = time.thread_time() - here
             named = ("HTTP, routing, queue, JSON", "decode", "resize, normalize")
             stages.cpu["model"] = time.process_time() - everything - sum(stages.cpu[name] for name in named)
             together = (service.batcher.rows - rows) / (service.batcher.batches - batches)
             stages.clock["model"] *= together  # each picture waits for its whole batch
             stages.clock["HTTP, routing, queue, JSON"] = stages.cpu["HTTP, routing, queue, JSON"]
-            stages.clock["waiting"] = sum(one.seconds for one in told) - sum(stages.clock.values())
-            report(count, len(told), len(told) / seconds, together, stages)
+            stages.clock["waiting"] = sum(one.seconds for one in served) - sum(stages.clock.values())
+            report(count, len(served), len(served) / seconds, together, stages)
     server.should_exit = True
     await serving
 
