@@ -1,6 +1,6 @@
-"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at a point that no clock could hit.
+"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at an exact point in the code.
 
-The whole process group dies, as when a machine goes off.
+The whole process group is killed, as in a power cut.
 """
 
 import os
@@ -34,12 +34,12 @@ POINTS: dict[str, tuple[Any, str, int]] = {
 
 
 def power_off() -> None:
-    """Nothing more is run, written or said."""
+    """End at once: nothing more is run, written or printed."""
     os.killpg(0, signal.SIGKILL)
 
 
 def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
-    """`function`, whose call number `call` never returns; a file that it was to write is left half written."""
+    """`function`, but call number `call` never returns, and the file that it should write is left half written."""
     calls = 0
 
     def call_or_die(*args: Any, **kwargs: Any) -> Any:

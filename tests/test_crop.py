@@ -1,4 +1,4 @@
-"""The geometry of the crop on made faces; YuNet itself where `YUNET` names its weights."""
+"""The geometry of the crop on made faces; also YuNet itself if `YUNET` names its weights."""
 
 import math
 import os
@@ -34,7 +34,7 @@ def face_of(left: float, top: float, side: float, roll: float = 0.0) -> Face:
 
 
 class Shown:
-    """In place of YuNet: keeps what it is shown, and finds the given row at the given look."""
+    """Replaces YuNet: records the pictures it gets, and returns the given row at the given call."""
 
     def __init__(self, row: np.ndarray | None = None, look: int = 1) -> None:
         self.row, self.look = row, look

@@ -1,4 +1,4 @@
-"""The loopback Hub, driven by the real client."""
+"""The local Hub, used through the real client."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ CARD = b"---\nlicense: mit\ntags: [faces]\n---\n# Faces\n"
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    """A Hub with a repository of anna's, a token of hers that only reads, and a stranger's."""
+    """A Hub with a repository of anna, a read-only token of hers, and a token of another user."""
     with HubServer() as server:
         server.add_user("anna", ANNA, orgs=("lab",))
         server.add_user("anna", READER, role="read")
@@ -45,7 +45,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture
 def client(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HfApi]]:
-    """Clients in this process, online and without xet, by their token; `waits` are their back-offs, not waited for."""
+    """Clients in this process by token, online and without xet; `waits` lists their back-offs, which are skipped."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -276,7 +276,7 @@ def test_a_card_that_the_hub_would_not_accept_is_refused(hub: HubServer, client:
 
 
 def post(hub: HubServer, *lines: dict[str, Any], **header: str) -> Any:
-    """A commit written by hand, as no client of good faith would."""
+    """A commit written by hand, which the real client would not send."""
     body = [{"key": "header", "value": {"summary": "By hand", **header}}, *lines]
     content = "\n".join(map(json.dumps, body))
     return get_session().post(

@@ -1,11 +1,11 @@
-"""How far the whole chain (photo, detector, crop, model) agrees with the face that was cut out before, over HTTP.
+"""Agreement of the whole chain (photo, detector, crop, model) with the answer for the face already cut out, over HTTP.
 
     python -m tests.benchmarks.chain_agreement MODEL PATH... --face_detector PATH [--most 1000] [--seed 0]
 
 A PATH is a parquet file with a column `image`, or a folder of pictures: faces framed as FER2013 frames them. Each is
-asked of a running app twice: as a face (`POST /`), and as a photo (`POST /predict`), once as it is and once pasted into
-a photo that is made for it (see `crop_matters`). How far the answers for the same face lie apart is what finding and
-framing it cost; labels take no part.
+sent to a running app as a face (`POST /`) and as a photo (`POST /predict`), once as it is and once pasted into a made
+photo (see `crop_matters`). The difference between the answers for the same face is the cost of finding and framing it.
+Labels are not used.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Clients in a closed loop: each keeps its connection, and sends a picture when the last is answered."""
+"""Clients in a closed loop: each keeps its connection and sends the next picture when the last one is answered."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Answer:
-    """To which picture, when it ended and how long it took, in seconds; what it was."""
+    """One answer: which picture, when it ended and how long it took (seconds), status and body."""
 
     picture: int
     ended: float

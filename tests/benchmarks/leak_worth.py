@@ -1,11 +1,11 @@
-"""What leaks are worth: accuracy on validation pictures that have a copy in train, on the others, and on all.
+"""Effect of leaks: accuracy on validation pictures that have a copy in train, on the others, and on all.
 
     python -m tests.benchmarks.leak_worth RUN [RUN ...]
     python -m tests.benchmarks.leak_worth LEAKING CLEANED --paired
 
-reads the predictions of finished runs and opens no test split. LEAKING trained on the data as published, CLEANED with
-`--leaks drop_from_train` on the rest of it: on leaked rows LEAKING is better by what copies are worth, on the others by
-what the dropped rows are worth as training data. The difference of the two differences is printed with its interval.
+This reads the predictions of finished runs and opens no test split. LEAKING trained on the data as published, CLEANED
+with `--leaks drop_from_train` on the rest of it. On leaked rows LEAKING gains from the copies; on the others it gains
+only from having more training data. The difference of the two differences is printed with its interval.
 """
 
 import argparse
@@ -21,7 +21,7 @@ RESAMPLES = 10_000
 
 
 class Outcome(NamedTuple):
-    """What a run says about validation rows, sorted by source and key."""
+    """The predictions of a run on validation rows, sorted by source and key."""
 
     right: NDArray[np.bool_]  # (N,)
     votes: NDArray[np.float64]  # (N,): share of the target that the label has

@@ -1,9 +1,9 @@
-"""Pictures per second of training by the rows that go through the model at once, all else equal.
+"""Pictures per second of training, by the number of rows that go through the model at once.
 
     python -m tests.benchmarks.micro_batch [RECIPE] [--field value ...] [--steps 4] [--rounds 3]
 
-An optimizer step has the rows of the recipe (`total_batch_size`) in every row of the table: what is not seen at once is
-accumulated. It is what LARGEST_CPU_BATCH of `pipeline/training/machine.py` is to be judged by.
+An optimizer step has the same rows (`total_batch_size`) in every row of the table; smaller batches are accumulated. The
+constant LARGEST_CPU_BATCH is chosen by this table.
 """
 
 from dataclasses import replace

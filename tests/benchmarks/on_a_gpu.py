@@ -3,8 +3,8 @@
     python -m tests.benchmarks.on_a_gpu [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
 In the rows with workers they resize and augment the batches, as many workers as there are cores; in the other rows the
-GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
-of a row to its end, model and first steps included.
+GPU does it. "Busy" is the share of time in which a kernel ran, as nvidia-smi reports it, from the start of a row to its
+end, including the making of the model and the first steps.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""`train_hf.py` with another trainer than the project's: what a benchmark of a training method starts by."""
+"""`train_hf.py` with another trainer class: the entry of benchmarks of a training method."""
 
 import train_hf
 from pipeline.errors import InputError
@@ -9,7 +9,7 @@ def train_with(kind: type[trainer.ExpressionTrainer], setting: str, example: flo
     """Train as `train_hf.py` would with `argv[1:]`, by `kind`, whose `setting` is the number `argv[0]`.
 
     Raises:
-        InputError: the first word is no number, which would be such as `example`.
+        InputError: the first word is not a number such as `example`.
     """
     try:
         setattr(kind, setting, float(argv[0]))

@@ -1,9 +1,10 @@
-"""What one writes who needs a server by tonight: FastAPI around one `pipeline("image-classification")`, and well made.
+"""A plain but careful server to compare with: FastAPI around one `pipeline("image-classification")`.
 
     FER_MODEL=runs/NAME THREADS=1 uvicorn tests.benchmarks.plain_server:app
 
 `POST /` with a picture's bytes answers as the app in `hub/server` does. Decoding and model run in as many workers as
-keep all cores busy with `THREADS` threads of torch each, so that no request waits for a free core or crowds the cores.
+keep all cores busy with `THREADS` threads of torch each, so no request waits for a free core and cores are not
+oversubscribed.
 """
 
 import asyncio

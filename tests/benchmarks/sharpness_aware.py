@@ -1,11 +1,11 @@
-"""Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
+"""Is sharpness-aware minimisation worth its cost? Trains a recipe with it, at two gradients per step.
 
     python -m tests.benchmarks.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
 
-The first is `train_hf.py` but for the gradient; the second tells the row of that run, in pairs with another. A fair
-rival has twice the epochs. SAM is no setting, so the run folder does not tell of it: let its name do so, and let the
-first command end, for the second would resume it by the plain trainer.
+The first command is `train_hf.py` with another gradient; the second prints the row of that run and compares it in pairs
+with another. A fair rival trains twice the epochs. SAM is not a setting, so the run folder does not record it: say it
+in the name of the folder, and let the first command finish, because the second would resume with the plain trainer.
 """
 
 import math
@@ -28,7 +28,7 @@ class SharpnessAware(trainer.ExpressionTrainer):
         """The gradient here, a step up by it, the gradient there, and back; the loss is the one here.
 
         Raises:
-            InputError: gradients are accumulated, and the second would stand for all of them.
+            InputError: gradients are accumulated; only the last batch would get the second gradient.
         """
         if self.args.gradient_accumulation_steps > 1:
             raise InputError(

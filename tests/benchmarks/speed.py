@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: their words, a recipe made ready for this machine, and rows that take turns."""
+"""Shared by the speed benchmarks: command line, a recipe resolved for this machine, and rows measured in turns."""
 
 import argparse
 import statistics
@@ -17,7 +17,7 @@ from pipeline.training.transforms import map_pictures
 def parse(description: str | None, steps: int = 60, rounds: int = 3) -> tuple[argparse.Namespace, Recipe]:
     """`[RECIPE] [--field value ...] [--steps N] [--rounds N]`: the words of a benchmark, and the recipe they name.
 
-    Threads and precision are those that `train_hf.py` would have.
+    Threads and precision are those that `train_hf.py` would use.
     """
     parser = argparse.ArgumentParser(
         description=description.splitlines()[0] if description else None,
@@ -45,12 +45,12 @@ def train_rows(recipe: Recipe, made: Curated) -> PictureRows:
 
 
 def few_rows(recipe: Recipe, made: Curated) -> PictureRows:
-    """Eight pictures to evaluate on, where a benchmark must and does not measure it."""
+    """Eight pictures for an evaluation that is needed but not measured."""
     return PictureRows(map_pictures(made.splits["train"].select(range(8)), recipe.image_size, "map for the evaluation"))
 
 
 def take_turns(kinds: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Every row measured once a round, so that a drift of the machine falls on all of them."""
+    """Measure every row once per round, so that a drift of the machine affects all of them."""
     values: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, measure in kinds.items():

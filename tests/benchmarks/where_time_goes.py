@@ -1,13 +1,13 @@
-"""Where the seconds of an epoch go: each part by its own clock, the rest in a row of its own, in sum the wall time.
+"""Where the seconds of an epoch go: each part has its own clock, and the rest has a row, so the sum is the wall time.
 
     python -m tests.benchmarks.where_time_goes [RECIPE] [--field value ...] [--steps N]
 
-trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in one process and without loader workers,
-for what they do beside the model shows on no clock of it. `--steps N` trains N steps only; the last two columns then
-stretch what happens in each step to the epoch, the slower first steps too, and leave evaluation and checkpoint as they
+This trains one epoch with its evaluation and checkpoint as `train_hf.py` does, in one process. It uses no loader
+workers, because no clock here would see their time. `--steps N` trains only N steps; the last two columns then scale
+the time of the steps to a whole epoch, including the slower first steps, and leave evaluation and checkpoint as they
 are.
 
-A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
+A part that starts inside another stops the clock of the outer part, so nothing is counted twice.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Clocks:
 
     @contextlib.contextmanager
     def running(self, part: str) -> Iterator[None]:
-        """What is done inside is counted under `part`; the rest of an evaluation stays with the evaluation."""
+        """Count the time inside under `part`; the rest of an evaluation stays with the evaluation."""
         self._turn()
         outer = self._entered[-1:]
         self._entered += outer if outer and outer[0] in ONCE_AN_EPOCH else [part]
@@ -68,7 +68,7 @@ class Clocks:
             self._entered.pop()
 
     def of(self, part: str, owner: Any, name: str) -> None:
-        """From now on the calls of `owner.name` are counted under `part`."""
+        """Count the calls of `owner.name` under `part` from now on."""
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
