@@ -22,6 +22,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from pipeline.drawn.face import draw_face
+from pipeline.errors import end_in_one_line
 from pipeline.expressions import CLASSES
 from tests.screenshots import STATES, Browser, Page, app, draw_pictures
 
@@ -35,6 +36,7 @@ STYLE = """
   h1, h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3rem } h1 { margin-top: 0 }
   blockquote { margin: 0; padding: 0 1rem; color: #59636e; border-left: .25rem solid #d1d9e0 }
   pre { background: #f6f8fa; padding: 1rem; font-size: 85%; border-radius: 6px; overflow: hidden }
+  table { border-collapse: collapse } td { border: 1px solid #d1d9e0; padding: .3rem .8rem }
   a { color: #0969da; text-decoration: none } code { font-family: ui-monospace, monospace }
   .faces { display: grid; grid-template-columns: repeat(7, 1fr); gap: 14px; font-size: 13px; line-height: 1.35 }
   .faces img { width: 100%; display: block; border-radius: 6px } .faces b { display: block; text-align: center }
@@ -43,13 +45,13 @@ STYLE = """
 """
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Make all pictures, or those that --only names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run of the recipe quickstart")
     parser.add_argument("--face_detector", type=Path, required=True, metavar="PATH", help="the ONNX file of YuNet")
     parser.add_argument("--only", nargs="+", choices=PICTURES, default=list(PICTURES), help="pictures to make")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -104,7 +106,7 @@ def card(run: Path, folder: Path, browser: Browser) -> None:
     text = (run.with_name("quickstart-staged") / "README.md").read_text(encoding="utf-8")
     body = text.split("\n---\n", 1)[1].split("<details>")[0]  # without metadata, up to the first folded part
     with opened(browser, write_page(folder / "card.html", as_html(body)), width=860) as tab:
-        photograph(tab, "card")
+        photograph(tab, "card", limit=1200)
 
 
 def server(run: Path, folder: Path, browser: Browser) -> None:
@@ -156,18 +158,19 @@ def opened(browser: Browser, url: str, width: int) -> Iterator[Page]:
 
 
 def photograph(tab: Page, name: str, limit: int | None = None) -> None:
-    """Save the page as a PNG with few colours; a page above `limit` px ends before a heading."""
+    """Save the page as a PNG with few colours; a page above `limit` px ends before its last heading above the limit."""
     path = IMAGES / f"{name}.png"
-    tops = tab.value("[...document.querySelectorAll('h2')].map((each) => each.getBoundingClientRect().top)")
+    tops = tab.value("[...document.querySelectorAll('h2')].map((each) => each.getBoundingClientRect().top - 10)")
     tab.save(path)
     picture = Image.open(path).convert("RGB")
     if limit and limit < picture.height:
-        picture = picture.crop((0, 0, picture.width, round(max(top for top in tops if top <= limit) - 10)))
+        end = max((top for top in tops if limit / 2 < top <= limit), default=limit)
+        picture = picture.crop((0, 0, picture.width, round(end)))
     picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def as_html(markdown: str) -> str:
-    """The Markdown that the head of a card uses: headings, quotes, lists, code blocks and paragraphs."""
+    """The Markdown that the head of a card uses: headings, quotes, lists, tables, code and paragraphs."""
     parts = re.split(r"^```", markdown, flags=re.MULTILINE)  # in turn outside and inside of code blocks
     found = []
     for outside, code in zip(parts[::2], [*parts[1::2], None], strict=True):
@@ -188,6 +191,10 @@ def block_as_html(block: str) -> str:
     if text.startswith("- "):
         items = re.split(r"^- ", text, flags=re.MULTILINE)[1:]
         return "<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>"
+    if text.startswith("|"):
+        rows = [line.strip("| ").split(" | ") for line in text.splitlines() if not re.fullmatch(r"[|:\- ]+", line)]
+        cells = ["".join(f"<td>{inline(cell)}</td>" for cell in row) for row in rows]
+        return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
     return f"<p>{inline(text)}</p>"
 
 
@@ -205,4 +212,4 @@ def inline(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(end_in_one_line(main))
