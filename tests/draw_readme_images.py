@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 SEED = 2026  # faces that no recipe trains on: recipes draw with split_seed 0
 ROWS = dict(zip(CLASSES, (30, 10, 15, 80, 60, 35, 40), strict=True))  # train faces of the curation page
-COLOURS = 128  # of a saved picture; more make larger files
+COLOURS = 96  # of a saved picture; more make larger files
 STYLE = """
   body { font: 16px/1.5 system-ui, sans-serif; margin: 0; padding: 1.2rem 1.6rem; color: #1f2328; background: white }
   h1, h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3rem } h1 { margin-top: 0 }
