@@ -25,7 +25,7 @@ CARD = b"---\nlicense: mit\ntags: [faces]\n---\n# Faces\n"
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    """A Hub with a repository of anna's, a token of hers that only reads, and a stranger's."""
+    """A Hub with a repository of anna, a read-only token of hers, and a token of another user."""
     with HubServer() as server:
         server.add_user("anna", ANNA)
         server.add_user("anna", READER, role="read")
@@ -36,7 +36,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture
 def client(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HfApi]]:
-    """Clients in this process, online and without xet, by their token; `waits` are their back-offs, not waited for."""
+    """Clients in this process by token, online and without xet; `waits` lists their back-offs, which are skipped."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")

@@ -1,11 +1,11 @@
-"""Pictures per second end to end, ours against the usual way: stock Trainer, each picture transformed when it is drawn.
+"""Pictures per second, end to end: this project against stock Trainer with each picture transformed on access.
 
     python -m tests.benchmarks.against_the_usual_way [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
-The rival does what `examples/pytorch/image-classification/run_image_classification.py` of transformers does: pictures
-are decoded in each epoch, and torchvision transforms them one by one in `set_transform`, in as many loader workers as
-is the default (none). As its page starts it, that is 8 rows a step in float32. Each further row changes one thing of
-the one above. Model, weights and size are the same in all rows, and so is the clock: that of the training loop.
+The rival does what `examples/pytorch/image-classification/run_image_classification.py` of transformers does: it decodes
+the pictures in every epoch, and torchvision transforms them one by one in `set_transform`, with the default number of
+loader workers (none). The command in its README means 8 rows per step in float32. Each further row changes one thing of
+the row above. All rows share model, weights and size, and all are timed by the clock of the training loop.
 """
 
 import contextlib

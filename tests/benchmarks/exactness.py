@@ -1,8 +1,8 @@
-"""What exactness costs: random numbers by counter against one running stream, and the writing of checkpoints.
+"""Cost of exact resuming: random numbers by counter against one running stream, and the writing of checkpoints.
 
     python -m tests.benchmarks.exactness [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
-A running stream cannot be resumed in mid-epoch: it stands in the checkpoint a batch further than what was trained.
+A running stream cannot be resumed within an epoch: in the checkpoint it is one batch ahead of the training.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What leaks are worth: accuracy on validation pictures that have a copy in train, on the others, and on all.
+"""Effect of leaks: accuracy on validation pictures that have a copy in train, on the others, and on all.
 
     python -m tests.benchmarks.leak_worth RUN [RUN ...]
     python -m tests.benchmarks.leak_worth LEAKING CLEANED --paired

@@ -1,4 +1,4 @@
-"""What a linear model on raw pixels reaches on the rows of a finished run: if it comes close, the task is too easy.
+"""Accuracy of a linear model on raw pixels, on the rows of a finished run: if it comes close, the task is too easy.
 
 python -m tests.benchmarks.linear_on_pixels runs/quickstart
 """

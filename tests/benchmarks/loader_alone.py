@@ -4,8 +4,8 @@
 
 The loader reads cached uint8 pictures, augments and mixes, in the main process as the recipe has it and with two
 workers; the model trains on one batch again and again. The first step is counted from the start of `python train_hf.py`
-to the log line of step 1: cold with an empty cache of data sets, so that pictures are decoded, measured and looked
-through for copies, then once more on what that left.
+to the log line of step 1: cold, with an empty cache of data sets, so that pictures are decoded, measured and searched
+for copies; then warm, with the cache of that run.
 """
 
 import os
@@ -29,7 +29,7 @@ MODEL = "the model, one batch again and again"
 
 
 def loading(recipe: Recipe, rows: PictureRows, steps: int, workers: int) -> float:
-    """Pictures per second of the loader when nobody trains on its batches; the first five are not counted."""
+    """Pictures per second of the loader without training; the first five batches are not counted."""
     loader = torch.utils.data.DataLoader(
         rows,
         recipe.total_batch_size,
@@ -49,7 +49,7 @@ def loading(recipe: Recipe, rows: PictureRows, steps: int, workers: int) -> floa
 
 
 def first_step(words: list[str], steps: int, cache: Path) -> tuple[float, float]:
-    """Seconds from the start of train_hf.py to its first step, and GiB of its highest resident memory in `steps`."""
+    """Seconds from the start of train_hf.py to its first step, and its peak resident memory in GiB over `steps`."""
     with tempfile.TemporaryDirectory() as folder:
         few = {"max_steps": steps, "logging_steps": 1, "disable_tqdm": "true", "evaluate_test": "false"}
         few |= {"max_eval_samples": 256, "output_dir": f"{folder}/run"}

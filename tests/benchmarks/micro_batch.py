@@ -1,4 +1,4 @@
-"""Pictures per second of training by the rows that go through the model at once, all else equal.
+"""Pictures per second of training, by the number of rows that go through the model at once.
 
     python -m tests.benchmarks.micro_batch [RECIPE] [--field value ...] [--steps 4] [--rounds 3]
 

@@ -1,11 +1,11 @@
-"""Which constructed near copies are found, which pictures of some data are taken for copies, and what it costs.
+"""Search for near copies: which made copies it finds, which pictures it wrongly takes for copies, and what it costs.
 
     python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800] [--sheet PATH]
     python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
     python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
 
 DIR is what `train_hf.py --data_path` reads. `pairs` of two sources without a common picture counts wrong ones. A sheet
-shows sampled near pairs (`kinds`: the wrong ones) side by side: its pictures stand under the terms of the data.
+shows sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: their words, a recipe made ready for this machine, and rows that take turns."""
+"""Shared by the speed benchmarks: command line, a recipe resolved for this machine, and rows measured in turns."""
 
 import argparse
 import statistics
@@ -52,7 +52,7 @@ def few_rows(recipe: Recipe, made: Curated) -> Dataset:
 
 
 def take_turns(kinds: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Every row measured once a round, so that a drift of the machine falls on all of them."""
+    """Measure every row once per round, so that a drift of the machine affects all of them."""
     values: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, measure in kinds.items():

@@ -1,9 +1,9 @@
-"""Pictures per second of our Trainer against a bare loop, side by side in one run; each row changes one thing.
+"""Pictures per second of this project's Trainer against a bare loop, in one run; each row changes one thing.
 
     python -m tests.benchmarks.trainer_against_loop [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
-Model, batch, precision, pictures, augmentation and optimizer are the same in every row. The rows take turns, and the
-median of the rounds is printed with its range, so that a drift of the machine falls on all of them.
+Model, batch, precision, pictures, augmentation and optimizer are the same in every row. The rows are measured in turns,
+so that a drift of the machine affects all of them, and the median of the rounds is printed with its range.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ def trainer(recipe: Recipe, train: Dataset, few: Dataset, steps: int) -> float:
 
 
 class SteadyLog(TrainingLog):
-    """Forgets the first five steps, as the bare loop does."""
+    """Skips the first five steps, as the bare loop does."""
 
     def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
         super().on_step_end(args, state, control, **kwargs)

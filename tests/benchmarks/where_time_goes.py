@@ -1,4 +1,4 @@
-"""Where the seconds of an epoch go: each part by its own clock, the rest in a row of its own, in sum the wall time.
+"""Where the seconds of an epoch go: each part has its own clock, and the rest has a row, so the sum is the wall time.
 
     python -m tests.benchmarks.where_time_goes [RECIPE] [--field value ...] [--steps N]
 
@@ -6,7 +6,7 @@ trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in
 because the clocks here would not see their work. `--steps N` trains only N steps. The last two columns then scale the
 time of the steps, including the slower first ones, to a whole epoch; evaluation and checkpoint are not scaled.
 
-A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
+A part that starts inside another stops the clock of the outer part, so nothing is counted twice.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Clocks:
 
     @contextlib.contextmanager
     def running(self, part: str) -> Iterator[None]:
-        """What is done inside is counted under `part`; the rest of an evaluation stays with the evaluation."""
+        """Count the time inside under `part`; the rest of an evaluation stays with the evaluation."""
         self._turn()
         outer = self._entered[-1:]
         self._entered += outer if outer and outer[0] in ONCE_AN_EPOCH else [part]
@@ -66,7 +66,7 @@ class Clocks:
             self._entered.pop()
 
     def of(self, part: str, owner: Any, name: str) -> None:
-        """From now on the calls of `owner.name` are counted under `part`."""
+        """Count the calls of `owner.name` under `part` from now on."""
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)

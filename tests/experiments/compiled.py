@@ -2,7 +2,8 @@
 
     python -m tests.experiments.compiled [RECIPE] [--field value ...] [--steps 20] [--rounds 2]
 
-`torch_compile` is a setting of `transformers.TrainingArguments`. Five steps, in which it compiles, are not timed.
+`torch_compile` is a setting of `transformers.TrainingArguments`. The first five steps, in which it compiles, are not
+timed.
 """
 
 from dataclasses import replace

@@ -1,13 +1,13 @@
-"""Whether a student that learns from larger models does better: votes mixed with what its teachers say of a picture.
+"""Does a student do better if its targets are votes mixed with the predictions of larger teacher models?
 
     python -m tests.experiments.distilled_votes RECIPE [--field value ...] --output_dir OUT
         --teachers RUN [RUN ...] [--shares 0.5 1]
 
-curates as training does under `--leaks report`, asks the finished runs once about every train picture, and writes a
-folder OUT/teachers_SHARE for each share: the `target` of a train row is (1 - SHARE) x its votes + SHARE x the mean of
-the teachers' probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1); validation and test rows stay as
-they are. Train on it with `--source curated --data_path OUT/teachers_SHARE` and the `--leaks` of the rival. Teachers
-that were trained with copies of the rows that a student is judged on may hand down what they know of them.
+This curates as training does under `--leaks report`, runs the teachers (finished runs) once on every train picture, and
+writes a folder OUT/teachers_SHARE for each share: the `target` of a train row is (1 - SHARE) x its votes + SHARE x the
+mean of the teachers' probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1); validation and test rows
+stay as they are. Train on it with `--source curated --data_path OUT/teachers_SHARE` and the `--leaks` of the run that
+you compare with. Teachers that were trained on copies of a student's evaluation rows can leak them to the student.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def mixed(rows: Dataset, said: np.ndarray, share: float) -> Dataset:
 
 
 def main(argv: list[str]) -> None:
-    """Tell what the teachers are worth together, ask them, and write the folders."""
+    """Print the accuracy of the teachers together, predict with them, and write the folders."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
     parser.add_argument("--teachers", nargs="+", type=Path, required=True, metavar="RUN", help="finished runs")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0], help="how much of a target is theirs")

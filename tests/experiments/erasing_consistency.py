@@ -1,4 +1,4 @@
-"""Whether erasing attention consistency is worth its price: a recipe trained with it, two forward passes a step.
+"""Is erasing attention consistency worth its cost? Trains a recipe with it, at two forward passes per step.
 
     python -m tests.experiments.erasing_consistency WEIGHT RECIPE [--field value ...] --erasing 0.5 --seed 0
         --output_dir runs/eac-seed-0
@@ -23,11 +23,11 @@ from tests.experiments.other_trainer import train_with
 
 
 class ErasingConsistency(trainer.ExpressionTrainer):
-    """Asks that a picture, parts of it erased, and its mirror image have mirrored class maps.
+    """Penalises the difference between the class maps of a picture with erased parts and those of its mirror image.
 
     EAC (Zhang et al. 2022, arXiv:2207.10299) takes its maps from the features before a CNN's global pooling. A ViT has
-    none, so here a map is what the classifier's weights make of each patch token: (B, N, K), of N patches. As the class
-    token answers by itself, even maps satisfy this too: the variance that is printed at the end tells.
+    none, so here a map is the classifier applied to each patch token: (B, N, K), of N patches. The class token answers
+    by itself, so constant maps satisfy this too: the variance printed at the end shows it.
     """
 
     weight: float  # of the mean square between the maps, beside the cross-entropy; 5 in the paper
@@ -54,7 +54,7 @@ class ErasingConsistency(trainer.ExpressionTrainer):
 
 
 def main(argv: list[str]) -> None:
-    """Train as `train_hf.py` would, with the other trainer; then how alike the maps have become."""
+    """Train as `train_hf.py` would, with the other trainer; then print how similar the maps have become."""
     train_with(ErasingConsistency, "weight", 5, argv)
     size, within, difference = ErasingConsistency.last
     print(

@@ -1,9 +1,9 @@
-"""What a split is worth that lets copies fall on both sides: the same rows, parted at random and parted by group.
+"""Effect of a split that puts copies on both sides: the same rows, split at random and split by group.
 
     python -m tests.experiments.random_split RECIPE [--field value ...] --output_dir OUT
 
-curates as training does under `--leaks report`, throws train and validation together, and writes OUT/random and
-OUT/grouped: a tenth of the rows is validation, stratified by source and class; test stays closed. Train on each with
+This curates as training does under `--leaks report`, joins train and validation, and writes OUT/random and OUT/grouped.
+A tenth of the rows is validation, stratified by source and class; the test split is not opened. Train on each with
 `--source curated --data_path OUT/random --leaks report --test_share 0 --evaluate_test false`, and compare by
 `tests.benchmarks.leak_worth`.
 """

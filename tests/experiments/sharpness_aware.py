@@ -1,4 +1,4 @@
-"""Whether sharpness-aware minimisation is worth its price: a recipe trained by it, two gradients a step.
+"""Is sharpness-aware minimisation worth its cost? Trains a recipe with it, at two gradients per step.
 
     python -m tests.experiments.sharpness_aware RHO RECIPE [--field value ...] --seed 0 --output_dir runs/sam-seed-0
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/sam --against runs/base
@@ -28,7 +28,7 @@ class SharpnessAware(trainer.ExpressionTrainer):
         """The gradient here, a step up by it, the gradient there, and back; the loss is the one here.
 
         Raises:
-            InputError: gradients are accumulated, and the second would stand for all of them.
+            InputError: gradients are accumulated; only the last batch would get the second gradient.
         """
         if self.args.gradient_accumulation_steps > 1:
             raise InputError(

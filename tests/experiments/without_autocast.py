@@ -1,8 +1,8 @@
-"""A plain script unchanged but for autocast, which is off: for CPUs without bf16 units, which emulate it at a crawl.
+"""Run a plain script with autocast switched off: CPUs without bf16 units emulate it very slowly.
 
 python -m tests.experiments.without_autocast SCRIPT [word ...]
 
-SCRIPT is to say `with torch.autocast(...)`; another way to autocast would stay on.
+Only `with torch.autocast(...)` is switched off; other ways to autocast stay on.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import torch
 
 
 def main() -> None:
-    """Run the script as `python SCRIPT word ...` would, but for its folder, which is not put on the path."""
+    """Run the script as `python SCRIPT word ...` would, except that its folder is not put on the path."""
     if len(sys.argv) < 2:
         raise SystemExit((__doc__ or "").strip())
     sys.argv = sys.argv[1:]
