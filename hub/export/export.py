@@ -89,7 +89,7 @@ def _measure(
     classifier: Classifier, reference: Reference, folder: Path, formats: Sequence[Format]
 ) -> tuple[dict[Format, dict[str, Any]], dict[str, str]]:
     """What was measured of each file that stays, and why others go; their files are deleted."""
-    opened = {format.name: format.open(folder / format.file) for format in formats}
+    opened = {format.name: format.answers(folder / format.file) for format in formats}
     logits = answers(opened, classifier, reference.table)
     measured = {format: compare(logits[format.name], reference) for format in formats}
     left_out = {}

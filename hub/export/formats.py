@@ -19,7 +19,7 @@ class Format:
             `model_fp16.onnx`, `"int8"` as `model_int8.onnx`
             (https://huggingface.co/docs/transformers.js/guides/dtypes).
         write: writes the file, checked.
-        open: gives the function that answers from the file.
+        answers: gives the function that answers from the file.
         bound: largest difference of a probability that a correct file shows. A larger one is an error.
         loss: accuracy that it may lose on validation. If it loses more, or nothing was measured, it is left out.
         share: bytes that it may have, as a share of those of the first format. A larger file is left out.
@@ -28,7 +28,7 @@ class Format:
     name: str
     file: str
     write: Callable[[Classifier, Path], None]
-    open: Callable[[Path], Answer]
+    answers: Callable[[Path], Answer]
     bound: float = math.inf
     loss: float | None = None
     share: float = math.inf

@@ -18,4 +18,4 @@ def write(classifier: Classifier, path: Path) -> None:
 
 
 # A ViT-Tiny at 112 px differed by 3e-3 over 3,186 pictures.
-FORMAT = Format(name="fp16", file="model_fp16.onnx", write=write, open=open_file, bound=0.02)
+FORMAT = Format(name="fp16", file="model_fp16.onnx", write=write, answers=open_file, bound=0.02)

@@ -31,4 +31,4 @@ def write(classifier: Classifier, path: Path) -> None:
     save(onnx.load(path), path)
 
 
-FORMAT = Format(name="int8", file="model_int8.onnx", write=write, open=open_file, loss=0.005, share=0.5)
+FORMAT = Format(name="int8", file="model_int8.onnx", write=write, answers=open_file, loss=0.005, share=0.5)

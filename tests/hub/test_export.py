@@ -231,7 +231,7 @@ def test_a_new_format_is_one_entry_of_the_list(run, validation, ready, exported,
         answer = onnx_files.open_file(path)
         return lambda pixels: answer(pixels)[:, ::-1]
 
-    new = Format(name="q4", file="model_q4.onnx", write=write, open=answer_upside_down)
+    new = Format(name="q4", file="model_q4.onnx", write=write, answers=answer_upside_down)
     report = export_onnx(run, tmp_path, validation, (*ready, new))
     assert [file["precision"] for file in report["files"]] == ["fp32", "fp16", "int8", "q4"]
     assert report["files"][-1]["max_difference"] > 0.01, "it answers by its own function"

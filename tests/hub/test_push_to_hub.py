@@ -153,7 +153,7 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     staged, said = run.with_name("run-staged"), capsys.readouterr().out.splitlines()
     assert {str(staged), f"{staged}-space"} <= set(said)
     assert {"README.md", "predictions.parquet", "parity.json"} <= files(staged).keys()
-    assert {"README.md", "Dockerfile", "app.py"} <= files(run.with_name("run-staged-space")).keys()
+    assert {"README.md", "Dockerfile", "hub/server/app.py"} <= files(run.with_name("run-staged-space")).keys()
 
 
 @pytest.mark.parametrize(

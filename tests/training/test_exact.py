@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from pipeline.errors import InputError, Stopped
+from pipeline.run_folder import read_json
 from pipeline.training.interruption import Interruption
 from pipeline.training.memory import advice
 from pipeline.training.trainer import ExpressionTrainer
@@ -67,8 +68,10 @@ def assert_same_run(ours: Path, theirs: Path, curves: bool = True) -> None:
         assert one.keys() == two.keys()
         assert all(torch.equal(one[tensor], two[tensor]) for tensor in one), name
     assert pq.read_table(ours / "predictions.parquet").equals(pq.read_table(theirs / "predictions.parquet"))
-    for name in ("evaluation.json", "curation.json", "config.json"):
+    for name in ("curation.json", "config.json"):
         assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    one, two = read_json(ours / "evaluation.json"), read_json(theirs / "evaluation.json")
+    assert one | {"sha256": None} == two | {"sha256": None}, "the seal also covers the hours of environment.json"
     figures = [p.name for p in (theirs / "figures").iterdir() if curves or p.name != "learning_curves.png"]
     for name in figures:
         assert (ours / "figures" / name).read_bytes() == (theirs / "figures" / name).read_bytes(), name
