@@ -11,7 +11,7 @@ from pipeline.data.readers.cells import OUTSIDE, picture_keys, pictures_of, with
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import inventory
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
-from pipeline.data.readers.loading import holds_pictures, load, picture_column
+from pipeline.data.readers.loading import holds_pictures, is_saved, load, picture_column
 from pipeline.data.readers.roles import IGNORE, Roles, find_roles
 from pipeline.data.readers.rows import counted, refuse_empty
 from pipeline.data.readers.shares import labels_of_shares
@@ -65,7 +65,7 @@ def read(recipe: Recipe) -> Reading:
     source = Source(
         id=name,
         title=name,
-        layout=_layout("parquet" if local.exists() else "Hub data set", image, roles),
+        layout=_layout(_kind(local), image, roles),
         origin=_origin(local),
         columns_not_read=tuple(c for c in first.column_names if c != image and c not in roles.read),
         left_out=left_out,
@@ -77,6 +77,12 @@ def read(recipe: Recipe) -> Reading:
 
 def _origin(local: Path) -> Origin:
     return "local" if local.exists() else "hub"
+
+
+def _kind(local: Path) -> str:
+    if not local.exists():
+        return "Hub data set"
+    return "folder of save_to_disk" if is_saved(local) else "parquet"
 
 
 def _layout(kind: str, image: str, roles: Roles) -> str:

@@ -72,7 +72,7 @@ def read(recipe: Recipe) -> Reading:
     given = local_path(recipe)
     root = given if given.is_dir() else None
     tables = _tables(given, recipe)
-    rows = [row for number, one in enumerate(tables) for row in _rows(one, number, root, recipe)]
+    rows = [row for number, one in enumerate(tables) for row in _rows(one, number, root, len(tables) == 1)]
     _refuse_twice(rows, tables)
     rows, lost = _with_splits(rows, tables)
     name = tables[0].path.stem if len(tables) == 1 else given.resolve().name
@@ -132,7 +132,7 @@ def _tables(given: Path, recipe: Recipe) -> list[Listed]:
     found = label_tables(given, recipe)
     if not found:
         raise InputError(f"data_path {given}: no csv, jsonl or json file with pictures and labels; name one file")
-    named = [one for one in found if split_in(one.path.stem)]
+    named = [one for one in found if one.roles.split or split_in(one.path.stem) or _split_of_folders(one.path, given)]
     if len(found) > 1 and len(named) < len(found):
         each = "; ".join(one.table.in_words for one in found)
         raise InputError(
@@ -142,19 +142,24 @@ def _tables(given: Path, recipe: Recipe) -> list[Listed]:
     return found
 
 
-def _rows(one: Listed, number: int, root: Path | None, recipe: Recipe) -> list[Row]:
-    files = files_of(one, root)
+def _rows(one: Listed, number: int, root: Path | None, alone: bool) -> list[Row]:
+    """The rows of a table; its names are keys where it is `alone`, otherwise paths below `root` are."""
+    files = files_of(one, root or one.path.parent)
     base = (root or one.path.parent).absolute()
     splits = one.splits()
     if one.roles.split is None and splits and (splits[0] is None or root is None):
         splits = [_split_of_folders(file, base) for file in files]
     labels, persons = one.cells(one.roles.label), one.cells(one.roles.person)
     return [
-        Row(file, printable(name), label, split, person, number, row)
+        Row(file, printable(name) if alone else _key(file, base), label, split, person, number, row)
         for row, (file, name, label, split, person) in enumerate(
             zip(files, one.names, labels, splits, persons, strict=True)
         )
     ]
+
+
+def _key(file: Path, base: Path) -> str:
+    return printable(file.relative_to(base) if file.is_relative_to(base) else file)
 
 
 def _split_of_folders(file: Path, base: Path) -> str | None:

@@ -34,7 +34,7 @@ GENERIC = {
         "other",
         "others",
     ),
-    *("true", "false", "yes", "no", "nan", "null"),
+    *("true", "false", "yes", "no", "on", "off", "nan", "null"),
 }
 
 
