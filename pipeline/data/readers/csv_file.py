@@ -107,8 +107,12 @@ def csv_path(path: Path, columns: set[str]) -> Path:
     found = [p for p in sorted(path.glob("*.csv")) if p.is_file() and columns <= header(p)]
     if len(found) == 1:
         return found[0]
+    there = "; ".join(
+        f"{p.name}: {', '.join(sorted(header(p)))}" for p in sorted(path.glob("*.csv"))[:5] if p.is_file()
+    )
     raise InputError(
-        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(columns))}; name one file"
+        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(columns))} (there are "
+        f"{there or 'none'}); name one file"
     )
 
 

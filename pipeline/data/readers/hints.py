@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.labels import GENERIC
-from pipeline.data.readers.listed import candidates
+from pipeline.data.readers.listed import candidates, listed
 from pipeline.data.readers.patterns import KNOWN
 from pipeline.data.readers.tables import read_table
 from pipeline.errors import InputError
 from pipeline.expressions import is_expression, plain
+from pipeline.settings.recipe import Recipe
 
 SHOWN = 5  # tables in a message
 ENOUGH = 0.8  # share of pictures that a pattern must fit before it is proposed
@@ -55,7 +56,7 @@ def hint_of_tables(root: Path) -> str:
     readable, damaged = [], []
     for file in candidates(inventory(root)):
         try:
-            readable.append(read_table(file.path).in_words)
+            readable.append(_in_words(file.path))
         except InputError as error:
             damaged.append(str(error).replace(f"{root}/", ""))
     if readable:
@@ -67,6 +68,17 @@ def hint_of_tables(root: Path) -> str:
     said = damaged[:SHOWN] or ([f"files found beside the pictures: {named(others)}"] if others else [])
     advice = "put the pictures into a folder for each class, or give a csv file with the columns path,label"
     return f"{'; '.join([*said, advice])}"
+
+
+def _in_words(path: Path) -> str:
+    """A table with its columns; where they are clear, it is its pictures that are missing."""
+    table = read_table(path)
+    try:
+        one = listed(path, Recipe())
+    except InputError:
+        return table.in_words
+    known = one.roles.picture and one.labels and one.names
+    return f"{table.in_words}, whose pictures are not here, the first {one.names[0]!r}" if known else table.in_words
 
 
 def _yolo(root: Path) -> str:

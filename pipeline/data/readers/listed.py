@@ -158,4 +158,6 @@ def _find(root: Path, table: Path, name: str) -> Path | None:
             return path
     if name.startswith(("/", "..")):
         return None
-    return inventory(root).endings.get(unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")))
+    return inventory(root).endings.get(
+        unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
+    )
