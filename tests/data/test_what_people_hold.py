@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
 from pipeline.data.readers import read_sources
 from pipeline.data.readers.inventory import AGAIN, DEAD, JUNK_REASON, SPECIAL, inventory
@@ -180,6 +180,19 @@ def test_a_column_of_splits_in_parquet_is_used(tmp_path):
     assert reading.tables["test"]["person"][:] == ["2"]
 
 
+def test_splits_and_persons_beside_votes_are_used(tmp_path):
+    votes = [[1, 9, *[0] * 8], [9, 1, *[0] * 8]]
+    columns = {
+        "votes": (votes, List(Value("int8"))),
+        "split": (["train", "test"], TEXT),
+        "person": (["ann", "ben"], TEXT),
+    }
+    save_columns(tmp_path, columns)
+    reading = read(tmp_path)
+    assert rows(reading) == {"train": {"happiness": 1}, "test": {"neutral": 1}}
+    assert reading.tables["test"]["person"][:] == ["ben"]
+
+
 def test_split_folders_inside_class_folders_are_splits(tmp_path):
     for split in ("train", "test"):
         for name in ("happy", "sad"):
@@ -244,7 +257,7 @@ def test_a_table_that_disagrees_with_class_folders_is_refused(tmp_path):
 def test_a_stray_table_of_a_few_pictures_does_not_become_the_data(tmp_path):
     class_folders(tmp_path)
     write(tmp_path / "some.csv", "path,label\nangry/0.png,angry\n")
-    refused(tmp_path, "lists 1 pictures, and 5 more lie in class folders, the first angry/1.png: choose with")
+    refused(tmp_path, "1 pictures are listed, and 5 more lie in class folders, the first angry/1.png: choose with")
 
 
 def test_metadata_files_in_split_folders_are_read_together(tmp_path):

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image
 
+from pipeline.data.readers.agreement import Said, refuse_other_folders
 from pipeline.data.readers.files import generated, header, local_path, picture_rows
-from pipeline.data.readers.inventory import File, inventory, kind_of, printable
+from pipeline.data.readers.inventory import inventory, kind_of, printable
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
 from pipeline.data.readers.listed import Listed, files_of, listed, tables_of
 from pipeline.data.readers.rows import counted, refuse_empty
@@ -19,7 +20,6 @@ from pipeline.data.readers.shares import labels_of_shares
 from pipeline.data.table import ALL, SPLITS, Reading, assemble, split_in, split_of
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
-from pipeline.expressions import UnknownClass, canonical, is_expression
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
@@ -83,7 +83,12 @@ def read(recipe: Recipe) -> Reading:
         left_out.setdefault(ALL, {})["no split"] = lost
     if root is not None:
         if recipe.source == "auto":
-            _refuse_other_folders(root, rows, tables, recipe, place)
+            refuse_other_folders(
+                root,
+                [Said(row.file, row.key, row.label, tables[row.table].table.place(row.row)) for row in rows],
+                recipe,
+                place,
+            )
         _count_others(root, rows, tables, left_out)
     refuse_empty(tables_by_split, place, left_out)
     source = Source(
@@ -229,45 +234,6 @@ def _labels(
         raise InputError(f"{place}: the tables have different columns of labels; name one with --data_path")
     cells = [[tables[row.table].table.columns[column][row.row] for column in columns] for row in rows]
     return labels_of_shares(cells, columns, recipe, lambda i: tables[rows[i].table].table.place(rows[i].row))
-
-
-def _refuse_other_folders(
-    root: Path, rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, place: str
-) -> None:
-    """Stop where the pictures lie in class folders that say something else, or that the table lists only a part of."""
-    choice = "choose with --source csv or --source folder"
-    listed_files = {row.file: row for row in rows}
-    others: list[File] = []
-    for file in inventory(root).of("picture"):
-        folder = _class_of_folders(file, recipe)
-        row = listed_files.get(file.path.absolute())
-        if folder is None:
-            continue
-        if row is None:
-            others.append(file)
-        elif row.label is not None and (said := _quiet(row.label, recipe)) and said != folder:
-            raise InputError(
-                f"{tables[row.table].table.place(row.row)}: {row.key} is {row.label!r} in the table, and lies in a "
-                f"folder of {folder}: {choice}"
-            )
-    if others:
-        raise InputError(
-            f"{place} list{'s' if len(tables) == 1 else ''} {len(rows):,} pictures, and {len(others):,} more lie in "
-            f"class folders, the first {others[0].key}: {choice}"
-        )
-
-
-def _class_of_folders(file: File, recipe: Recipe) -> str | None:
-    return next((found for name in file.folders if (found := _quiet(name, recipe)) is not None), None)
-
-
-def _quiet(name: str, recipe: Recipe) -> str | None:
-    """The class that a name means, or the name of an expression outside the classes; None for any other word."""
-    try:
-        found = canonical(name, recipe.classes, recipe.class_map)
-    except (UnknownClass, InputError):
-        return None
-    return found or (name if is_expression(name) else None)
 
 
 def _count_others(
