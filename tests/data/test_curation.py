@@ -20,7 +20,7 @@ def test_sources_are_merged_by_class_name_and_a_picture_stays_in_one_split(tmp_p
         save(tmp_path / "web" / "natural" / f"{index}.png", 30000 + index)
     for index in range(4):  # a picture of posed's validation
         save(tmp_path / "web" / "joy" / f"again{index}.bmp", 5000 + index)
-    entries = [{"data_path": str(tmp_path / "posed")}, {"data_path": str(tmp_path / "web"), "class_map": {"sad": None}}]
+    entries = [{"data_path": str(tmp_path / "posed")}, {"data_path": str(tmp_path / "web")}]
     recipe = Recipe(sources=entries, classes=["happiness", "sadness", "neutral"], test_share=0.0, validation_share=0.2)
     result = curate(read_sources(recipe), recipe)
     posed, web = result.report["sources"]["posed"], result.report["sources"]["web"]
