@@ -30,6 +30,7 @@ class Source:
         faces: what the face crop found, dropped and chose; None without a crop.
         columns_not_read: columns of its table that were not read.
         left_out: split -> reason -> rows that were not used.
+        names: name in the source -> class, or `left out` -> rows. Empty if the source has no names.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Source:
     faces: Mapping[str, Any] | None = None
     columns_not_read: tuple[str, ...] = ()
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values, as `curation.json` holds it under its id."""

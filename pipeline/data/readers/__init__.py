@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.data.face_crops import crop_faces
+from pipeline.data.own_splits import without_splits
 from pipeline.data.readers import (
     affectnet,
     csv_file,
@@ -105,7 +106,7 @@ def read_source(recipe: Recipe) -> Reading:
         InputError: nothing is there, no reader or more than one recognises it, a reader refuses what it finds, or
             faces cannot be found.
     """
-    reading = _reader_of(recipe).read(recipe)
+    reading = without_splits(_reader_of(recipe).read(recipe), recipe)
     _refuse_undecided(reading, recipe)
     return reading if recipe.crop == "none" else crop_faces(reading, recipe)
 
