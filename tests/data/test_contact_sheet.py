@@ -66,7 +66,7 @@ def test_the_page_shows_sheets_and_the_table_of_names_for_data_without_votes(two
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     sheets = page.split("<h2>What each class shows</h2>")[1].split("<h2>")[0]
     assert sheets.count("data:image/png;base64,") == 12 + 11 + 12 + 12
-    assert "read from happy 30, joy 2" in sheets
+    assert "one: happy 30, joy 2 → happiness; 30 rows to use" in sheets
     table = page.split("<h2>Names in the source</h2>")[1].split("</table>")[0]
     assert re.findall(r'<td class="text">(\w+)<td class="text[ a-z]*">([\w ]+)<td>(\d+)', table) == [
         ("happy", "happiness", "30"),

@@ -1,6 +1,7 @@
 """What both commands print: losses by reason, the table of names, persons, classes of few rows."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_names_in_the_sources_stand_beside_their_classes_with_their_rows():
         "mine    contempt    left out      20",
     ]
     assert names_table([source("silent")]) == ""
+
+
+def test_counts_may_be_counters():
+    counted = {name: Counter(classes) for name, classes in NAMES.items()}
+    entry = source("mine", names=counted, left_out={"train": Counter(contempt=20)}).to_json()
+    assert (entry["names"], entry["left_out"]) == (NAMES, {"train": {"contempt": 20}})
 
 
 def test_names_are_printed_and_kept_in_curation_json(tmp_path, monkeypatch):
