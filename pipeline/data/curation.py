@@ -89,20 +89,27 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     used = {split: kept[split][chosen[split]] for split in splits}
     report = {
         "sources": source_reports(readings, rows, unusable, made, recipe.classes),
-        "rows": {split: per_class(part.label, recipe.classes) for split, part in splits.items()},
         "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
         "copies": copies.to_json(),
         "leaks": leaks.to_json(),
         "empty_splits": empty,
-        "persons_known": {split: known_persons(part.person) for split, part in splits.items()},
-        "persons_shared": persons_shared({split: part.person for split, part in splits.items()}),
-    }
+    } | _of_splits(splits, recipe)
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
     _add_clean(tables, used, copies)
     if recipe.row_weights:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     return Curated(tables, report, splits)
+
+
+def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
+    """Rows by split and class, and what is known of persons, before `max_train_samples` and `max_eval_samples`."""
+    persons = {split: rows.person for split, rows in splits.items()}
+    return {
+        "rows": {split: per_class(rows.label, recipe.classes) for split, rows in splits.items()},
+        "persons_known": {split: known_persons(person) for split, person in persons.items()},
+        "persons_shared": persons_shared(persons),
+    }
 
 
 def _kept(rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe) -> dict[str, np.ndarray]:
