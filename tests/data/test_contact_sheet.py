@@ -24,7 +24,11 @@ def two_sources(tmp_path):
     entries = [{"data_path": str(tmp_path / name)} for name in ("one", "two")]
     recipe = Recipe(sources=entries, **TWO)
     one, two = read_sources(recipe)
-    return curate([Reading(tuple(replace(s, names=NAMES) for s in one.sources), one.tables), two], recipe)
+    return curate([named(one, NAMES), named(two, {})], recipe)
+
+
+def named(reading, names):
+    return Reading(tuple(replace(source, names=names) for source in reading.sources), reading.tables)
 
 
 def test_every_class_of_every_source_has_a_sheet_of_at_most_twelve_faces(two_sources):
