@@ -55,7 +55,14 @@ class Source:
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values, as `curation.json` holds it under its id."""
-        return asdict(self) | {"datasets": list(self.datasets), "columns_not_read": list(self.columns_not_read)}
+        lists = {"datasets": list(self.datasets), "columns_not_read": list(self.columns_not_read)}
+        # `asdict` would count the pairs of a Counter again.
+        counts = {"left_out": _plain(self.left_out), "names": _plain(self.names)}
+        return asdict(replace(self, left_out={}, names={})) | lists | counts
+
+
+def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {name: dict(inside) for name, inside in counts.items()}
 
 
 def source_from_json(id: str, entry: Mapping[str, Any]) -> Source:

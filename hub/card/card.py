@@ -93,6 +93,7 @@ def _templates() -> jinja2.Environment:
         "duration": duration,
         "size": size,
         "plain": plain,
+        "known": lambda count: "unknown" if count is None else f"{count:,}",
     }
     return templates(words | {"number": "{:,}".format, "small": "{:.2g}".format})
 

@@ -1,14 +1,17 @@
 """Sources in, splits out: drop unusable pictures, make missing splits, find copies and persons, count everything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from datasets import DatasetDict, Value
 
-from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, persons_shared
-from pipeline.data.report import per_class, source_reports
+from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, known_persons, persons_shared
+from pipeline.data.own_splits import settled
+from pipeline.data.photos import photo_lines
+from pipeline.data.readers import read_sources
+from pipeline.data.report import few_rows, found, names_table, per_class, source_reports
 from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
 from pipeline.data.splits import complete_splits
@@ -37,6 +40,26 @@ class Curated:
         return next((s["label_rule"] for s in self.report["sources"].values() if s["label_rule"]), None)
 
 
+def curate_sources(recipe: Recipe, say: Callable[[str], None]) -> Curated:
+    """Read the sources of `recipe` and curate them; `say` gets what was read, left out and found, line by line.
+
+    Raises:
+        InputError: as `read_sources` and `curate`.
+    """
+    readings = read_sources(recipe)
+    lines = [line for reading in readings for line in reading.lines()]
+    for line in [*lines, *photo_lines(readings, recipe)]:
+        say(f"data: {line}")
+    if table := names_table([source for reading in readings for source in reading.sources]):
+        say(table)
+    curated = curate(readings, recipe)
+    for line in found(curated.report):
+        say(f"data: {line}")
+    if few := few_rows(curated.report):
+        say(f"warning: {few}")
+    return curated
+
+
 def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     """Make train, validation and test of all `readings` together.
 
@@ -49,10 +72,11 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     train gets a column `weight` if the recipe has `row_weights`.
 
     Raises:
-        InputError: too many pictures cannot be used, splits leak and `leaks` is `error`, train lacks a class, or
-            validation has no row to choose a checkpoint on.
+        InputError: too many pictures cannot be used, an official split lost all of its rows, splits leak and `leaks`
+            is `error`, train lacks a class, or validation has no row to choose a checkpoint on.
     """
     rows, unusable = measured_rows(readings, recipe)
+    readings, empty = settled(readings, rows)
     rows, made = complete_splits(rows, readings, recipe)
     present = [split for split in SPLITS if split == "train" or split in rows.split]
     _refuse_gaps(rows.label[rows.split == "train"], present, recipe)
@@ -65,18 +89,27 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     used = {split: kept[split][chosen[split]] for split in splits}
     report = {
         "sources": source_reports(readings, rows, unusable, made, recipe.classes),
-        "rows": {split: per_class(part.label, recipe.classes) for split, part in splits.items()},
         "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
         "copies": copies.to_json(),
         "leaks": leaks.to_json(),
-        "persons_shared": persons_shared({split: part.person for split, part in splits.items()}),
-    }
+        "empty_splits": empty,
+    } | _of_splits(splits, recipe)
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
     _add_clean(tables, used, copies)
     if recipe.row_weights:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
     return Curated(tables, report, splits)
+
+
+def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
+    """Rows by split and class, and what is known of persons, before `max_train_samples` and `max_eval_samples`."""
+    persons = {split: rows.person for split, rows in splits.items()}
+    return {
+        "rows": {split: per_class(rows.label, recipe.classes) for split, rows in splits.items()},
+        "persons_known": {split: known_persons(person) for split, person in persons.items()},
+        "persons_shared": persons_shared(persons),
+    }
 
 
 def _kept(rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe) -> dict[str, np.ndarray]:
@@ -93,10 +126,9 @@ def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> N
     missing = [name for name, count in counts.items() if not count]
     if missing:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        others = ", ".join(name for name in recipe.classes if name not in missing)
-        raise InputError(
-            f"train has no row of {', '.join(missing)} ({listed}): add pictures, or set --classes '[{others}]'"
-        )
+        others = [name for name in recipe.classes if name not in missing]
+        without = f", or set --classes '[{', '.join(others)}]'" if len(others) > 1 else ""
+        raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
     if "validation" not in present:
         raise InputError("validation is empty: set validation_share above 0, or add pictures")
 

@@ -20,6 +20,7 @@ from pipeline.data.table import Reading
 from pipeline.errors import InputError, first_line
 from pipeline.pictures import UnusablePicture, decode_cell
 from pipeline.settings.recipe import Recipe
+from pipeline.source import Source
 
 FEATURES = Features({"image": Image(), "faces": Value("int32")})  # faces: how many were found, -1 where none is seen
 KEYS_SHOWN = 10
@@ -44,11 +45,13 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     tables: dict[str, Dataset] = {}
     without: dict[str, list[str]] = {source.id: [] for source in reading.sources}  # keys of pictures without a face
     several: Counter[str] = Counter()
+    faceless: dict[str, Counter[str]] = {}
     for split, table in reading.tables.items():
         tables[split], faces = _cropped(table, cut, settings, f"Cropping faces ({reading.name}, {split})")
         for id, key, count in zip(table["source"][:], table["key"][:], faces.tolist(), strict=True):
             without[id] += [key] if count == 0 else []
             several[id] += count > 1
+        faceless[split] = Counter(np.array(table["source"][:], object)[faces == 0].tolist())
     if not any(map(len, tables.values())):
         total = sum(map(len, without.values()))
         raise InputError(f"{reading.name}: no face was found in any of {total} pictures; set crop to none for it")
@@ -56,7 +59,19 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
         id: {"no_face": {"count": len(keys), "keys": keys[:KEYS_SHOWN]}, "several_faces": several[id]}
         for id, keys in without.items()
     }
-    return Reading(tuple(replace(source, faces=found[source.id]) for source in reading.sources), DatasetDict(tables))
+    sources = tuple(
+        replace(source, faces=found[source.id], left_out=_with_faceless(source, faceless)) for source in reading.sources
+    )
+    return Reading(sources, DatasetDict(tables))
+
+
+def _with_faceless(source: Source, faceless: Mapping[str, Counter[str]]) -> dict[str, Mapping[str, int]]:
+    """What was left out of `source`, with the photos without a face: `faceless`, split -> source id -> photos."""
+    left_out = dict(source.left_out)
+    for split, photos in faceless.items():
+        if photos[source.id]:
+            left_out[split] = {**left_out.get(split, {}), "without a face": photos[source.id]}
+    return left_out
 
 
 def _cropped(table: Dataset, cut: Callable[..., Any], settings: str, description: str) -> tuple[Dataset, np.ndarray]:

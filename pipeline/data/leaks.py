@@ -32,6 +32,7 @@ VALIDATION_IN_TRAIN = Pair("validation", "train")
 PAIRS = (Pair("test", "train"), VALIDATION_IN_TRAIN, Pair("test", "validation"))
 
 Marks = dict[Pair, np.ndarray]  # (N,) bool over all rows
+KnownMarks = Mapping[Pair, np.ndarray | None]  # None: nobody can know, as no person is known in one of the splits
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Copies:
 
     def to_json(self) -> dict[str, Any]:
         """Rows by kind and pair of splits, for `curation.json`; 0 for a split that is not there."""
-        none = {pair.name: 0 for pair in PAIRS}
+        none: dict[str, int | None] = {pair.name: 0 for pair in PAIRS}
         near = None if self.near is None else none | _counts(self.near)
         return {"exact": none | _counts(self.exact), "near": near}
 
@@ -60,20 +61,20 @@ class Leaks:
 
     Attributes:
         rule: the setting.
-        found: kind of leak, such as `exact copy` -> rows.
+        found: kind of leak, such as `exact copy` -> rows; None for persons of two splits of which nobody is known.
         two_labels: rows whose picture has another label elsewhere, (N,) bool.
         dropped: train rows that are left out because of the rule, (N,) bool.
         split: of every row, (N,) str.
     """
 
     rule: str
-    found: Mapping[str, Marks]
+    found: Mapping[str, KnownMarks]
     two_labels: np.ndarray
     dropped: np.ndarray
     split: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers of rows, for `curation.json`."""
+        """Numbers of rows, for `curation.json`; null where nobody can know."""
         return {
             "rule": self.rule,
             "found": {kind: _counts(marks) for kind, marks in self.found.items()},
@@ -98,6 +99,13 @@ def shared(value: np.ndarray, split: np.ndarray) -> Marks:
     return {pair: (split == pair.shown) & _among(value, value[split == pair.held]) for pair in pairs}
 
 
+def shared_persons(person: np.ndarray, split: np.ndarray) -> KnownMarks:
+    """`shared` for persons; None, not a count of 0, for a pair of splits if no person is known in one of them."""
+    known = {name: known_persons(person[split == name]) > 0 for name in dict.fromkeys(split)}
+    marks = shared(person, split)
+    return {pair: rows if known[pair.shown] and known[pair.held] else None for pair, rows in marks.items()}
+
+
 def contradicted(pixels: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Rows, (N,) bool, whose `pixels` stand under another `label` elsewhere, in any split or source."""
     group = np.unique(pixels.astype(str), return_inverse=True)[1]
@@ -114,7 +122,11 @@ def judge(rows: Rows, copies: Copies, rule: str) -> Leaks:
         InputError: something leaks, and the rule is `error`.
     """
     near = {} if copies.near is None else {"near copy": copies.near}
-    found = {"exact copy": copies.exact, **near, "person": shared(rows.person, rows.split)}
+    found: dict[str, KnownMarks] = {
+        "exact copy": copies.exact,
+        **near,
+        "person": shared_persons(rows.person, rows.split),
+    }
     two_labels = contradicted(rows.pixels, rows.label)
     if rule == "error":
         _refuse_leaks(rows, found)
@@ -129,8 +141,10 @@ def judge(rows: Rows, copies: Copies, rule: str) -> Leaks:
     return Leaks(rule, found, two_labels, dropped, rows.split)
 
 
-def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int | None] | None:
     """Pair of splits -> persons that are in both, for `curation.json`; None if no person is known.
+
+    A pair is None if no person is known in one of its splits.
 
     Args:
         persons: split -> (N,) str, or None where the person is unknown.
@@ -138,11 +152,25 @@ def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int] | None:
     known = {split: {*of_rows} - {None} for split, of_rows in persons.items()}
     if not any(known.values()):
         return None
-    return {pair.name: len(known[pair.shown] & known[pair.held]) for pair in PAIRS if {*pair} <= known.keys()}
+    pairs = [pair for pair in PAIRS if {*pair} <= known.keys()]
+    return {
+        pair.name: len(known[pair.shown] & known[pair.held]) if known[pair.shown] and known[pair.held] else None
+        for pair in pairs
+    }
 
 
-def _refuse_leaks(rows: Rows, found: Mapping[str, Marks]) -> None:
-    leaking = [(kind, pair, marks) for kind, pairs in found.items() for pair, marks in pairs.items() if marks.any()]
+def known_persons(person: np.ndarray) -> int:
+    """How many of the rows with `person` (N,), str or None, say who is shown."""
+    return sum(who is not None for who in person)
+
+
+def _refuse_leaks(rows: Rows, found: Mapping[str, KnownMarks]) -> None:
+    leaking = [
+        (kind, pair, marks)
+        for kind, pairs in found.items()
+        for pair, marks in pairs.items()
+        if marks is not None and marks.any()
+    ]
     if not leaking:
         return
     counted = [f"{pair.held} holds {_rows(marks)} of {pair.shown} ({kind})" for kind, pair, marks in leaking]
@@ -164,8 +192,8 @@ def _refuse_two_labels(rows: Rows, two_labels: np.ndarray) -> None:
     )
 
 
-def _counts(marks: Marks) -> dict[str, int]:
-    return {pair.name: int(rows.sum()) for pair, rows in marks.items()}
+def _counts(marks: KnownMarks) -> dict[str, int | None]:
+    return {pair.name: None if rows is None else int(rows.sum()) for pair, rows in marks.items()}
 
 
 def _rows(marks: np.ndarray) -> str:

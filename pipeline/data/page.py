@@ -3,22 +3,19 @@
 The page shows pictures of the data. It is for the person who holds them and is never published.
 """
 
-import base64
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 
+from pipeline.data.contact_sheet import contact_sheets, data_url
 from pipeline.data.leaks import PAIRS, Pair
-from pipeline.data.report import lines_of
+from pipeline.data.report import few_rows, lines_of
 from pipeline.data.rows import Rows
 
 SHOWN = 24  # pictures of a kind on the page
-SIDE = 96  # px of a picture on the page
 MEASURES = {  # column of Rows -> heading
     "width": "width, px",
     "height": "height, px",
@@ -35,6 +32,8 @@ def write_page(report: Mapping[str, Any], splits: Mapping[str, Rows], path: Path
     page = environment.get_template("page.html.jinja").render(
         report=report,
         lines=lines_of(report),
+        few=few_rows(report),
+        sheets=contact_sheets(report, splits),
         totals={split: sum(counts.values()) for split, counts in report["rows"].items()},
         entropy={split: entropy_by_class(rows, list(report["rows"][split])) for split, rows in splits.items()},
         measured=[row for split, rows in splits.items() for row in percentiles(split, rows)],
@@ -84,7 +83,7 @@ def _copy(pair: Pair, row: Mapping[str, Any], other: Mapping[str, Any], rows: Ro
     names = rows.table.features["label"].names
     labels = " / ".join(dict.fromkeys((names[row["label"]], names[other["label"]])))
     caption = f"{pair.shown} {row['key']} {'=' if exact else '~'} {pair.held} {other['key']}: {labels}"
-    return {"pictures": [_data_url(one["image"]) for one in ([row] if exact else [row, other])], "caption": caption}
+    return {"pictures": [data_url(one["image"]) for one in ([row] if exact else [row, other])], "caption": caption}
 
 
 def most_disputed(splits: Mapping[str, Rows]) -> list[dict[str, str]]:
@@ -100,7 +99,7 @@ def most_disputed(splits: Mapping[str, Rows]) -> list[dict[str, str]]:
         row, names = splits[split].table[position], splits[split].table.features["label"].names
         votes = sorted(zip(row["target"], names, strict=True), reverse=True)
         caption = f"{split} {row['key']}: " + ", ".join(f"{name} {share:.0%}" for share, name in votes if share > 0)
-        sheet.append({"picture": _data_url(row["image"]), "caption": caption})
+        sheet.append({"picture": data_url(row["image"]), "caption": caption})
     return sheet
 
 
@@ -118,11 +117,3 @@ def percentiles(split: str, rows: Rows) -> list[dict[str, Any]]:
         }
         for source in dict.fromkeys(rows.source)
     ]
-
-
-def _data_url(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE))
-    encoded = io.BytesIO()
-    small.save(encoded, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}"

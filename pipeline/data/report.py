@@ -1,17 +1,21 @@
-"""What curation found: the plain values of `curation.json`, and the table of rows for the terminal."""
+"""What curation found: the plain values of `curation.json`, and the lines and tables for the terminal."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.data.own_splits import empty_lines
 from pipeline.data.rows import Rows, Unusable
 from pipeline.data.splits import SplitRecord
-from pipeline.data.table import SPLITS, Reading
+from pipeline.data.table import SPLITS, Reading, left_out_of
+from pipeline.source import Source
 
 KEYS_SHOWN = 10
 KEYS_PRINTED = 3
 EVERY = "all"  # all sources, or all classes
+FEW = {"train": 30, "validation": 10, "test": 10}  # with fewer rows, a class is hardly learned or measured
 
 
 def source_reports(
@@ -41,10 +45,19 @@ def source_reports(
                     for split in SPLITS
                     if split == "train" or (inside & (rows.split == split)).any()
                 },
-                "unreadable": {"count": len(lost), "keys": lost[:KEYS_SHOWN]},
+                "unreadable": {"count": len(lost), "keys": lost[:KEYS_SHOWN], "reasons": _reasons(unusable, source.id)},
                 "splits": record.to_json(),
             }
     return reports
+
+
+def _reasons(unusable: Sequence[Unusable], source: str) -> dict[str, dict[str, int]]:
+    """Split as it came -> why pictures of `source` cannot be used -> how many."""
+    reasons: dict[str, Counter[str]] = {}
+    for row in unusable:
+        if row.source == source:
+            reasons.setdefault(row.split, Counter())[row.fault] += 1
+    return {split: dict(counts.most_common()) for split, counts in reasons.items()}
 
 
 def per_class(label: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
@@ -52,13 +65,51 @@ def per_class(label: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     return dict(zip(classes, np.bincount(label, minlength=len(classes)).tolist(), strict=True))
 
 
-def losses(report: Mapping[str, Any]) -> list[str]:
-    """What to print: the pictures that cannot be used, by source, and the rows that `leaks` drops from train."""
+def names_table(sources: Sequence[Source]) -> str:
+    """The names in each source, the classes that they became, and their rows, as text; "" if no source has names."""
+    lines = [
+        (source.id, name, one, f"{rows:,}")
+        for source in sources
+        for name, classes in source.names.items()
+        for one, rows in classes.items()
+    ]
+    return _aligned([("source", "name there", "class", "rows"), *lines], "<<<>") if lines else ""
+
+
+def found(report: Mapping[str, Any]) -> list[str]:
+    """What to print after curation: splits that came empty, what else was left out, and whether persons are known."""
+    drawn = all(source["origin"] == "drawn" for source in report["sources"].values())
+    persons = [] if drawn else [_persons(report)]
+    return [*empty_lines(report["empty_splits"], list(report["rows"])), *_losses(report), *persons]
+
+
+def few_rows(report: Mapping[str, Any]) -> str:
+    """The classes with fewer rows than `FEW` among those to use, by split; "" if there are none."""
+    found = []
+    for split, counts in report["rows_used"].items():
+        few = ", ".join(f"{name} {count}" for name, count in counts.items() if count < FEW[split])
+        found += [f"{split} (below {FEW[split]}): {few}"] if few else []
+    return f"few rows of a class, so figures of it will be uncertain; {'; '.join(found)}" if found else ""
+
+
+def _persons(report: Mapping[str, Any]) -> str:
+    known, shared = report["persons_known"], report["persons_shared"]
+    if shared is None:
+        return "persons: unknown, so one person may be in several splits"
+    rows = {split: sum(counts.values()) for split, counts in report["rows"].items()}
+    listed = ", ".join(f"{known[split]:,} of {rows[split]:,} {split} rows" for split in rows)
+    pairs = ", ".join(f"{pair} {'unknown' if n is None else f'{n:,}'}" for pair, n in shared.items())
+    return f"persons: known for {listed}; in two splits: {pairs}"
+
+
+def _losses(report: Mapping[str, Any]) -> list[str]:
+    """The pictures that cannot be used, by source, split and reason, and the rows that `leaks` drops from train."""
     lines = []
     for id, source in report["sources"].items():
-        if count := source["unreadable"]["count"]:
-            first = ", ".join(source["unreadable"]["keys"][:KEYS_PRINTED])
-            lines.append(f"{id}, left out: {count:,} that cannot be used, the first {first}")
+        for split, reasons in source["unreadable"]["reasons"].items():
+            lines += [f"{id}, {left_out_of(split)}: {count:,} {reason}" for reason, count in reasons.items()]
+        if keys := source["unreadable"]["keys"]:
+            lines.append(f"{id}, the first that cannot be used: {', '.join(keys[:KEYS_PRINTED])}")
     if dropped := report["leaks"]["dropped_from_train"]:
         lines.append(f"dropped from train by leaks: {dropped:,} rows with a copy, a person or another label elsewhere")
     return lines
@@ -89,13 +140,18 @@ def lines_of(report: Mapping[str, Any]) -> list[Line]:
 def rows_table(report: Mapping[str, Any]) -> str:
     """The lines of `lines_of` as text; a last line says what `leaks` and `caps` leave, if that is less."""
     lines = lines_of(report)
+    splits = list(report["rows"])
     kept = [sum(counts.values()) for counts in report["rows"].values()]
     if kept != lines[-1].rows:
         lines.append(Line(EVERY, "after leaks and caps", kept))
-    table = [("source", "class", *report["rows"]), *((a, b, *(f"{n:,}" for n in rows)) for a, b, rows in lines)]
+    table = [(a, b, *(f"{n:,}" for n in rows)) for a, b, rows in lines]
+    return _aligned([("source", "class", *splits), *table], "<<" + ">" * len(splits))
+
+
+def _aligned(table: Sequence[Sequence[str]], sides: str) -> str:
+    """The cells of `table` in columns; `sides`: for each column `<` or `>`, where its cells stand."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    sides = ["<", "<", *">" * len(report["rows"])]
     return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True))
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True)).rstrip()
         for cells in table
     )

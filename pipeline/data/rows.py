@@ -72,6 +72,7 @@ class Unusable:
     """A row whose picture cannot be used."""
 
     source: str
+    split: str  # as it came: `all` for a source without splits
     key: str
     fault: str
 
@@ -91,7 +92,7 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
             faults.append(measures.fault)
     rows, fault = Rows.joined(parts), np.concatenate(faults)
     usable = np.array([why is None for why in fault], dtype=bool)
-    unusable = [Unusable(rows.source[i], rows.key[i], fault[i]) for i in np.flatnonzero(~usable)]
+    unusable = [Unusable(rows.source[i], rows.split[i], rows.key[i], fault[i]) for i in np.flatnonzero(~usable)]
     _refuse_unusable(rows, unusable, recipe.max_bad_share)
     _refuse_unknown_sources(rows, readings)
     if recipe.near_copies:

@@ -78,28 +78,31 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
 def complete_splits(rows: Rows, readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, list[SplitRecord]]:
     """Fill in the column `split`: official splits are kept, missing ones are made of a reading's train rows.
 
-    A group of copies or of one person goes to the split that it is in already, over all readings.
+    A group of copies or of one person goes to the split that it is in already, over all readings. If that split is
+    official and not made here, the rows stay in train: a made split has nothing in common with any other split. What
+    train then has in common with official splits is up to the setting `leaks`.
 
     Returns:
         The rows, every `split` one of SPLITS; and how each reading was split.
 
     Raises:
-        InputError: a reading has no rows to train on, or the shares leave none for train.
+        InputError: a reading has no rows to train on, the shares leave none for train, or every row for a missing
+            split has a copy or a person in an official one.
     """
-    group = groups_of(rows.picture, rows.person)
-    place = _official_places(rows, group, readings, recipe)
+    group = np.unique(groups_of(rows.picture, rows.person), return_inverse=True)[1]
+    made = [_missing(reading, recipe) for reading in readings]
+    bases = [np.flatnonzero((rows.reading == n) & (rows.split == _base(r))) for n, r in enumerate(readings)]
+    place = _places(rows, group, readings, made, bases)
     split = rows.split.copy()
-    records = []
-    for number, reading in enumerate(readings):
-        base = np.flatnonzero((rows.reading == number) & (rows.split == _base(reading)))
-        made = _missing(reading, recipe)
-        if made and len(base):
-            shares = _shares_of_base(made, int((rows.reading == number).sum()), len(base))
+    for number, (reading, missing, base) in enumerate(zip(readings, made, bases, strict=True)):
+        if missing and len(base):
+            _refuse_no_free_row(reading, missing, place[group[base]])
+            shares = _shares_of_base(missing, int((rows.reading == number).sum()), len(base))
             split[base] = _assigned(rows.label[base], group[base], place, shares, recipe.split_seed)
-            place.update(zip(group[base].tolist(), split[base].tolist(), strict=True))
+            place[group[base]] = split[base]
         else:
             split[base] = "train"
-        records.append(_record(reading, made, recipe))
+    records = [_record(reading, missing, recipe) for reading, missing in zip(readings, made, strict=True)]
     return replace(rows, split=split), records
 
 
@@ -118,15 +121,48 @@ def _missing(reading: Reading, recipe: Recipe) -> dict[str, float]:
     return {split: share for split, share in shares.items() if split not in reading.tables and share > 0}
 
 
-def _official_places(rows: Rows, group: np.ndarray, readings: Sequence[Reading], recipe: Recipe) -> dict[int, str]:
-    """Group -> the split that an official split puts it in. A train split that others are made of decides nothing."""
-    place: dict[int, str] = {}
-    for number, reading in enumerate(readings):
+def _places(
+    rows: Rows,
+    group: np.ndarray,
+    readings: Sequence[Reading],
+    made: Sequence[dict[str, float]],
+    bases: Sequence[np.ndarray],
+) -> np.ndarray:
+    """Group -> the split that it must be in, (G,) object; None where it is free.
+
+    Official splits decide. A train split that others are made of decides nothing. Groups go to train if official splits
+    disagree, or if readings that make different splits share them.
+    """
+    place = np.full(group.max(initial=-1) + 1, None, object)
+    for number, (reading, missing) in enumerate(zip(readings, made, strict=True)):
         for split in SPLITS:
-            if split in reading.tables and (split != "train" or not _missing(reading, recipe)):
-                inside = (rows.reading == number) & (rows.split == split)
-                place.update(dict.fromkeys(group[inside].tolist(), split))
+            if split in reading.tables and (split != "train" or not missing):
+                _put(place, group[(rows.reading == number) & (rows.split == split)], split)
+    made_of = np.full(len(place), None, object)  # group -> the splits that are made of the reading it is in
+    for missing, base in zip(made, bases, strict=True):
+        inside = np.unique(group[base])
+        name = " and ".join(missing)
+        unlike = (made_of[inside] != None) & (made_of[inside] != name)  # noqa: E711 (elementwise)
+        _put(place, inside[unlike], "train")
+        made_of[inside] = name
     return place
+
+
+def _put(place: np.ndarray, groups: np.ndarray, split: str) -> None:
+    """Place `groups` in `split`, or in train if another split holds them."""
+    inside = np.unique(groups)
+    other = (place[inside] != None) & (place[inside] != split)  # noqa: E711 (elementwise)
+    place[inside] = np.where(other, "train", split)
+
+
+def _refuse_no_free_row(reading: Reading, missing: dict[str, float], places: np.ndarray) -> None:
+    """Stop if all rows, by the `places` (N,) of their groups, are bound to splits that are not made here."""
+    if not any(place is None or place in missing for place in places):
+        named = " and ".join(missing)
+        raise InputError(
+            f"{reading.name}: {named} cannot be made, because every train row shows a picture or a person of another "
+            f"split: give a {named} split of other pictures and people"
+        )
 
 
 def _shares_of_base(made: dict[str, float], total: int, base: int) -> dict[str, float]:
@@ -139,12 +175,15 @@ def _shares_of_base(made: dict[str, float], total: int, base: int) -> dict[str, 
 
 
 def _assigned(
-    labels: np.ndarray, groups: np.ndarray, place: dict[int, str], shares: dict[str, float], seed: int
+    labels: np.ndarray, groups: np.ndarray, place: np.ndarray, shares: dict[str, float], seed: int
 ) -> np.ndarray:
-    """The split of every row, (N,) str: where `place` puts its group, else by `grouped_split`."""
+    """The split of every row, (N,) str: where `place` puts its group, train if that is not made here; free rows by
+    `grouped_split`.
+    """
     names = np.array(list(shares), object)
-    split = np.array([place[g] if place.get(g) in shares else None for g in groups.tolist()], object)
+    split = place[groups]
     free = np.flatnonzero(split == None)  # noqa: E711 (elementwise)
+    split[~np.isin(split, names)] = "train"
     split[free] = names[grouped_split(labels[free], groups[free], list(shares.values()), seed)]
     return split
 

@@ -66,7 +66,7 @@ class Reading:
     tables: DatasetDict
 
     def lines(self) -> list[str]:
-        """What to print: of each source its layout, the columns that were not read, and the rows that were left out."""
+        """What to print: of each source its layout, the columns that were not read, and what was left out by reason."""
         return [line for source in self.sources for line in _lines(source)]
 
     @property
@@ -80,12 +80,13 @@ def _lines(source: Source) -> list[str]:
     if source.columns_not_read:
         lines.append(f"{source.id}, columns not read: {', '.join(source.columns_not_read)}")
     for split, reasons in source.left_out.items():
-        if reasons:
-            where = "left out" if split == ALL else f"left out of {split}"
-            lines.append(f"{source.id}, {where}: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.items()))
-    if source.faces and source.faces["no_face"]["count"]:
-        lines.append(f"{source.id}, left out: {source.faces['no_face']['count']:,} without a face")
+        lines += [f"{source.id}, {left_out_of(split)}: {count:,} {reason}" for reason, count in reasons.items()]
     return lines
+
+
+def left_out_of(split: str) -> str:
+    """The words `left out of train`, or `left out` for a source without splits."""
+    return "left out" if split == ALL else f"left out of {split}"
 
 
 def features(classes: Sequence[str], with_box: bool = False) -> Features:

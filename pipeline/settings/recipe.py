@@ -55,6 +55,7 @@ class Recipe:
     undecided: Literal["drop", "train"] = setting("drop", "data", "rows without a label under label_rule: drop them, or keep them in train only, with their vote shares as targets")
     validation_share: Number = setting(0.1, "data", "share of all rows for validation if the source has none", "share", ge=0, lt=1)
     test_share: Number = setting(0.1, "data", "share of all rows for test if the source has none", "share", ge=0, lt=1)
+    splits_left_out: Names = setting([], "data", "splits of the data that are not used, such as a test split without labels; a missing split is then made of train rows")
     split_seed: Whole = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed", ge=0)
     drawn_faces: Whole = setting(6000, "data", "faces that source drawn draws, all splits together", "pictures", ge=1)
     crop: Literal["none", "detect"] = setting("none", "data", "detect: every picture is a photo, and its largest face is cropped as in FER2013; pictures without a face are dropped and counted")

@@ -12,8 +12,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
-from pipeline.data.curation import Curated, curate
-from pipeline.data.readers import read_sources
+from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
 from pipeline.training import machine, output_dir, prediction
 from pipeline.training.collator import EvalCollator, TrainCollator
@@ -43,10 +42,7 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
     """
     recipe = plan.recipe
     with args.main_process_first(desc="data", local=False):
-        readings = read_sources(recipe)
-        for line in (line for reading in readings for line in reading.lines()):
-            machine.say(f"data: {line}")
-        curated = curate(readings, recipe)
+        curated = curate_sources(recipe, machine.say)
         sizes = {"train": recipe.store_size or recipe.image_size}
         tables = {
             split: map_pictures(table, sizes.get(split, recipe.image_size), f"map {split}")

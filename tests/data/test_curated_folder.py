@@ -52,11 +52,16 @@ def test_the_terminal_counts_every_source_and_names_what_is_left_out(tmp_path, c
     limits = ["--caps", "{two/sadness: 2}", "--max_bad_share", "0.1"]
     main(["own_faces", *given, *limits, "--output_dir", str(tmp_path / "out")])
     printed = capsys.readouterr().out.splitlines()
-    assert printed[2:4] == [
-        "data: one, left out: 1 that cannot be used, the first val/happiness/cut.png (damaged)",
+    table = printed.index("source  class                 train  validation  test")
+    assert printed[table - 5 : table] == [
+        "data: one, left out of validation: 1 damaged",
+        "data: one, the first that cannot be used: val/happiness/cut.png (damaged)",
         "data: dropped from train by leaks: 2 rows with a copy, a person or another label elsewhere",
+        "data: persons: unknown, so one person may be in several splits",
+        "warning: few rows of a class, so figures of it will be uncertain; train (below 30): happiness 8, sadness 5; "
+        "validation (below 10): happiness 8; test (below 10): happiness 8, sadness 8",
     ]
-    assert [line.split() for line in printed[4:13]] == [
+    assert [line.split() for line in printed[table : table + 9]] == [
         ["source", "class", "train", "validation", "test"],
         ["one", "happiness", "4", "4", "4"],
         ["one", "sadness", "4", "5", "4"],

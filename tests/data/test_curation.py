@@ -91,7 +91,7 @@ def test_unusable_pictures_are_dropped_counted_and_named(tmp_path):
     (tmp_path / "sad" / "empty.png").write_bytes(b"")
     result = curated(tmp_path, max_bad_share=0.1)
     lost = ["sad/cut.png (damaged)", "sad/empty.png (empty)"]
-    assert only(result)["unreadable"] == {"count": 2, "keys": lost}
+    assert only(result)["unreadable"] == {"count": 2, "keys": lost, "reasons": {"all": {"damaged": 1, "empty": 1}}}
     assert sum(map(len, result.splits.values())) == 60
     with pytest.raises(
         InputError, match=r"2 of 62 pictures \(3.2%\) cannot be used, the first sad/cut.png \(damaged\).*max_bad_share"
@@ -105,14 +105,6 @@ def test_a_class_without_a_train_row_is_named_with_counts_and_setting(tmp_path):
         InputError, match=r"no row of fear \(happiness 8, fear 0, sadness 8\).*'\[happiness, sadness\]'"
     ):
         curated(tmp_path, classes=["happiness", "fear", "sadness"])
-
-
-def test_an_empty_test_split_is_left_out(tmp_path):
-    fill(tmp_path / "train", 10, 10)
-    save(tmp_path / "test" / "contempt" / "a.png", 7)
-    result = curated(tmp_path)
-    assert list(result.splits) == ["train", "validation"]
-    assert only(result)["left_out"]["test"] == {"contempt": 1}
 
 
 def test_an_empty_validation_is_refused(tmp_path):

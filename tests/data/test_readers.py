@@ -141,14 +141,13 @@ def test_a_reading_says_its_layout_what_was_not_read_and_what_was_left_out():
         origin="local",
         columns_not_read=("age", "note"),
         left_out={"train": {"no majority": 1200, "contempt": 3}, "test": {}, ALL: {"not a picture file": 1}},
-        faces={"no_face": {"count": 2, "keys": []}, "several_faces": 0},
     )
     assert Reading((source,), None).lines() == [
         "mine, a csv file",
         "mine, columns not read: age, note",
-        "mine, left out of train: 1,200 no majority, 3 contempt",
+        "mine, left out of train: 1,200 no majority",
+        "mine, left out of train: 3 contempt",
         "mine, left out: 1 not a picture file",
-        "mine, left out: 2 without a face",
     ]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import ImageOps
 
-from pipeline.data.readers import read_source
+from pipeline.data.curation import curate
+from pipeline.data.readers import read_source, read_sources
 from pipeline.data.splits import grouped_split, groups_of
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
@@ -124,3 +125,99 @@ def test_made_splits_keep_near_copies_together(tmp_path):
     apart = curated(tmp_path, near_copies=False)
     twins = {key.replace("-again", "") for key in keys(apart)["validation"]}
     assert twins & {key.replace("-again", "") for key in keys(apart)["train"]}, "the search matters"
+
+
+# Made splits beside official ones
+
+
+@pytest.fixture
+def beside_a_test(tmp_path):
+    """42 train rows and an official test: 7 train rows are copies, 7 near copies, and 7 show persons of test."""
+    rows = []
+    for split, seed, count in (("train", 1, 42), ("test", 2, 21)):
+        for index in range(count):
+            name = TWO["classes"][index % 2]
+            path = tmp_path / split / name / f"{index:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_face(name, seed=seed, index=index, size=64).save(path)
+            person = f"{'p' if index < 21 else 'only-in-train'}{index}" if index >= 14 else ""
+            rows.append((path, split, person))
+    for index in range(7):
+        name = TWO["classes"][index % 2]
+        draw_face(name, seed=2, index=index, size=64).save(tmp_path / "train" / name / f"{index:02d}.png")
+    for index in range(7, 14):
+        name = TWO["classes"][index % 2]
+        near = ImageOps.mirror(draw_face(name, seed=2, index=index, size=64)).resize((48, 48))
+        near.save(tmp_path / "train" / name / f"{index:02d}.png")
+    lines = [f"{p.relative_to(tmp_path).as_posix()},{p.parent.name},{split},{who}" for p, split, who in rows]
+    (tmp_path / "faces.csv").write_text("\n".join(["path,label,split,person", *lines]), encoding="utf-8")
+    return tmp_path / "faces.csv"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_made_validation_has_no_copy_near_copy_or_person_of_the_official_test(beside_a_test, seed):
+    result = curated(beside_a_test, validation_share=0.2, split_seed=seed)
+    found = result.report["leaks"]["found"]
+    assert [found[kind]["test_in_validation"] for kind in ("exact copy", "near copy", "person")] == [0, 0, 0]
+    assert [found[kind]["test_in_train"] for kind in ("exact copy", "near copy", "person")] == [7, 14, 7]
+    assert sorted(int(key[-6:-4]) for key in keys(result)["validation"])[0] >= 21, "the free rows only"
+    assert len(result.splits["validation"]) > 3
+
+
+def test_rows_kept_out_of_a_made_validation_obey_leaks(beside_a_test):
+    with pytest.raises(InputError, match=r"splits leak: train holds 7 rows of test \(exact copy\)"):
+        curated(beside_a_test, leaks="error")
+    result = curated(beside_a_test, leaks="drop_from_train", validation_share=0.2)
+    assert all(int(key[-6:-4]) >= 21 for split in ("train", "validation") for key in keys(result)[split])
+
+
+def test_without_the_search_a_made_validation_still_has_no_exact_copy_of_test(beside_a_test):
+    result = curated(beside_a_test, near_copies=False, validation_share=0.3)
+    assert sorted(int(key[-6:-4]) for key in keys(result)["validation"])[0] >= 7
+
+
+def test_a_made_test_has_no_copy_of_the_official_validation(tmp_path):
+    fill(tmp_path / "train", 20, 20)
+    for index in range(6):
+        save(tmp_path / "val" / "happy" / f"{index}.bmp", index)
+        save(tmp_path / "val" / "sad" / f"{index}.bmp", 1000 + index)
+    fill(tmp_path / "val", 5, 5, start=9000)
+    result = curated(tmp_path, test_share=0.3)
+    assert result.report["copies"]["exact"] == {"test_in_train": 0, "validation_in_train": 12, "test_in_validation": 0}
+
+
+def test_a_picture_in_two_official_splits_of_other_sources_stays_out_of_made_ones(tmp_path):
+    for name, held in (("one", "val"), ("two", "test")):
+        start = {"one": 20000, "two": 40000}[name]
+        fill(tmp_path / name / "train", 8, 8, start=start)
+        fill(tmp_path / name / held, 4, 4, start=start + 5000)
+        save(tmp_path / name / held / "happy" / "both.bmp", 7)
+    fill(tmp_path / "three", 20, 20)
+    recipe = Recipe(sources=[{"data_path": str(tmp_path / n)} for n in ("one", "two", "three")], leaks="report", **TWO)
+    result = curate(read_sources(recipe), recipe)
+    assert "happy/007.png" in keys(result)["train"]
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+@pytest.mark.parametrize("seed", range(5))
+def test_sources_that_make_different_splits_share_pictures_in_train_only(tmp_path, order, seed):
+    """One has a test of its own and makes validation; two has a validation of its own and makes test."""
+    for name, held in (("one", "test"), ("two", "val")):
+        fill(tmp_path / name / "train", 20, 20)
+        fill(tmp_path / name / held, 4, 4, start={"test": 20000, "val": 40000}[held])
+    entries = [{"data_path": str(tmp_path / name)} for name in order]
+    recipe = Recipe(sources=entries, split_seed=seed, near_copies=False, leaks="report", **TWO)
+    with pytest.raises(InputError, match="cannot be made, because every train row shows a picture or a person"):
+        curate(read_sources(recipe), recipe)
+    for name, start in (("one", 60000), ("two", 80000)):
+        fill(tmp_path / name / "train" / "happy", 12, 0, start=start)
+        fill(tmp_path / name / "train" / "sad", 0, 12, start=start)
+    found = curate(read_sources(recipe), recipe).report["copies"]["exact"]
+    assert found == {"test_in_train": 0, "validation_in_train": 0, "test_in_validation": 0}
+
+
+def test_a_split_that_only_shared_pictures_could_fill_is_refused(tmp_path):
+    fill(tmp_path / "train", 4, 4)
+    fill(tmp_path / "test", 4, 4)
+    with pytest.raises(InputError, match="validation cannot be made, because every train row shows a picture or a per"):
+        curated(tmp_path)

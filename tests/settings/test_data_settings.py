@@ -65,6 +65,15 @@ def test_data_path_is_what_is_read(faces, read) -> None:
     assert [len(read(path).tables["all"]) for path in (few, many)] == [2, 6]
 
 
+def test_splits_left_out_are_made_of_train_rows(faces, tmp_path: Path, curated) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        faces(split, 20, 20).rename(tmp_path / "mine" / split)
+    for splits, folder in (([], "test"), (["test"], "train")):
+        table = curated(tmp_path / "mine", splits_left_out=splits, leaks="report").splits["test"]
+        assert {key.split("/")[0] for key in table["key"]} == {folder}
+
+
 def test_sources_are_read_together(tmp_path: Path, curated) -> None:
     for place in ("one", "two"):
         for name in ("happiness", "sadness"):

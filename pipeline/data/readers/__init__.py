@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.data.face_crops import crop_faces
+from pipeline.data.own_splits import without_splits
 from pipeline.data.readers import (
     affectnet,
     csv_file,
@@ -134,6 +135,7 @@ def read_source(recipe: Recipe) -> Reading:
     reading = reader.read(placed)
     if placed is not recipe:
         reading = _with_files_around(reading, local_path(recipe), local_path(placed))
+    reading = without_splits(reading, recipe)
     _refuse_undecided(reading, recipe)
     return reading if recipe.crop == "none" else crop_faces(reading, recipe)
 
