@@ -51,13 +51,13 @@ def zip_of_a_csv_and_pictures(at: Place) -> str:
     return packed(at, "faces.zip", "zip")
 
 
-@layout("archive", right_or_refused(r"\.\.|leads out|outside", told=(r"\b1\b",)))
+@layout("archive", right_or_refused(r"\.\.|leads out|outside"))
 def zip_that_leads_out(at: Place) -> str:
     """A zip file with a member ../../outside/evil.png: it is not written there."""
     at.class_folders()
     packed(at, "faces.zip", "zip")
     with zipfile.ZipFile(at.root / "faces.zip", "a") as archive:
-        archive.writestr("../../outside/evil.png", at.cell("happiness", "evil", fate=LEFT_OUT))
+        archive.writestr("../../outside/evil.png", at.cell("happiness", "evil", fate=LEFT_OUT, counted=False))
     at.outside.chmod(0o500)
     return "faces.zip"
 

