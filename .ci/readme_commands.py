@@ -1,9 +1,10 @@
-"""The commands that a page wants to be run: the lines of its code blocks whose info string is `bash run`.
+"""Lists the commands of a page that CI runs: the lines of its code blocks whose info string is `bash run`.
 
-python3 .ci/readme_commands.py README.md   # one command a line, as printed on the page
+python3 .ci/readme_commands.py README.md   # prints one command per line, as on the page
 
-Such a block needs no data, no Hub and no browser, and ends by itself. Each line is one command for a shell of its own,
-started in the root of the clone; comments and empty lines are none, and a backslash at the end goes on with the next.
+The commands of such a block need no data, no Hub and no browser, and they end by themselves. Each line is one command,
+run by its own shell in the root of the clone. Comments and empty lines are skipped. A backslash at the end of a line
+continues the command on the next line.
 """
 
 import re
@@ -14,10 +15,10 @@ FENCE = re.compile(r"\s*(?P<fence>`{3,}|~{3,})\s*(?P<info>.*?)\s*")
 
 
 def commands(page: str) -> list[str]:
-    """The commands of a page in Markdown, first to last.
+    """The commands of a Markdown page, in order.
 
     Raises:
-        ValueError: a code block does not end, or a command waits for its next line.
+        ValueError: a code block is not closed, or ends in the middle of a command.
     """
     found: list[str] = []
     fence, runs, begun = "", False, ""

@@ -1,4 +1,4 @@
-"""Who may publish where: asked before a long training, and before anything is sent."""
+"""Whether this account may publish there. It is checked before a long training, and before anything is sent."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ from hub.attempts import attempt
 from pipeline.errors import InputError
 
 OPTIONS = {"model": "--repo_id", "space": "--space"}
-"""How a repository of each type is named on the command line."""
+"""The option that names a repository of each type."""
 
 
 def check_repo_id(repo_id: str, repo_type: str = "model") -> None:
-    """Refuse what cannot be the name of a repository.
+    """Refuse a name that no repository can have.
 
     Raises:
-        InputError: it is not `user/name` in the Hub's letters.
+        InputError: it is not `user/name` in characters that the Hub allows.
     """
     option = OPTIONS[repo_type]
     try:
@@ -32,15 +32,15 @@ def check_repo_id(repo_id: str, repo_type: str = "model") -> None:
 def check_access(
     api: HfApi, repo_id: str, say: Callable[[str], None], write: bool = True, repo_type: str = "model"
 ) -> bool:
-    """Whether the repository exists. Whoever is logged in may write there (read, without `write`), as far as is told.
+    """Whether the repository exists; the account may write to it, or without `write` read it, as far as the Hub says.
 
     Raises:
-        InputError: no valid repo id, nobody logged in, no right to write, no answer from the Hub.
+        InputError: not a valid repo id, not logged in, no right to write, or no answer from the Hub.
     """
     check_repo_id(repo_id, repo_type)
     asked = f"{OPTIONS[repo_type]} {repo_id}"
     if not (api.token or huggingface_hub.get_token()):
-        raise InputError(f"{asked}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
+        raise InputError(f"{asked}: you are not logged in; run `hf auth login`, or set HF_TOKEN")
     me = attempt("login", api.whoami, say)
     if me.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise InputError(f"{asked}: the token of {me['name']} can only read; make one with write access")
@@ -56,5 +56,7 @@ def check_access(
         return True
     own = sorted({me["name"], *(organisation["name"] for organisation in me.get("orgs", []))})
     if repo_id.partition("/")[0] not in own:
-        raise InputError(f"{asked}: no such repository, and {me['name']} may make one under {', '.join(own)} alone")
+        raise InputError(
+            f"{asked}: there is no such repository, and {me['name']} can create one only under {', '.join(own)}"
+        )
     return False

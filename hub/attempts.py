@@ -1,7 +1,7 @@
-"""A request to the Hub: tried again where that can help, told in one line where it cannot.
+"""A request to the Hub: repeated if that can help, otherwise explained in one line.
 
-The client repeats uploads of large files and downloads by itself, but neither commits nor tags nor questions; and it
-waits for an answer without end.
+The client itself repeats uploads of large files and downloads, but not commits, tags or queries; and it waits for an
+answer for ever.
 """
 
 import time
@@ -17,14 +17,14 @@ from pipeline.errors import InputError, first_line
 
 T = TypeVar("T")
 WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further try, where the Hub names none."""
+"""Seconds before each further try, if the Hub does not name them."""
 LONGEST_WAIT = 120.0
 TIMEOUT = httpx2.Timeout(120.0, connect=20.0)
 """Seconds of silence after which a request counts as lost."""
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 ADVICE = {
-    400: "mend what it names",
+    400: "correct what it names",
     401: "log in with `hf auth login`, or set HF_TOKEN to a valid token",
     403: "use a token that may write there (`hf auth login`, or HF_TOKEN)",
     404: "check the name, and that the token may see it",
@@ -36,7 +36,7 @@ ADVICE = {
 
 
 def set_timeouts() -> None:
-    """Let no request of this process wait for its answer without end."""
+    """Give every request of this process a timeout."""
 
     def client() -> httpx2.Client:
         made = default_client_factory()
@@ -47,10 +47,10 @@ def set_timeouts() -> None:
 
 
 def attempt(what: str, call: Callable[[], T], say: Callable[[str], None]) -> T:
-    """The result of `call`, which is repeated after a passing failure; each wait is said.
+    """The result of `call`, which is repeated after a temporary failure; each wait is reported.
 
     Raises:
-        InputError: it failed for good, or five times.
+        InputError: it failed for a lasting reason, or five times.
     """
     for wait in waits():
         try:
@@ -67,10 +67,10 @@ def waits() -> Iterator[float | None]:
 
 
 def pause(what: str, error: Exception, wait: float | None, say: Callable[[str], None]) -> None:
-    """Wait before the next try, as long as the Hub asks for.
+    """Wait before the next try, as long as the Hub asks.
 
     Raises:
-        InputError: `wait` is None, the Hub asks for too long a wait, or the failure will not pass by itself.
+        InputError: `wait` is None, the Hub asks for too long a wait, or the failure is not temporary.
     """
     if isinstance(error, InputError):
         raise error
@@ -78,29 +78,29 @@ def pause(what: str, error: Exception, wait: float | None, say: Callable[[str], 
     seconds = wait if asked is None else asked
     if wait is None or not _is_passing(error) or seconds is None or seconds > LONGEST_WAIT:
         raise explained(what, error) from None
-    say(f"{what}: {_told(error)}; trying again in {seconds:.0f} s")
+    say(f"{what}: {_described(error)}; trying again in {seconds:.0f} s")
     time.sleep(seconds)
 
 
 def explained(what: str, error: Exception) -> Exception:
-    """The failure in one line with what to do about it; an error of another kind is given back as it is."""
+    """The failure in one line with what to do about it; an error of another kind is returned as it is."""
     cause, status = _cause(error), status_of(error)
     if isinstance(cause, LocalTokenNotFoundError):
-        return InputError(f"{what}: nobody is logged in; run `hf auth login`, or set HF_TOKEN")
+        return InputError(f"{what}: you are not logged in; run `hf auth login`, or set HF_TOKEN")
     if isinstance(cause, OfflineModeIsEnabled):
         return InputError(f"{what}: HF_HUB_OFFLINE is set; unset it to publish")
     if status is not None:
-        later = "run the same command again later; what has arrived is not sent again"
+        later = "run the same command again later; files that have arrived are not sent again"
         asked = _retry_after(error)
         advice = f"it asks to wait {asked:.0f} s; {later}" if asked is not None else ADVICE.get(status, later)
-        return InputError(f"{what}: {_told(error)}; {advice}")
+        return InputError(f"{what}: {_described(error)}; {advice}")
     if isinstance(cause, httpx2.HTTPError):
-        return InputError(f"{what}: {_told(error)}; check the network, then run the same command again")
+        return InputError(f"{what}: {_described(error)}; check the network, then run the same command again")
     return error
 
 
 def status_of(error: Exception) -> int | None:
-    """HTTP status that the Hub answered with, where it was an answer."""
+    """HTTP status of the Hub's answer, or None without an answer."""
     cause = _cause(error)
     response = getattr(cause, "response", None)
     return int(response.status_code) if response is not None else None
@@ -118,7 +118,7 @@ def _retry_after(error: Exception) -> float | None:
     return float(asked) if asked is not None and asked.isdecimal() else None
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     cause, status = _cause(error), status_of(error)
     if status is None:
         return first_line(cause) if not isinstance(cause, httpx2.TimeoutException) else "the Hub does not answer"
@@ -127,7 +127,7 @@ def _told(error: Exception) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The failure behind an error: the client wraps those of uploads into errors of its own."""
+    """The failure behind an error: the client wraps failures of uploads into its own errors."""
     known = (HfHubHTTPError, httpx2.HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled)
     chain: list[BaseException] = [error]
     while following := (chain[-1].__cause__ or chain[-1].__context__):

@@ -2,8 +2,8 @@
 
     python -m hub.predict MODEL PATH... [--crop detect] [--json]
 
-Answers go to standard output and all else to standard error. A picture that cannot be read is named and counted; the
-exit code is 1 only if none could be read, and 2 for a mistake in the command.
+Answers go to standard output, everything else to standard error. Pictures that cannot be read are named and counted.
+The exit code is 1 if no picture could be read, and 2 for a mistake in the command.
 """
 
 import argparse
@@ -20,28 +20,25 @@ from typing import Any
 
 import numpy as np
 from huggingface_hub import hf_hub_download
-from PIL import Image
 from tqdm.auto import tqdm
 
+from hub.server.engine import Model, load_model, ranked, to_scores
+from hub.server.faces import Finder, find_weights
+from hub.server.preprocessing import Pixels
 from pipeline import crop
+from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line
-
-sys.path.append(str(Path(__file__).parent / "server"))  # the app's modules lie flat, as in a Space
-from engine import Model, cores, load_model, ranked, to_scores  # noqa: E402
-from faces import Finder, find_weights  # noqa: E402
-from pictures import decode  # noqa: E402
-from preprocessing import Pixels  # noqa: E402
-from refusal import CannotStart, Refused  # noqa: E402
+from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
-"""Of the files that are looked at in a folder; a file that is named itself may have any."""
-SHOWN = 3  # classes in a line of the table
+"""Files with these suffixes are read from a folder; a file on the command line may have any suffix."""
+SHOWN = 3  # classes per line of the table
 
 
 @dataclass
 class Read:
-    """A picture's faces as the model sees them `(F, 3, H, W)`, and where they are; or what is wrong with it."""
+    """A picture's faces as model input `(F, 3, H, W)`, and where they are; or why it cannot be read."""
 
     path: Path
     pixels: Pixels | None = None
@@ -53,16 +50,13 @@ def main(argv: list[str]) -> None:
     """Print the answers.
 
     Raises:
-        InputError: a path that is not there, or a model or detector that cannot be had.
-        SystemExit: with 1, where no picture could be read.
+        InputError: a path does not exist, or the model or the detector cannot be loaded.
+        SystemExit: with code 1 if no picture could be read.
     """
     asked = _parser().parse_args(argv)
     paths = _pictures(asked.paths)
-    try:
-        model = load_model(asked.model, asked.revision)
-        finder = _finder(asked.face_detector) if asked.crop == "detect" else None
-    except CannotStart as error:
-        raise InputError(str(error)) from None
+    model = load_model(asked.model, asked.revision)
+    finder = _finder(asked.face_detector) if asked.crop == "detect" else None
     show = _json_lines if asked.json else _table(model, paths)
     faults = 0
     for read, scores in _answers(model, finder, paths):
@@ -78,7 +72,7 @@ def main(argv: list[str]) -> None:
 
 
 def _pictures(given: Sequence[Path]) -> list[Path]:
-    """The files given, and those in the folders given, by name; each once."""
+    """The given files, and the pictures in the given folders sorted by name; each once."""
     found: dict[Path, None] = {}
     for path in given:
         if not path.exists():
@@ -98,18 +92,17 @@ def _finder(named: str) -> Finder:
     if path.exists() or path.suffix == ".onnx":
         return Finder(find_weights(named) or path)
     try:
-        return Finder(Path(hf_hub_download(named, crop.YUNET)))
-    except CannotStart:
-        raise
+        downloaded = hf_hub_download(named, crop.YUNET)
     except Exception as error:  # the client raises many kinds
         raise InputError(
-            f"--face_detector {named} is no file here and could not be had from the Hub ({first_line(error)}): "
-            f"download {crop.YUNET} from {crop.YUNET_PAGE}, and give its path"
+            f"--face_detector {named} is not a file here and could not be loaded from the Hub ({first_line(error)}): "
+            f"download {crop.YUNET} from {crop.YUNET_PAGE} and give its path"
         ) from None
+    return Finder(Path(downloaded))
 
 
 def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator[tuple[Read, np.ndarray]]:
-    """Every picture in order with the scores `(F, K)` of its faces; the next are decoded while the model runs."""
+    """Each picture in order with the scores `(F, K)` of its faces; the next ones are decoded while the model runs."""
     waiting: deque[Future[Read]] = deque()
     ahead = iter(paths)
     with (
@@ -130,13 +123,10 @@ def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator
 
 
 def _read(path: Path, model: Model, finder: Finder | None) -> Read:
-    most = Image.MAX_IMAGE_PIXELS or sys.maxsize
     try:
-        photo = decode(path.read_bytes(), most, formats=None)
-    except OSError as error:
-        return Read(path, fault=error.strerror or "cannot be read")
-    except Refused as refusal:
-        return Read(path, fault=refusal.reason)
+        photo = np.asarray(decode(path))
+    except UnusablePicture as error:
+        return Read(path, fault=str(error))
     if finder is None:
         return Read(path, model.prepare(photo)[None], [{}])
     cuts = finder(photo, max(model.size), model.align, sys.maxsize)
@@ -154,13 +144,13 @@ def _scores(model: Model, reads: list[Read]) -> list[np.ndarray]:
 
 
 def _json_lines(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-    """A line a picture: its file, and its faces, largest first, with the scores of all classes, best first."""
+    """One line per picture: its file, and its faces, largest first, with the scores of all classes, best first."""
     faces = [place | {"scores": ranking} for place, ranking in zip(read.faces, scores, strict=True)]
     _say(sys.stdout, json.dumps({"file": str(read.path), "faces": faces}))
 
 
 def _table(model: Model, paths: list[Path]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
-    """A line a face: file, number of the face where there are several, the best classes with their scores."""
+    """One line per face: the file, the number of the face if there are several, the best classes with their scores."""
     first = min(60, max(len(str(path)) for path in paths) + 4)
     label = max(map(len, model.classes))
 
@@ -190,25 +180,25 @@ def _parser() -> argparse.ArgumentParser:
         "--crop",
         choices=("none", "detect"),
         default="none",
-        help="none: every picture is a face (default); detect: find the faces of photos, as the app does",
+        help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does",
     )
     parser.add_argument(
         "--face_detector",
         metavar="PATH",
         default=crop.YUNET_PAGE.removeprefix("https://huggingface.co/"),
-        help="weights of YuNet: file, folder or Hub id (default: %(default)s)",
+        help="weights of YuNet: a file, a folder or a Hub id (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per picture")
     return parser
 
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text; standard error does so itself
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are not text
     try:
         code = end_in_one_line(main)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # for example `| head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     raise SystemExit(code)

@@ -1,8 +1,8 @@
-"""Nothing private leaves: event files without their traces, and a scan of everything that would be sent.
+"""Nothing private is sent: event files are cleaned, and every staged file is searched.
 
-TensorBoard's writer puts the host name into the name of an event file and Trainer puts settings, with their paths, into
-its texts; exporters put source paths into ONNX; image writers keep what a camera noted. Staging makes copies without
-them, and the scan is the proof: it reads every file that is staged, not only those that are known to carry something.
+TensorBoard's writer puts the host name into the name of an event file, and Trainer puts settings with their paths into
+its texts; exporters put source paths into ONNX; image writers keep the notes of a camera. Staging makes copies without
+them. The search proves it: it reads every staged file, not only those that are known to hold such things.
 """
 
 import getpass
@@ -26,7 +26,7 @@ from pipeline.errors import InputError
 
 TEXT = (".md", ".json", ".yaml", ".txt")
 CODE = (".py", ".html", "Dockerfile", "LICENSE")
-"""Ends of names of what is the project's own and the same for all who publish it."""
+"""Ends of names of files that belong to the project and are the same for everybody who publishes."""
 SECRETS = (
     r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face
     r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}",
@@ -38,14 +38,14 @@ SECRETS = (
 ROOTS = "home|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|data|usr|etc|content|kaggle|workspace|scratch|nfs"
 NAMES = "the user or host name"
 NAMES_NOBODY = {"root", "user", "admin", "ubuntu", "docker", "runner", "jovyan", "localhost"}
-"""Names that machines give by themselves: they point at no one, and are words of any text."""
+"""Names that machines have by default: they identify nobody, and any text may contain them."""
 
 
 def clean_events(source: Path, target: Path) -> None:
-    """A copy of a TensorBoard event file that holds its numbers and pictures alone.
+    """Copy only the numbers and pictures of a TensorBoard event file.
 
     Raises:
-        InputError: it is no event file.
+        InputError: it is not an event file.
     """
     with target.open("wb") as file:
         writer = RecordWriter(file)
@@ -79,14 +79,14 @@ def _events(path: Path) -> Iterator[Event]:
 
 
 def refuse_private(folder: Path, *namespaces: str) -> None:
-    """Read every file under `folder`, its name included, and refuse what points at a person, a machine or a secret.
+    """Read every file under `folder` and its name, and refuse what identifies a person, a machine or a secret.
 
-    Searched for: tokens and keys (by their shapes, and the one that is logged in here), the names of user and host as
-    whole words, `namespaces` (of the repositories) excepted, the home folder, and absolute paths. Code is not searched
-    for names: whoever is called Max could not publish a `max`.
+    It searches for tokens and keys (by their patterns, and the token that is in use here), the names of user and host
+    as whole words except `namespaces` (the owners of the repositories), the home folder, and absolute paths. Code is
+    not searched for names: otherwise a user called Max could not publish a `max`.
 
     Raises:
-        InputError: something was found, or a file is of a kind that cannot be searched. A secret is not repeated.
+        InputError: something was found, or a file is of a kind that cannot be searched. A secret is not printed.
     """
     searches = _searches(*namespaces)
     found = []
@@ -101,7 +101,9 @@ def refuse_private(folder: Path, *namespaces: str) -> None:
                     found.append(f"{what}{shown} in {place}")
     if found:
         more = f", and {len(found) - 3} more" if len(found) > 3 else ""
-        raise InputError(f"nothing was sent, for the staged folder holds {'; '.join(dict.fromkeys(found[:3]))}{more}")
+        raise InputError(
+            f"nothing was sent, because the staged folder contains {'; '.join(dict.fromkeys(found[:3]))}{more}"
+        )
 
 
 def _user() -> str:
@@ -129,7 +131,7 @@ def _searches(*namespaces: str) -> dict[str, re.Pattern[str]]:
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """(where, text) of everything in a file that can hold words.
+    """(where, text) of everything in a file that can contain words.
 
     Raises:
         InputError: a kind of file that publishing does not know.
@@ -172,7 +174,7 @@ def _without_pictures(event: Event) -> Event:
 
 
 def _onnx_text(path: Path) -> str:
-    """The model as text without the numbers of its tensors, of this graph and all within it."""
+    """The model as text without the numbers of its tensors."""
     model = onnx.load(path, load_external_data=False)
     for tensor in model.graph.initializer:
         tensor.ClearField("raw_data")

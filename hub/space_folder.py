@@ -1,6 +1,6 @@
-"""The folder of a Space: the app, the crop and the detector beside it, and what the Hub builds and shows it by.
+"""The folder of a Space: the app, the face detector's weights, and the files from which the Hub builds and shows it.
 
-The model is not in it: the app loads it from its own repository, at the very release that was published with it.
+The model is not in it: the app loads it from its own repository, at the release that was published with the Space.
 """
 
 import shutil
@@ -15,29 +15,46 @@ from hub.templates import templates
 from pipeline import crop
 from pipeline.errors import InputError
 
-APP = Path(__file__).parent / "server"
-LICENSE = Path(__file__).parents[1] / "LICENSE"
-COPIED = ("*.py", "page.html", "requirements.txt")
+ROOT = Path(__file__).resolve().parents[1]
+APP = "hub/server/"
+COPIED = (
+    "hub/__init__.py",
+    f"{APP}*.py",
+    f"{APP}page.html",
+    f"{APP}requirements.txt",
+    "pipeline/__init__.py",
+    "pipeline/cores.py",
+    "pipeline/crop.py",
+    "pipeline/errors.py",
+    "pipeline/pictures.py",
+    "LICENSE",
+)
+"""Files of the project that a Space holds, at the same paths, so that it starts with the same command."""
 RENDERED = ("Dockerfile", "README.md")
-PUBLISHED = (*COPIED, *RENDERED, LICENSE.name, "face_detection_yunet_*.onnx")
-"""What a Space of ours consists of, as `hub.staging.PUBLISHED` is of a model."""
-
+FLAT = (
+    *("answers.py", "app.py", "batching.py", "bodies.py", "contract.py", "crop.py", "engine.py", "faces.py"),
+    *("guard.py", "pictures.py", "preprocessing.py", "refusal.py", "settings.py", "page.html", "requirements.txt"),
+    "face_detection_yunet_*.onnx",
+)
+"""Files of a Space that an older version published: it kept the app's modules at the root."""
+PUBLISHED = ("hub/*", "pipeline/*", *RENDERED, "LICENSE", *FLAT)
+"""Patterns of all files of a Space of this project: publishing removes those that are not staged any more."""
 EMPTY = {".gitattributes", "README.md"}
 """What the Hub itself puts into a new Space."""
-OURS = {"app.py", Path(crop.__file__).name}
-"""What a Space with this app holds, and hardly one with another."""
+OURS = ({f"{APP}app.py", "pipeline/crop.py"}, {"app.py", "crop.py"})
+"""Files by which a Space with this app is recognised, of this version or an older one."""
 
 
 def check_space(api: HfApi, space: str, say: Callable[[str], None]) -> bool:
-    """Whether the Space exists. Whoever is logged in may write there, and it holds this app, or none.
+    """Whether the Space exists, is writable for the user who is logged in, and holds this app or none.
 
     Raises:
-        InputError: as `hub.access.check_access`; or another app is there, whose files would be taken away.
+        InputError: as `hub.access.check_access`; or the Space holds another app, whose files would be removed.
     """
     if not check_access(api, space, say, repo_type="space"):
         return False
     files = set(attempt(f"files of {space}", lambda: api.list_repo_files(space, repo_type="space"), say))
-    if not (files <= EMPTY or files >= OURS):
+    if not (files <= EMPTY or any(files >= ours for ours in OURS)):
         raise InputError(f"--space {space}: another app is there ({', '.join(sorted(files - EMPTY)[:3])}); choose a "
                          "new name")  # fmt: skip
     return True
@@ -47,18 +64,19 @@ def stage(folder: Path, model: str, revision: str, weights: Path) -> None:
     """Write the Space that shows the Hub's `model` at `revision` (a tag or commit) into `folder`.
 
     Raises:
-        InputError: `weights` is no file of the detector that the crop was measured with.
+        InputError: `weights` is not the file of the detector that the crop was measured with.
     """
     try:
         detector = crop.read_weights(weights)
     except ValueError as error:
         raise InputError(f"{error}, and give its path with --face_detector") from None
-    folder.mkdir(parents=True, exist_ok=True)
-    app = [file for pattern in COPIED for file in sorted(APP.glob(pattern))]
-    for file in (*app, Path(crop.__file__), LICENSE):
-        shutil.copyfile(file, folder / file.name)
-    (folder / crop.YUNET).write_bytes(detector)
-    words = {"model": model, "revision": revision, "detector": crop.YUNET, "detector_page": crop.YUNET_PAGE}
+    for file in (file for pattern in COPIED for file in sorted(ROOT.glob(pattern))):
+        target = folder / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    weights_in_space = f"{APP}{crop.YUNET}"
+    (folder / weights_in_space).write_bytes(detector)
+    words = {"model": model, "revision": revision, "detector": weights_in_space, "detector_page": crop.YUNET_PAGE}
     for name in RENDERED:
         text = templates().get_template(f"docker_space/{name}.jinja").render(words)
         (folder / name).write_text(text, encoding="utf-8")

@@ -1,10 +1,9 @@
-"""The folder that goes up: an allow-list of a run's files, as copies without anything private; the run is not touched.
+"""The folder that is sent: copies of the run's publishable files, without anything private. The run is not changed.
 
-Staged beside them are what publishing makes: `onnx/`, `parity.json` and the card.
+Publishing adds `onnx/`, `parity.json` and the card.
 """
 
 import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,59 +13,58 @@ import yaml
 from tqdm.auto import tqdm
 
 from hub.privacy import clean_events
-from hub.run import Run, sha256
+from pipeline import run_folder
 from pipeline.errors import InputError
+from pipeline.run_folder import CONFIG, CURATION, PREPROCESSOR, Run, read_json, sha256, write_json
+from pipeline.source import source_from_json
 
-AS_THEY_ARE = ("model.safetensors", "evaluation.json")
-CURATION, CONFIG, PREPROCESSOR = "curation.json", "config.json", "preprocessor_config.json"
-PICTURES = ("figures/*.png", "examples/*.png")
-EVENTS = "logs/*tfevents*"
+AS_THEY_ARE = (run_folder.WEIGHTS, run_folder.FIGURES, run_folder.EXAMPLES)
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*AS_THEY_ARE, CURATION, CONFIG, PREPROCESSOR, *PICTURES, EVENTS, "README.md", "recipe.yaml",
-             "environment.json", "parity.json", "onnx/*", "predictions.parquet")  # fmt: skip
-"""What a release consists of: a file of these patterns that a release lacks is no longer part of it."""
+PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*")
+"""What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
 def stage(run: Run, folder: Path, with_predictions: bool) -> None:
-    """Copy the run's publishable files into `folder`, with local paths told by name and content.
+    """Copy the run's publishable files into `folder`; local paths are replaced by name and hash.
 
-    Only files under the run's seal are taken: what was put beside them later is not part of the run. Hashes in the
-    staged environment.json are those of the staged files.
+    Only files under the run's seal are taken: a file that was put there later is not part of the run. The staged folder
+    is sealed as a run is, with the hashes of the staged files.
 
     Raises:
-        InputError: `with_predictions`, where the terms of a source keep its labels with who signed them.
+        InputError: `with_predictions`, but the terms of a source do not allow to publish its labels.
     """
     if with_predictions:
         _refuse_kept_labels(run)
-    taken = (*AS_THEY_ARE, *PICTURES, *(["predictions.parquet"] if with_predictions else []))
+    taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.path / name, target)
     write_json(folder / CURATION, _without_keys(run.curation))
-    # Else transformers.js asks for a file of 8 bits in a browser; this one answers as the run does.
+    # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
-    processor = json.loads((run.path / PREPROCESSOR).read_text(encoding="utf-8"))
-    write_json(folder / PREPROCESSOR, _for_transformers_4(processor))
-    for number, name in enumerate(run.sealed(EVENTS)):
+    write_json(folder / PREPROCESSOR, _for_transformers_4(read_json(run.path / PREPROCESSOR)))
+    for number, name in enumerate(run.sealed(run_folder.LOGS)):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
     settings = {name: _without_path(name, value) for name, value in run.recipe.items()}
-    if run.environment.get("checkpoint_is_local"):  # else its path may look like an id on the Hub once it is gone
+    if run.environment.get("checkpoint_is_local"):  # once it is gone, its path may look like a Hub id
         settings["checkpoint"] = settings["checkpoint"].rpartition("/")[2]
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / run_folder.RECIPE).write_text(
+        yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
-    environment = run.environment | {"sha256": {p.relative_to(folder).as_posix(): sha256(p) for p in staged}}
-    write_json(folder / "environment.json", environment)
+    hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in staged}
+    run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
 def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an image processor, whose one name today is two in transformers 4, where the Hub's servers are.
+    """The settings of an image processor under its name in transformers 4, which the Hub's servers use.
 
-    There `ViTImageProcessor` resizes with Pillow; the other is the one of training, and transformers 5 takes both names
-    for it.
+    There `ViTImageProcessor` resizes with Pillow and `ViTImageProcessorFast` as training did. In transformers 5 both
+    names mean the second.
     """
     names = {"ViTImageProcessor": "ViTImageProcessorFast"}
     kind = processor["image_processor_type"]
@@ -74,23 +72,24 @@ def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_keys(report: Any) -> Any:
-    """curation.json with its counts, and without the file names of single pictures, which may name a person."""
+    """curation.json with its counts but without the file names of single pictures, which may name a person."""
     if isinstance(report, dict):
         return {name: [] if name == "keys" else _without_keys(value) for name, value in report.items()}
     return [_without_keys(value) for value in report] if isinstance(report, list) else report
 
 
 def _refuse_kept_labels(run: Run) -> None:
-    for name, source in run.curation["sources"].items():
-        if not source.get("labels_may_travel", True):
+    for name, entry in run.curation["sources"].items():
+        source = source_from_json(name, entry)
+        if not source.may_publish_labels:
             raise InputError(
-                f"--with_predictions: predictions.parquet holds labels of {name}, whose terms forbid it ("
-                f"{source['terms']}); publish without them"
+                f"--with_predictions: predictions.parquet has labels of {name}, which may not be published "
+                f"({source.terms}); leave --with_predictions out"
             )
 
 
 def _without_path(name: str, value: Any) -> Any:
-    """A setting as a stranger may see it: an existing path becomes its name and what it holds."""
+    """A setting as everybody may see it: an existing path becomes its name and the hash of its content."""
     if isinstance(value, list):
         return [_without_path(name, v) for v in value]
     if isinstance(value, dict):
@@ -106,7 +105,7 @@ def _without_path(name: str, value: Any) -> Any:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 over the sorted names and contents of a file or of all files under a folder, hidden ones left out."""
+    """SHA-256 over the sorted names and contents of a file, or of all files under a folder that are not hidden."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
     digest = hashlib.sha256()
     for file in tqdm(files, f"hash {path.name}", disable=len(files) < 100, leave=False):
@@ -114,28 +113,23 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Indented JSON in UTF-8."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def listing(folder: Path) -> str:
-    """What would go up: every file with its size, and the sum."""
+    """What would be sent: every file with its size, and the sum."""
     sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
     lines = [f"{size / 1e6:9.3f} MB  {name}" for name, size in sizes.items()]
     return "\n".join([*lines, f"{sum(sizes.values()) / 1e6:9.3f} MB  in {len(sizes)} files"])
 
 
 def keep(folder: Path, target: Path) -> Path:
-    """Move a staged folder to where it is looked at, in place of the one of an earlier dry run.
+    """Move a staged folder to `target`, in place of that of an earlier dry run.
 
     Raises:
-        InputError: something else stands there.
+        InputError: something else is there.
     """
     if target.exists():
         known = ({"README.md", "evaluation.json", "parity.json"}, {"README.md", "Dockerfile", "app.py"})
         if not any(names <= {p.name for p in target.iterdir()} for names in known):
-            raise InputError(f"{target} is there already and no staged folder; move it away")
+            raise InputError(f"{target} exists and is not a staged folder; move it away")
         shutil.rmtree(target)
     shutil.move(folder, target)
     return target

@@ -1,4 +1,4 @@
-"""How what stands in a repository is rendered: the card with its snippets, and the Space's own."""
+"""How the texts of a repository are rendered: the card with its snippets, and those of the Space."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,10 +8,10 @@ import jinja2
 
 
 def templates(filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Environment:
-    """The templates of this folder, with `filters` by name; a name that is not given to one is an error."""
+    """The templates of this folder, with `filters` by name; an undefined name in a template is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # it is Markdown and code: the card's filter `cell` escapes what comes from outside
+        autoescape=False,  # Markdown and code: the card's filter `cell` escapes text from outside
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,7 +1,7 @@
-"""One release as one commit: compared before, sent whole, found again after a lost answer, read back, tagged.
+"""One release as one commit: compared first, sent whole, found again after a lost answer, read back, tagged.
 
-A reader sees the old release or the new one and never a mixture: everything changes in a single commit whose parent is
-the head that was looked at, so of two people who publish at once one is refused.
+A reader sees the old release or the new one, never a mixture: everything changes in a single commit, and its parent is
+the head that was compared. If two people publish at once, the Hub refuses one of them.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from hub.attempts import attempt, pause, status_of, waits
-from hub.run import sha256
 from hub.staging import PUBLISHED
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 
 Say = Callable[[str], None]
 Changes = list[CommitOperationAdd | CommitOperationDelete]
@@ -27,10 +27,10 @@ Changes = list[CommitOperationAdd | CommitOperationDelete]
 
 @dataclass(frozen=True)
 class Release:
-    """Where a staged folder goes: a branch (`revision`, made where missing), or a pull request, under a tag or none.
+    """Where a staged folder goes: a branch (`revision`, created if missing) or a pull request, with or without a tag.
 
-    `repo_type` is that of the Hub; `consists_of` are the patterns of its files: one of them that the folder lacks is
-    left from an older release, and goes.
+    `consists_of` are the patterns of a release's files: a file on the Hub that fits one and is not in the folder comes
+    from an older release and is deleted.
     """
 
     repo_id: str
@@ -49,7 +49,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Published:
-    """What stands on the Hub now: the commit, how many files and bytes of it were new, and the address to look at."""
+    """What is on the Hub now: the commit, how many of its files and bytes were new, and the address to look at."""
 
     commit: str
     files: int
@@ -58,11 +58,12 @@ class Published:
 
 
 def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) -> Published:
-    """Send the files of `folder` that differ from the repository, take away those of an older release, and tag.
+    """Send the files of `folder` that differ from the repository, delete those of an older release, and tag.
 
     Raises:
-        InputError: refused by the Hub, or no answer after several tries; the old release is then whole. Or: the tag
-            stands on other content, somebody else committed meanwhile, what is read back differs from what was sent.
+        InputError: the Hub refuses, or does not answer several times; the old release is then complete. Or the tag
+            belongs to other content, somebody else committed meanwhile, or what is read back differs from what was
+            sent.
     """
     repo, staged = release.repo_id, _staged(folder)
     if not exists:
@@ -74,7 +75,7 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
     tagged = _commit_of_tag(api, release, say)
     if tagged is not None:
         if _changes(staged, _tree(api, release, tagged, say), release):
-            raise InputError(f"--tag {release.tag} stands on other content in {repo}; choose a new tag")
+            raise InputError(f"--tag {release.tag} belongs to other content in {repo}; choose a new tag")
         return Published(tagged, 0, 0, f"{release.page(api)}/tree/{release.tag}")
     head = _head(api, release, say)
     changes = _changes(staged, _tree(api, release, head, say), release)
@@ -98,7 +99,7 @@ def _commit_of_tag(api: HfApi, release: Release, say: Say) -> str | None:
 
 
 def _head(api: HfApi, release: Release, say: Say) -> str:
-    """The commit that the release will stand on; a branch that is not there yet starts at main."""
+    """The commit that the release builds on; a branch that does not exist yet starts at main."""
     repo, kind, branch = release.repo_id, release.repo_type, release.revision
 
     def look() -> str | None:
@@ -123,7 +124,7 @@ def _tree(api: HfApi, release: Release, revision: str, say: Say) -> dict[str, st
     def read() -> dict[str, str]:
         try:
             entries = list(api.list_repo_tree(repo, repo_type=kind, revision=revision, recursive=True))
-        except EntryNotFoundError:  # a repository without a file
+        except EntryNotFoundError:  # a repository without files
             return {}
         files = (entry for entry in entries if isinstance(entry, RepoFile))
         return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
@@ -133,7 +134,7 @@ def _tree(api: HfApi, release: Release, revision: str, say: Say) -> dict[str, st
 
 @dataclass(frozen=True)
 class _File:
-    """A staged file, and the two hashes that the Hub may know it by."""
+    """A staged file, and the two hashes of which the Hub lists one."""
 
     path: Path
     hashes: frozenset[str]
@@ -153,10 +154,10 @@ def _changes(staged: dict[str, _File], tree: dict[str, str], release: Release) -
 def _send(
     api: HfApi, staged: dict[str, _File], release: Release, changes: Changes, head: str, say: Say
 ) -> tuple[str, str]:
-    """The commit that holds the release, and its address.
+    """The commit with the release, and its address.
 
-    After a failure the head is read again before anything is repeated: a commit may have arrived whose answer was lost,
-    and somebody else's may stand there now.
+    After a failure the head is read again before anything is repeated: the commit may have arrived although its answer
+    was lost, or somebody else's commit may be there now.
     """
     what = f"commit to {release.repo_id}"
     for wait in waits():
@@ -173,7 +174,7 @@ def _send(
             return info.oid, str(info.pr_url or info.commit_url)
         except Exception as error:
             if found := _arrived(api, staged, release, head, say):
-                say(f"{what}: it had arrived, though its answer was lost")
+                say(f"{what}: it arrived, although its answer was lost")
                 return found
             if status_of(error) in (409, 412):
                 raise InputError(f"{what}: somebody else changed {release.revision} meanwhile; look at it, then run "

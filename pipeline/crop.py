@@ -1,7 +1,7 @@
-"""The one face crop: training data, serving and apps cut faces out of photos by this file, so that all see them alike.
+"""The one face crop: curation and the server crop faces with this module, so a model sees the same framing in both.
 
-Faces are found by YuNet and framed as FER2013 frames them, whose pictures the models are trained on. NumPy and OpenCV
-alone, and nothing else of the project: an app carries a copy of this very file.
+YuNet finds the faces. They are framed like the faces of FER2013, which the models are trained on. The module needs only
+NumPy and OpenCV and imports nothing of the project, because a Space carries a copy of it.
 """
 
 import hashlib
@@ -17,43 +17,43 @@ YUNET = "face_detection_yunet_2023mar.onnx"
 YUNET_PAGE = "https://huggingface.co/opencv/face_detection_yunet"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-# YuNet's box in a FER2013 picture, in sides of the picture. The side of the crop follows from the product of the two;
-# tests/benchmarks/crop_geometry.py measures it and the centre (the box itself is wider and less high there).
+# YuNet's box in a FER2013 picture, as shares of the picture's side. The side of the crop follows from their product;
+# tests/benchmarks/crop_geometry.py measures it and the centre (the box itself is wider and lower there).
 BOX_WIDTH, BOX_HEIGHT = 0.777, 1.019
-BOX_CENTRE = (0.507, 0.512)  # x, y; YuNet sees mirrored pictures as far to the right
+BOX_CENTRE = (0.507, 0.512)  # x, y; in mirrored pictures YuNet's box is as far to the right
 
-SCORE = 0.6  # least score of a face
-OVERLAP = 0.3  # of two boxes that overlap by more (intersection over union), the one of lower score goes
-CANDIDATES = 5000  # boxes that enter this suppression, at most
+SCORE = 0.6  # lowest score of a face
+OVERLAP = 0.3  # if two boxes overlap by more (intersection over union), the one with the lower score is dropped
+CANDIDATES = 5000  # at most so many boxes enter this suppression
 
-# Longer side, in px, of what the detector looks at. YuNet was trained for faces of 10 to 300 px and misses a third of
-# those that fill 640 px; 256 px is near the best for them, and shows FER2013's 48 px large enough.
+# Longer side, in px, of the detector's input. YuNet was trained for faces of 10 to 300 px and misses a third of the
+# faces that fill 640 px. 256 px is close to the best size for them, and enlarges FER2013's 48 px enough.
 COARSE, FINE = 256, 640
 
 
 @dataclass(frozen=True)
 class Face:
-    """A found face, in pixels of its photo: x to the right, y down, from the outer corner of the first pixel."""
+    """A detected face, in px of its photo: x to the right, y down, from the outer corner of the first pixel."""
 
     box: tuple[float, float, float, float]  # left, top, width, height; can reach outside the photo
-    right_eye: tuple[float, float]  # the person's right: left in the photo of an upright face
+    right_eye: tuple[float, float]  # the person's right eye: on the left in an upright photo
     left_eye: tuple[float, float]
     score: float
 
 
 def load_detector(weights: Path) -> cv2.FaceDetectorYN:
-    """YuNet (Wu et al. 2023, doi:10.1007/s11633-023-1423-y) from its ONNX file; not for two threads at once.
+    """YuNet (Wu et al. 2023, doi:10.1007/s11633-023-1423-y) from its ONNX file; each thread needs its own.
 
     Raises:
         ValueError: the file cannot be read, or is not the version that the constants here were measured with.
     """
-    # From the bytes that were checked, not from the path: nothing can be put between, and any path will do.
+    # From the checked bytes, not from the path: the file cannot change in between, and every path works.
     model, config = np.frombuffer(read_weights(weights), np.uint8), np.empty(0, np.uint8)
     return cv2.FaceDetectorYN.create("onnx", model, config, (COARSE, COARSE), SCORE, OVERLAP, CANDIDATES)
 
 
 def read_weights(weights: Path) -> bytes:
-    """YuNet's ONNX file, checked.
+    """The content of YuNet's ONNX file, with its hash checked.
 
     Raises:
         ValueError: as `load_detector`.
@@ -70,17 +70,17 @@ def read_weights(weights: Path) -> bytes:
 
 
 def find_faces(detector: cv2.FaceDetectorYN, image: np.ndarray) -> list[Face]:
-    """The faces of a photo, best score first; an empty list where there is none.
+    """The faces of a photo, best score first; an empty list if there are none.
 
-    The photo is looked at with a longer side of 256 px, up or down; where that shows no face, in its own size, 640 px
-    at most, for small faces. Larger faces are seen best in the first look, so the second need not join it.
+    First the photo is resized to a longer side of 256 px. If no face is found, small faces are searched in its own
+    size, at most 640 px. The first pass is best for larger faces, so the results need not be merged.
 
     Args:
-        detector: what `load_detector` gave.
+        detector: from `load_detector`.
         image: `(H, W, 3) uint8` RGB, upright (turned by its EXIF tag).
 
     Raises:
-        ValueError: the array is no such photo.
+        ValueError: the array is not such a photo.
     """
     check_photo(image)
     for side in (COARSE, min(max(image.shape[:2]), FINE)):
@@ -91,16 +91,16 @@ def find_faces(detector: cv2.FaceDetectorYN, image: np.ndarray) -> list[Face]:
 
 
 def largest(faces: Sequence[Face]) -> Face | None:
-    """The face whose box has the largest area, of equal ones the first; None where there is no face."""
+    """The face whose box has the largest area, the first of equal ones; None if there is no face."""
     return max(faces, key=lambda face: face.box[2] * face.box[3], default=None)
 
 
 def framing(face: Face, align: bool) -> np.ndarray:
-    """Where the crop lies in the photo: `(2, 3) float64`, the affine map from the crop's unit square to photo pixels.
+    """Where the crop is in the photo: `(2, 3) float64`, the affine map from the crop's unit square to photo pixels.
 
-    The crop is a square of which the box takes the share of area that it takes in FER2013. Width and height of the box
-    each tell the crop's side; a turned head narrows the one and an open mouth lengthens the other, so their geometric
-    mean is taken. With `align` the square is rolled around the middle of the box until the eyes are level in it.
+    The crop is a square, and the box covers the same share of its area as in FER2013. Both the width and the height of
+    the box imply a side. A turned head makes the box narrower and an open mouth makes it taller, so the side is the
+    geometric mean. With `align` the square is rotated around the middle of the box until the eyes are level.
     """
     left, top, width, height = face.box
     side = math.sqrt(width * height / (BOX_WIDTH * BOX_HEIGHT))
@@ -114,36 +114,36 @@ def framing(face: Face, align: bool) -> np.ndarray:
 def crop_face(image: np.ndarray, face: Face, size: int, align: bool) -> np.ndarray:
     """The crop of `framing`, as `(size, size, 3) uint8` RGB.
 
-    What lies outside the photo repeats its border: reflection would mirror eyes and mouths into the crop, and a flat
-    colour would draw edges; FER2013 has neither.
+    Outside the photo its border is repeated. Reflection would mirror eyes and mouths into the crop, and a flat colour
+    would draw edges; FER2013 has neither.
 
     Args:
-        image: `(H, W, 3) uint8` RGB, the photo that `face` was found in.
-        face: which face.
+        image: `(H, W, 3) uint8` RGB, the photo in which `face` was found.
+        face: the face to crop.
         size: side of the crop, in px.
-        align: roll the crop so that the eyes are level. FER2013's own faces are not; and YuNet, trained on upright
-            faces for the most part, sees about three quarters of a roll of up to 30 degrees, so a quarter stays.
+        align: rotate the crop so that the eyes are level. FER2013's own faces are not aligned. YuNet was mostly trained
+            on upright faces: of a roll of up to 30 degrees it measures about three quarters, so a quarter remains.
 
     Raises:
-        ValueError: the array is no such photo.
+        ValueError: the array is not such a photo.
     """
     check_photo(image)
     to_photo = framing(face, align)
     side = math.hypot(*to_photo[:, 0])
-    # No finer than the photo, the crop is sampled in whole multiples of its size and averaged, lest it alias.
+    # Sampled at a whole multiple of the crop's size and then averaged, so that a large photo does not alias.
     fine = size * max(1, math.ceil(side / size))
     axes, origin = to_photo[:, :2] / fine, to_photo[:, 2]
-    matrix = np.column_stack([axes, origin + axes @ (0.5, 0.5) - 0.5])  # OpenCV counts from the middle of a pixel
+    matrix = np.column_stack([axes, origin + axes @ (0.5, 0.5) - 0.5])  # OpenCV counts from the centre of a pixel
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     sampled = cv2.warpAffine(image, matrix, (fine, fine), flags=how, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def check_photo(image: np.ndarray) -> None:
-    """Refuse what is not `(H, W, 3) uint8` with at least one pixel.
+    """Check that `image` is `(H, W, 3) uint8` with at least one pixel.
 
     Raises:
-        ValueError: what it is, and how to make it one.
+        ValueError: what it is, and how to convert it.
     """
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
         return
@@ -154,7 +154,7 @@ def check_photo(image: np.ndarray) -> None:
 
 
 def _detect(detector: cv2.FaceDetectorYN, image: np.ndarray, side: int) -> list[Face]:
-    """The faces seen when the longer side of the photo is `side` px, in pixels of the photo."""
+    """The faces found when the photo is resized to a longer side of `side` px, in px of the photo."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     seen = max(1, round(width * scale)), max(1, round(height * scale))
@@ -163,7 +163,7 @@ def _detect(detector: cv2.FaceDetectorYN, image: np.ndarray, side: int) -> list[
     found = detector.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))[1]
     if found is None:
         return []
-    # A row: box (x, y, w, h), right eye, left eye, nose, corners of the mouth (x, y each), score.
+    # Each row: box (x, y, w, h), right eye, left eye, nose, two corners of the mouth (x, y each), score.
     points = found[:, :14].reshape(-1, 7, 2).astype(float) * (width / seen[0], height / seen[1])
     return [
         Face((*corner, *extent), tuple(right), tuple(left), float(score))

@@ -42,13 +42,13 @@ def id2label(classes: Sequence[str]) -> dict[int, str]:
 def canonical(
     name: str, classes: Sequence[str] = CLASSES, class_map: Mapping[str, str | None] | None = None
 ) -> str | None:
-    """The name in `classes` that `name` means, or None where its rows are to be dropped.
+    """The name in `classes` that `name` means, or None if its rows are dropped.
 
-    `class_map` (a setting) is asked first, then the classes themselves, then the synonyms. Case and outer spaces do
-    not count.
+    `class_map` (a setting) decides first, then the classes themselves, then the synonyms. Case and outer spaces do not
+    matter.
 
     Raises:
-        InputError: nobody knows the name; the message names the setting that maps it.
+        InputError: the name is unknown; the message names the setting that maps it.
     """
     plain = str(name).strip().lower()
     mapping = {str(k).strip().lower(): v for k, v in (class_map or {}).items()}
@@ -68,5 +68,5 @@ def canonical(
     near = get_close_matches(plain, [*lower, *SYNONYMS], n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(
-        f'unknown class {name!r}{hint}: map it with --class_map \'{{"{name}": "neutral"}}\', or drop it with null'
+        f'unknown class {name!r}{hint}: map it with --class_map \'{{"{name}": "..."}}\', or drop it with null'
     )

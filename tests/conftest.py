@@ -1,4 +1,4 @@
-"""Drawn pictures and a two-layer ViT: what the tests train on and with."""
+"""Drawn pictures and a two-layer ViT, which the tests train on."""
 
 import hashlib
 import os
@@ -81,6 +81,12 @@ def tiny(tmp_path: Path) -> Callable[..., Recipe]:
     return make
 
 
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training stays on the CPU, also where there is a GPU."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+
+
 @pytest.fixture(scope="session")
 def table() -> Dataset:
     """70 rows of noise pictures (24 x 20 px) in the columns every source yields; targets are soft."""
@@ -109,36 +115,19 @@ def table() -> Dataset:
 
 @pytest.fixture
 def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
-    """The trainer of a recipe on `table`, with schedule and log as in train_hf.py; `folder` is its output_dir."""
+    """The trainer of a recipe on `table`, built as train_hf.py builds it; `folder` is its output_dir."""
     from pipeline.training.arguments import training_arguments
-    from pipeline.training.collator import EvalCollator, TrainCollator
     from pipeline.training.log import TrainingLog
-    from pipeline.training.machine import resolve_schedule
-    from pipeline.training.model import build_model
-    from pipeline.training.sampler import PictureRows
-    from pipeline.training.trainer import ExpressionTrainer
+    from pipeline.training.plan import make_plan
+    from pipeline.training.steps import build_trainer
     from pipeline.training.transforms import map_pictures
 
-    rows = PictureRows(map_pictures(table, 32, "rows"))
+    rows = map_pictures(table, 32, "rows")
 
-    def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> ExpressionTrainer:
-        recipe = replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)})
-        args = training_arguments(recipe)
-        args.warmup_steps = resolve_schedule(recipe, len(rows)).warmup_steps
-        model, processor = build_model(recipe)
-        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, recipe.total_batch_size)
-        return ExpressionTrainer(
-            model=model,
-            args=args,
-            recipe=recipe,
-            train_rows=rows,
-            eval_rows=rows,
-            train_collator=TrainCollator(recipe, HALF, HALF),
-            eval_collator=EvalCollator(HALF, HALF),
-            processing_class=processor,
-            compute_metrics=log.compute_metrics,
-            callbacks=[log, *callbacks],
-        )
+    def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> Any:
+        plan = make_plan(replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)}))
+        log = TrainingLog(tmp_path / folder / "logs", recipe.classes, plan.rows_per_step)
+        return build_trainer(plan, training_arguments(plan), rows, rows, log, callbacks)
 
     return make
 
@@ -164,7 +153,7 @@ def write_recipe(path: Path, **settings: Any) -> Path:
 
 
 def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
-    """`python train_hf.py WORDS`, started; `how` goes to Popen."""
+    """Start `python train_hf.py WORDS`; `how` goes to Popen."""
     return subprocess.Popen(
         [sys.executable, "train_hf.py", *words],
         cwd=ROOT,
@@ -176,14 +165,14 @@ def process_of(*words: str, **how: Any) -> subprocess.Popen[str]:
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], run: Path, step: int) -> None:
-    """Until the checkpoint of a step is whole; the process must not have ended before."""
+    """Wait until the checkpoint of a step is complete; the process must still be running."""
     while not (run / f"checkpoint-{step}" / "trainer_state.json").is_file():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)
 
 
 def run_train_hf(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    """`python train_hf.py WORDS`, ended; `how` goes to Popen."""
+    """Run `python train_hf.py WORDS` to its end; `how` goes to Popen."""
     with process_of(*words, **how) as process:
         try:
             out, err = process.communicate(timeout=300)
@@ -217,7 +206,7 @@ def train_hf(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run left alone to its end: its folder, the recipe file it was made from, and what the process said."""
+    """A finished run: its folder, the recipe file it was made from, and what its process printed."""
 
     path: Path
     recipe: Path
@@ -245,7 +234,7 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def detector_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """YuNet's weights where `YUNET` names them; else another ONNX file that passes for them until it is loaded."""
+    """YuNet's weights where `YUNET` names them; otherwise an ONNX file that passes for them until it is loaded."""
     if "YUNET" in os.environ:
         return Path(os.environ["YUNET"])
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("in", "out")]

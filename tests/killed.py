@@ -1,6 +1,6 @@
-"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at a point that no clock could hit.
+"""`python -m tests.killed POINT WORDS`: `train_hf.py WORDS`, killed by SIGKILL at an exact point.
 
-The whole process group dies, as when a machine goes off.
+The whole process group is killed, as in a power failure.
 """
 
 import os
@@ -14,12 +14,13 @@ import torch
 from transformers import TrainerState
 
 import train_hf
+from pipeline.evaluation import predictions
 from pipeline.training import output_dir as run_folder
-from pipeline.training import prediction, trainer
+from pipeline.training import trainer
 from pipeline.training.ema import EMA
 from pipeline.training.trainer import ExpressionTrainer
 
-# What is being called when it happens, and which of its calls it is.
+# The function that is running, and the number of the call that is killed.
 POINTS: dict[str, tuple[Any, str, int]] = {
     "in a step": (ExpressionTrainer, "training_step", 8),
     "in an evaluation": (ExpressionTrainer, "prediction_step", 4),
@@ -28,18 +29,18 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "in the state of a checkpoint": (TrainerState, "save_to_json", 3),
     "in the removal of a checkpoint": (trainer, "rotate_checkpoints", 4),
     "after the last step": (run_folder, "write_model", 1),
-    "in the predictions": (prediction, "write_predictions", 1),
+    "in the predictions": (predictions, "write_predictions", 1),
     "in the seal": (run_folder.shutil, "copyfile", 1),
 }
 
 
 def power_off() -> None:
-    """Nothing more is run, written or said."""
+    """Kill every process of the group."""
     os.killpg(0, signal.SIGKILL)
 
 
 def killing(function: Callable[..., Any], call: int) -> Callable[..., Any]:
-    """`function`, whose call number `call` never returns; a file that it was to write is left half written."""
+    """`function`, whose call number `call` never returns. A file that it writes is left half written."""
     calls = 0
 
     def call_or_die(*args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
-"""What can go wrong on the way to the Hub, one case a fault: what a person sees, and what the Hub holds then.
+"""What can go wrong on the way to the Hub, one case per fault: what a person sees, and what the Hub has then.
 
 python -m tests.publish_faults
 
-prints the table. Waits between tries are not waited for, only counted.
+prints the table. Waits between tries are skipped, only counted.
 """
 
 import os
@@ -39,7 +39,7 @@ Break = Callable[[HubServer], object]
 
 @dataclass(frozen=True)
 class Case:
-    """A fault; `says` is found in the one line that a person sees, None where the release arrives all the same."""
+    """A fault; `says` is in the one line that a person sees, or None if the release arrives anyway."""
 
     fault: Break
     says: str | None = None
@@ -49,7 +49,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What was said (waits and the last line), what the Hub holds, how many requests and seconds of waiting it took."""
+    """What was printed (waits and the last line), what the Hub has, and how many requests and seconds it took."""
 
     said: list[str]
     error: str | None
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def somebody_commits(hub: HubServer) -> None:
-    """Another person's commit lands between our look at the head and our own commit."""
+    """Another person's commit arrives after we read the head and before our own commit."""
     repo, commit = hub.repo(REPO), HfApi.create_commit
 
     def late(api: HfApi, *args: Any, **how: Any) -> Any:
@@ -89,7 +89,7 @@ CASES = {
     "429 with Retry-After 3600": Case(
         faults(*COMMIT, status=429, headers={"Retry-After": "3600"}), "429.*asks to wait 3600 s"
     ),
-    "commit answered 400": Case(faults(*COMMIT, status=400, message="Bad file name"), "400.*Bad file name.*mend"),
+    "commit answered 400": Case(faults(*COMMIT, status=400, message="Bad file name"), "400.*Bad file name.*correct"),
     "commit answered 401": Case(faults(*COMMIT, status=401, message="Token expired"), "hf auth login"),
     "commit answered 403": Case(faults(*COMMIT, status=403, message="Forbidden"), "403.*a token that may write"),
     "commit answered 404": Case(faults(*COMMIT, status=404), "404.*check the name"),
@@ -107,17 +107,17 @@ CASES = {
     "no answer to the commit, for ever": Case(faults(*COMMIT, delay=1.5, status=504, times=99), "does not answer"),
     "no answer to the login": Case(faults("GET", "/whoami", delay=1.5, times=99), "login: the Hub does not answer"),
     "the Hub is down (503 everywhere)": Case(faults(None, "", status=503, times=999), "login: the Hub answers 503"),  # type: ignore[arg-type]
-    "nobody is logged in": Case(lambda hub: None, "nobody is logged in", token=None),
+    "not logged in": Case(lambda hub: None, "you are not logged in", token=None),
     "a token that is not valid": Case(lambda hub: None, "login: the Hub answers 401.*hf auth login", token="hf_wrong"),
     "a token that only reads": Case(lambda hub: None, "can only read", token=READER),
     "somebody else's repository": Case(lambda hub: None, "403", token=STRANGER),
     "somebody else's name, a new repository": Case(
-        lambda hub: None, "ben may make one under ben alone", STRANGER, Release("anna/other")
+        lambda hub: None, "ben can create one only under ben", STRANGER, Release("anna/other")
     ),
     "a repo id that is not valid": Case(lambda hub: None, "Cannot have -- or ..", release=Release("anna--faces/x")),
-    "the tag stands on other content": Case(
+    "the tag belongs to other content": Case(
         lambda hub: hub.repo(REPO).refs.update({"refs/tags/v2": hub.repo(REPO).refs["refs/heads/main"]}),
-        "--tag v2 stands on other content",
+        "--tag v2 belongs to other content",
     ),
     "tag answered 500 once": Case(faults("POST", "/tag/", status=500)),
     "tag made, its answer lost": Case(faults("POST", "/tag/", status=500, when="after")),
@@ -132,7 +132,7 @@ CASES = {
 
 @contextmanager
 def client_settings(waits: list[float]) -> Iterator[None]:
-    """The client online, without xet, with a second's patience, and waits noted instead of waited for."""
+    """The client online, without xet, with a timeout of one second, and waits noted instead of waited."""
     quick = httpx2.Timeout(1.0)
     with (
         mock.patch.object(constants, "HF_HUB_OFFLINE", False),
@@ -152,7 +152,7 @@ def client_settings(waits: list[float]) -> Iterator[None]:
 
 
 def play(case: Case, folder: Path) -> Outcome:
-    """One fault from beginning to end, against a Hub of its own that holds an older release."""
+    """One fault from beginning to end, against a new Hub that has an older release."""
     for name, content in NEW.items():
         (folder / name).write_bytes(content)
     said: list[str] = []
@@ -175,9 +175,9 @@ def play(case: Case, folder: Path) -> Outcome:
 
 
 def state(files: dict[str, bytes]) -> str:
-    """Which release stands there whole: "old", "new", or "mixed" where it is neither."""
-    told = {name: content for name, content in files.items() if name not in (".gitattributes", "notes.md")}
-    return "new" if told == NEW else "old" if told == OLD else "mixed"
+    """Which release is there whole: "old", "new", or "mixed" if neither."""
+    found = {name: content for name, content in files.items() if name not in (".gitattributes", "notes.md")}
+    return "new" if found == NEW else "old" if found == OLD else "mixed"
 
 
 def main() -> None:
@@ -186,8 +186,8 @@ def main() -> None:
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             seen = play(case, Path(folder))
-        told = "; ".join([*seen.said, seen.error or "published"]).replace("|", "\\|")
-        print(f"| {name} | {told} | {seen.state}, whole | {seen.requests} | {seen.waited:.0f} |")
+        shown = "; ".join([*seen.said, seen.error or "published"]).replace("|", "\\|")
+        print(f"| {name} | {shown} | {seen.state}, whole | {seen.requests} | {seen.waited:.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Screenshots of the page in Chromium, as wide as a phone and as a desk, to look at after every change of it.
+"""Screenshots of the page in Chromium, as wide as a phone and as a desktop, to look at after every change of the page.
 
 python -m tests.screenshots http://localhost:8000 shots
 FER_MODEL=runs/quickstart python -m tests.screenshots none shots
 
-The second starts the app itself, with the model of `FER_MODEL` and YuNet's weights where the app looks for them. Every
-state of the page is brought about as a person would, with drawn faces as pictures and as the film that Chromium takes
-for a webcam. Chromium is told what to do through its DevTools protocol, over two pipes, so nothing but Chromium is
-needed (`apt-get install chromium`). Exits with 1 where a state did not come about, a page is wider than its window, or
-a script or the page's security policy complained.
+The second command starts the app itself, with the model of `FER_MODEL` and YuNet's weights beside the app. Every
+state of the page is reached as a person would reach it, with drawn faces as pictures and as the film of a fake
+webcam. Chromium is controlled over two pipes with its DevTools protocol, so only Chromium is needed (`apt-get install
+chromium`). Exits with 1 if a state was not reached, a page is wider than its window, or a script or the page's security
+policy reported an error.
 """
 
 import base64
@@ -52,7 +52,7 @@ DECODED = "[...document.images].every((image) => image.complete)"
 
 @dataclass(frozen=True)
 class State:
-    """How to bring a state about, and the JavaScript that is true when it has come."""
+    """How to reach a state of the page, and the JavaScript expression that is true then."""
 
     name: str
     until: str
@@ -75,7 +75,7 @@ STATES = (
 
 
 def draw_pictures(folder: Path) -> None:
-    """Drawn faces, an empty wall, a letter that says it is a picture, and the film for the webcam."""
+    """Write drawn faces, an empty wall, a text named like a picture, and the film for the webcam."""
     wall = Image.new("RGB", (640, 480), WALL)
     wall.save(folder / "none.png")
     draw_face("happiness", 0, 3, 480).save(folder / "one.png")
@@ -83,7 +83,7 @@ def draw_pictures(folder: Path) -> None:
     for index, (label, left, side) in enumerate((("sadness", 20, 180), ("anger", 215, 210), ("surprise", 440, 180))):
         wall.paste(draw_face(label, 1, index + 2, side), (left, 130 - index % 2 * 20))
     wall.save(folder / "several.png")
-    (folder / "letter.png").write_text("Dear reader, this is no picture.\n")
+    (folder / "letter.png").write_text("Dear reader, this is not a picture.\n")
     with (folder / "camera.mjpeg").open("wb") as film:
         for shift in 8 * np.sin(np.linspace(0, 2 * np.pi, 60, endpoint=False)):
             frame = Image.new("RGB", (640, 480), WALL)
@@ -124,7 +124,7 @@ class Browser:
         self.process.wait(SECONDS)
 
     def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        """Sends a command and gives its result; what pages complain about meanwhile is kept."""
+        """Send a command and return its result; errors that pages report meanwhile are kept."""
         self.sent += 1
         message = {"id": self.sent, "method": method, "params": params} | ({"sessionId": session} if session else {})
         assert self.process.stdin
@@ -194,7 +194,7 @@ class Page:
             time.sleep(0.1)
 
     def reach(self, state: State, folder: Path) -> None:
-        """Does what a person would do."""
+        """Do what a person would do."""
         self.wait(READY)
         if state.pictures:
             node = self.call("Runtime.evaluate", expression="document.getElementById('files')")["result"]["objectId"]
@@ -207,7 +207,7 @@ class Page:
             time.sleep(2)  # lets the average settle
 
     def save(self, path: Path) -> None:
-        """The whole page: the window grows to it first, since a sticky picture is lost beyond the window's edge."""
+        """Save the whole page. The window grows to it first, because a sticky picture is cut off at its edge."""
         self.resize(self.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
@@ -216,7 +216,7 @@ class Page:
 
 
 def take(browser: Browser, url: str, state: State, size: tuple[int, int], pictures: Path, out: Path) -> list[str]:
-    """One screenshot; gives what was wrong."""
+    """Take one screenshot; returns what was wrong."""
     browser.complaints.clear()
     page = Page(browser, url, *size, state.scheme)
     wrong = []
@@ -264,7 +264,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def take_all(url: str, out: Path) -> bool:
-    """Every state at every size, one line each; gives whether all went well."""
+    """Take every state at every size and print one line each; returns whether all were right."""
     out.mkdir(parents=True, exist_ok=True)
     well = True
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:

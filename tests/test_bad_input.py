@@ -179,7 +179,7 @@ def drop_path_without_blocks(tmp: Path) -> dict[str, Any]:
     return {"source": "drawn", "architecture": "resnet10t", "drop_path": 0.1}
 
 
-# What is told: the thing, and what to do.
+# Each message names the thing and says what to do.
 CASES: list[tuple[Make, str]] = [
     (missing_folder, r"data_path \S+/nowhere/faces does not exist: give class folders"),
     (empty_folder, r"data_path \S+/faces is empty: give class folders"),
@@ -213,7 +213,7 @@ CASES: list[tuple[Make, str]] = [
     (a_checkpoint_that_does_not_exist, r"checkpoint \S+/model does not exist: give a folder, or a Hub id"),
     (
         a_checkpoint_of_the_hub_without_a_network,
-        r"checkpoint someone/vit is no folder .* check the name and the network",
+        r"checkpoint someone/vit is not a folder .* check the name and the network",
     ),
     (an_unknown_architecture, r"architecture 'resnet_of_nobody' is not a model that timm knows"),
     (a_loss_that_is_not_finite, r"the loss is (nan|inf) at step \d+, learning rate \S+e\+\d\d; lower --learning_rate"),
@@ -222,9 +222,9 @@ CASES: list[tuple[Make, str]] = [
     (half_precision_on_a_cpu, r"precision fp16 needs CUDA, and this run is on cpu; use --precision auto, bf16 or fp32"),
     (a_scheduler_that_nobody_knows, r"lr_scheduler_type|cosin"),
     (a_figure_that_nobody_knows, r"metric_for_best_model is 'acc'; it must be one of accuracy, "),
-    (drop_path_without_blocks, r"drop_path works with a native ViT, .*; set it to 0"),
+    (drop_path_without_blocks, r"drop_path works with a native ViT, .*; set --drop_path 0"),
 ]
-NAMED = pytest.mark.parametrize(("make", "told"), CASES, ids=[make.__name__ for make, _ in CASES])
+NAMED = pytest.mark.parametrize(("make", "message"), CASES, ids=[make.__name__ for make, _ in CASES])
 STARTED = (a_loss_that_is_not_finite,)  # the run was under way
 
 
@@ -236,30 +236,32 @@ def prepared(make: Make, tmp: Path) -> tuple[dict[str, Any], Path]:
 
 
 @NAMED
-def test_it_is_told_in_one_line_and_nothing_is_left_behind(make: Make, told: str, tmp_path: Path, monkeypatch) -> None:
+def test_it_is_reported_in_one_line_and_nothing_is_left_behind(
+    make: Make, message: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     settings, run = prepared(make, tmp_path)
     before = sorted(run.rglob("*"))
     with pytest.raises(InputError) as error:
         main([str(write_recipe(tmp_path / "recipe.yaml", **settings))])
-    assert re.search(told, str(error.value)), error.value
+    assert re.search(message, str(error.value)), error.value
     assert "\n" not in str(error.value)
     assert not (run / "evaluation.json").exists()
     if make not in STARTED:
         assert sorted(run.rglob("*")) == before, "a run that cannot start leaves nothing"
 
 
-def ends_in_one_line(ended: subprocess.CompletedProcess[str], told: str, code: int = 2) -> None:
+def ends_in_one_line(ended: subprocess.CompletedProcess[str], message: str, code: int = 2) -> None:
     *others, last = ended.stderr.splitlines()
     assert ended.returncode == code, ended.stderr
-    assert last.startswith("error: ") and re.search(told, last), last
+    assert last.startswith("error: ") and re.search(message, last), last
     assert "Traceback" not in ended.stderr and not [line for line in others if line.startswith("error: ")]
 
 
-def runs_as_process(make: Make, told: str, tmp_path: Path, train_hf, **environment: str) -> None:
+def runs_as_process(make: Make, message: str, tmp_path: Path, train_hf, **environment: str) -> None:
     settings, run = prepared(make, tmp_path)
     ended = train_hf(settings=settings, ACCELERATE_USE_CPU="1", **environment)
-    ends_in_one_line(ended, told)
+    ends_in_one_line(ended, message)
     assert not (run / "evaluation.json").exists()
 
 
@@ -270,14 +272,14 @@ def test_a_process_ends_on_it_with_code_two_and_without_a_stack_trace(make: Make
 
 @pytest.mark.slow
 @NAMED
-def test_every_process_ends_on_it_with_code_two(make: Make, told: str, tmp_path: Path, train_hf) -> None:
-    runs_as_process(make, told, tmp_path, train_hf)
+def test_every_process_ends_on_it_with_code_two(make: Make, message: str, tmp_path: Path, train_hf) -> None:
+    runs_as_process(make, message, tmp_path, train_hf)
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
-        (a_checkpoint_of_the_hub_without_a_network, r"someone/vit is no folder .*check the name and the network"),
+        (a_checkpoint_of_the_hub_without_a_network, r"someone/vit is not a folder .*check the name and the network"),
         pytest.param(
             a_data_set_of_the_hub_without_a_network,
             r"someone/faces: no such folder, and cannot reach the Hub .*check the name and the network",
@@ -286,8 +288,8 @@ def test_every_process_ends_on_it_with_code_two(make: Make, told: str, tmp_path:
     ],
     ids=["checkpoint", "data"],
 )
-def test_a_hub_that_does_not_answer_is_told_in_one_line(make: Make, told: str, tmp_path: Path, train_hf) -> None:
-    runs_as_process(make, told, tmp_path, train_hf, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9")
+def test_a_hub_that_does_not_answer_is_reported_in_one_line(make: Make, message: str, tmp_path: Path, train_hf) -> None:
+    runs_as_process(make, message, tmp_path, train_hf, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9")
 
 
 # Earlier results
@@ -327,7 +329,7 @@ LARGER = TINY["vit_config"] | {"hidden_size": 96, "intermediate_size": 192}  # t
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
 @pytest.mark.parametrize(
-    ("kib", "settings", "told"),
+    ("kib", "settings", "message"),
     [
         (20, {"drawn_faces": 240}, r"File too large while writing .*: free some space"),
         (200, {"drawn_faces": 100}, r"a checkpoint cannot be written to its end.*: free some space"),
@@ -338,11 +340,11 @@ LARGER = TINY["vit_config"] | {"hidden_size": 96, "intermediate_size": 192}  # t
     ids=["cache of pictures", "optimizer by torch", "weights by safetensors"],
 )
 def test_a_full_disk_ends_a_run_in_one_line_with_code_one(
-    finished_run: Finished, train_hf, tmp_path: Path, kib: int, settings: dict, told: str
+    finished_run: Finished, train_hf, tmp_path: Path, kib: int, settings: dict, message: str
 ) -> None:
     """The finished run before has filled the caches of the last two cases."""
     ended = train_hf(settings={"bootstrap_resamples": 10} | settings, before=limited(kib))
-    ends_in_one_line(ended, told, code=1)
+    ends_in_one_line(ended, message, code=1)
     assert not (tmp_path / "run" / "evaluation.json").exists()
 
 

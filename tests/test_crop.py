@@ -1,4 +1,4 @@
-"""The geometry of the crop on made faces; YuNet itself where `YUNET` names its weights."""
+"""The geometry of the crop on made-up faces; with YuNet itself if `YUNET` names its weights."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from pipeline.expressions import CLASSES
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (120, 150, 3), dtype=np.uint8)
 
-# A photo whose red is x and green y, and blue falls with x: a crop of it tells where each of its pixels lies.
+# A photo whose red is x and green y, and blue falls with x: so a crop of it shows where each pixel comes from.
 COLUMNS, ROWS = np.meshgrid(np.arange(250), np.arange(250))
 WHERE = np.stack([COLUMNS, ROWS, 250 - COLUMNS], axis=2).astype(np.uint8)
 
@@ -34,7 +34,7 @@ def face_of(left: float, top: float, side: float, roll: float = 0.0) -> Face:
 
 
 class Shown:
-    """In place of YuNet: keeps what it is shown, and finds the given row at the given look."""
+    """Replaces YuNet: keeps its inputs, and finds the given row in the given pass."""
 
     def __init__(self, row: np.ndarray | None = None, look: int = 1) -> None:
         self.row, self.look = row, look
@@ -56,11 +56,11 @@ def yunet() -> Any:
     return load_detector(Path(os.environ["YUNET"]))
 
 
-def test_a_crop_of_the_photos_own_scale_is_the_very_pixels() -> None:
+def test_a_crop_at_the_photos_own_scale_copies_its_pixels() -> None:
     assert np.array_equal(crop_face(NOISE, face_of(31, 17, 48), 48, align=False), NOISE[17:65, 31:79])
 
 
-def test_the_box_takes_its_share_of_width_and_height_around_its_place() -> None:
+def test_the_box_has_its_share_of_width_and_height_around_its_centre() -> None:
     face = face_of(40, 30, 100)
     square = framing(face, align=False)
     assert square == pytest.approx(np.array([[100, 0, 40], [0, 100, 30]]))
@@ -80,7 +80,9 @@ def test_a_narrow_or_long_box_keeps_its_share_of_area() -> None:
 @pytest.mark.parametrize(
     ("left", "top", "side", "size"), [(70, 60, 100, 100), (80.5, 71.25, 77.7, 48), (90, 95, 60, 150)]
 )
-def test_every_pixel_lies_where_it_should(left: float, top: float, side: float, size: int, roll: float) -> None:
+def test_every_pixel_comes_from_its_place_in_the_photo(
+    left: float, top: float, side: float, size: int, roll: float
+) -> None:
     cut = crop_face(WHERE, face_of(left, top, side, roll), size, align=True).astype(float)
     cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
     v, u = (np.mgrid[:size, :size] + 0.5) / size * side - np.array([0.512, 0.507])[:, None, None] * side
@@ -127,33 +129,33 @@ def test_shrinking_averages_and_does_not_alias() -> None:
 
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("size", [1, 48, 112, 224])
-def test_a_crop_has_its_size_and_is_the_same_every_time(size: int, align: bool) -> None:
+def test_a_crop_has_its_size_and_is_deterministic(size: int, align: bool) -> None:
     before = NOISE.copy()
     first, second = (crop_face(NOISE, face_of(20.4, 8.8, 73.1, 11), size, align) for _ in range(2))
     assert first.shape == (size, size, 3) and first.dtype == np.uint8
     assert np.array_equal(first, second) and np.array_equal(NOISE, before)
 
 
-def test_a_view_of_a_photo_is_cut_as_its_copy() -> None:
+def test_a_view_of_a_photo_is_cropped_like_its_copy() -> None:
     view = NOISE[:, ::-1, ::-1]
     copy = np.ascontiguousarray(view)
     assert np.array_equal(*(crop_face(photo, face_of(9, 9, 60), 48, align=False) for photo in (view, copy)))
 
 
-def test_the_largest_face_is_that_of_the_largest_box_and_of_equal_ones_the_first() -> None:
+def test_the_largest_face_has_the_largest_box_and_the_first_of_equal_ones_wins() -> None:
     wide = Face((0, 0, 90, 20), (30, 5), (60, 5), 0.9)
     faces = [face_of(0, 0, 30), face_of(5, 0, 60), face_of(0, 5, 60), wide]
     assert largest(faces) is faces[1]
     assert largest([]) is None
 
 
-def test_a_found_face_is_told_in_pixels_of_the_photo() -> None:
+def test_a_detected_face_is_in_pixels_of_the_photo() -> None:
     row = np.arange(15, dtype=np.float32)[None]
     photo = np.zeros((512, 384, 3), np.uint8)  # seen at half its size
     assert find_faces(Shown(row), photo) == [Face((0, 2, 4, 6), (8, 10), (12, 14), 14)]
 
 
-def test_the_detector_is_shown_bgr() -> None:
+def test_the_detector_gets_bgr() -> None:
     detector = Shown()
     find_faces(detector, np.full((256, 256, 3), (10, 20, 30), np.uint8))
     assert (detector.images[0] == (30, 20, 10)).all()
@@ -168,14 +170,14 @@ def test_the_detector_is_shown_bgr() -> None:
         (3000, 1, [(1, 256), (1, 640)]),
     ],
 )
-def test_a_photo_without_a_face_is_looked_at_twice(height: int, width: int, looks: list[tuple[int, int]]) -> None:
+def test_a_photo_without_a_face_is_searched_twice(height: int, width: int, looks: list[tuple[int, int]]) -> None:
     detector = Shown()
     assert find_faces(detector, np.zeros((height, width, 3), np.uint8)) == []
     assert detector.sizes == looks
     assert [image.shape[1::-1] for image in detector.images] == looks
 
 
-def test_a_face_of_the_first_look_needs_no_second() -> None:
+def test_a_face_in_the_first_pass_needs_no_second() -> None:
     row = np.ones((1, 15), np.float32)
     for look in (1, 2):
         detector = Shown(row, look)
@@ -195,14 +197,14 @@ def test_a_face_of_the_first_look_needs_no_second() -> None:
     ],
     ids=lambda image: f"{image.shape} {image.dtype}",
 )
-def test_what_is_no_rgb_photo_is_refused_in_a_line_that_says_what_to_do(image: np.ndarray) -> None:
+def test_an_array_that_is_not_an_rgb_photo_is_refused_with_what_to_do(image: np.ndarray) -> None:
     for use in (lambda: find_faces(Shown(), image), lambda: crop_face(image, face_of(0, 0, 5), 48, align=False)):
         with pytest.raises(ValueError, match=r'not empty; this one is .*convert\("RGB"\)') as error:
             use()
         assert f"{image.shape} {image.dtype}" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_weights_that_are_missing_or_others_are_refused_with_where_to_get_them(tmp_path: Path) -> None:
+def test_missing_or_other_weights_are_refused_with_where_to_get_them(tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     other.write_bytes(b"weights of another year")
     reasons = {tmp_path / "none.onnx": "No such file", tmp_path: "Is a directory", other: "sha256 is "}
@@ -212,7 +214,7 @@ def test_weights_that_are_missing_or_others_are_refused_with_where_to_get_them(t
         assert "\n" not in str(error.value)
 
 
-def test_a_copy_of_the_file_works_alone(tmp_path: Path) -> None:
+def test_a_copy_of_the_file_works_without_the_project(tmp_path: Path) -> None:
     shutil.copy(crop.__file__, tmp_path / "crop.py")
     code = (
         "import sys, crop, numpy; face = crop.Face((9, 9, 30, 40), (15, 20), (30, 22), 1.0);"
@@ -231,7 +233,7 @@ def photo_with(label: str, left: int, top: int, side: int, height: int = 480, wi
 
 
 @pytest.mark.parametrize("label", CLASSES)
-def test_yunet_finds_a_drawn_face_alike_at_every_place(label: str, yunet: Any) -> None:
+def test_yunet_frames_a_drawn_face_the_same_at_every_place(label: str, yunet: Any) -> None:
     squares = []
     for left, top, side in ((0, 0, 256), (300, 200, 256), (450, 40, 128)):
         faces = find_faces(yunet, photo_with(label, left, top, side))
@@ -241,14 +243,14 @@ def test_yunet_finds_a_drawn_face_alike_at_every_place(label: str, yunet: Any) -
     assert np.ptp(squares, axis=0).max() < 0.15
 
 
-def test_yunet_finds_a_small_face_at_the_second_look_and_none_in_a_plain_photo(yunet: Any) -> None:
+def test_yunet_finds_a_small_face_in_the_second_pass_and_none_in_a_plain_photo(yunet: Any) -> None:
     small = photo_with("happiness", 700, 500, 100, height=900, width=1280)
     assert len(find_faces(yunet, small)) == 1 and crop._detect(yunet, small, crop.COARSE) == []
     assert find_faces(yunet, np.full((90, 160, 3), 128, np.uint8)) == []
 
 
 @pytest.mark.parametrize("degrees", [-20, 20])
-def test_align_takes_out_most_of_a_roll(degrees: float, yunet: Any) -> None:
+def test_align_removes_most_of_a_roll(degrees: float, yunet: Any) -> None:
     def tilted(photo: np.ndarray) -> tuple[Face, float]:
         face = largest(find_faces(yunet, photo))
         assert face

@@ -1,4 +1,4 @@
-"""The model card of a release: every figure in it comes from a file of the run, or from what publishing measured."""
+"""The model card of a release. Every figure in it comes from a file of the run, or from what publishing measured."""
 
 import json
 import re
@@ -17,50 +17,71 @@ from hub.card.metadata import (
     is_drawn,
     license_of,
     metrics_of,
-    spelled,
+    sources_of,
     tags_of,
+    title_of,
 )
-from hub.run import Run
+from hub.clients.clients import CLIENTS, Client
 from hub.templates import templates
+from pipeline.run_folder import Run
 
 PICTURE = "face.png"
-"""What the snippets of the card classify: a picture of the reader's own."""
+"""What the snippets of the card classify: a picture that the reader has."""
 FIGURES = ("confusion_matrix", "reliability", "learning_curves")
 PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
-"""Settings that say where things lie, and how a run talks: not what it is."""
+"""Settings that say where files are and what a run prints. They do not change the model."""
 CONFUSIONS = 3
+CITED = ("FER2013", "FER+", "RAF-DB", "AffectNet")
+"""Data sets whose BibTeX is in the template."""
 
 
 def make_card(run: Run, publication: Publication) -> str:
-    """README.md of the repository: YAML front matter for the Hub, then what a stranger should know."""
-    body = (
-        _templates()
-        .get_template("card/card.md.jinja")
-        .render(
-            run=run,
-            publication=publication,
-            model=publication.repo_id,
-            revision=publication.revision,
-            picture=PICTURE,
-            top_k=len(run.classes),
-            tags=tags_of(run, publication),
-            license=license_of(run, publication.repo_id)["license"],
-            base_model=base_model_of(run),
-            best=next(iter(run.row_sets.values())),
-            strictest=_strictest(run),
-            metrics={name: words for name, (_, words) in metrics_of(run).items()},
-            sources={name: spelled(name) for name in run.curation["sources"]},
-            terms=" ".join(source["terms"] for source in run.curation["sources"].values()),
-            drawn=is_drawn(run),
-            class_counts={name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
-            totals={split: sum(counts.values()) for split, counts in run.curation["rows_used"].items()},
-            confusions=_confusions(run),
-            weights=(run.path / "model.safetensors").stat().st_size,
-            figures=[name for name in FIGURES if (run.path / "figures" / f"{name}.png").is_file()],
-            command=reproduce(run, publication),
-        )
-    )
-    return f"---\n{front_matter(run, publication).to_yaml()}\n---\n\n{body}"
+    """README.md of the repository: YAML front matter for the Hub, then what a reader should know."""
+    body = _templates().get_template("card/card.md.jinja")
+    words = {"run": run, "publication": publication} | _of_release(run, publication) | _of_sources(run) | _of_rows(run)
+    return f"---\n{front_matter(run, publication).to_yaml()}\n---\n\n{body.render(words)}"
+
+
+def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
+    """What the template says about the model and how to use it."""
+    return {
+        "model": publication.repo_id,
+        "revision": publication.revision,
+        "picture": PICTURE,
+        "top_k": len(run.classes),
+        "tags": tags_of(run, publication),
+        "clients": _clients(run, publication),
+        "license": license_of(run, publication.repo_id)["license"],
+        "base_model": base_model_of(run),
+        "weights": (run.path / "model.safetensors").stat().st_size,
+        "figures": [name for name in FIGURES if (run.path / "figures" / f"{name}.png").is_file()],
+        "command": reproduce(run, publication),
+    }
+
+
+def _of_sources(run: Run) -> dict[str, Any]:
+    """What the template says about the origin of the pictures, from the fields of their records."""
+    records = sources_of(run)
+    return {
+        "sources": list(zip(records, run.curation["sources"].values(), strict=True)),
+        "titles": {record.id: title_of(record) for record in records},
+        "datasets": {name for record in records for name in record.datasets},
+        "origins": {record.origin for record in records},
+        "drawn": is_drawn(run),
+        "cited": CITED,
+    }
+
+
+def _of_rows(run: Run) -> dict[str, Any]:
+    """What the template says about rows, and how well they are classified."""
+    return {
+        "best": next(iter(run.row_sets.values())),
+        "strictest": _strictest(run),
+        "metrics": metrics_of(run),
+        "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
+        "totals": {split: sum(counts.values()) for split, counts in run.curation["rows_used"].items()},
+        "confusions": _confusions(run),
+    }
 
 
 @cache
@@ -76,9 +97,16 @@ def _templates() -> jinja2.Environment:
     return templates(words | {"number": "{:,}".format, "small": "{:.2g}".format})
 
 
+def _clients(run: Run, publication: Publication) -> list[Client]:
+    """The clients whose snippet the card folds away under a heading: those that can load this release."""
+    named = [client for client in CLIENTS.values() if client.heading]
+    loads_in_node = "transformers.js" in tags_of(run, publication)
+    return [c for c in named if (publication.export or not c.is_onnx) and (loads_in_node or not c.is_node)]
+
+
 def example_scores(run: Run) -> dict[str, list[dict[str, Any]]]:
-    """Scores of all classes for each picture in examples/, best first, as the run's own folder gives them."""
-    from transformers import pipeline  # here: a card without examples should not wait for torch
+    """Scores of all classes for each picture in examples/, best first, from the run's own folder."""
+    from transformers import pipeline  # here: a card without examples needs no torch
 
     pictures = sorted((run.path / "examples").glob("*.png"))
     if not pictures:
@@ -91,9 +119,9 @@ def example_scores(run: Run) -> dict[str, list[dict[str, Any]]]:
 
 
 def reproduce(run: Run, publication: Publication) -> str:
-    """The command that trains this run again: a shipped recipe and what differs from it, else the released recipe.
+    """The command that trains this run again: a shipped recipe and what differs from it, or the released recipe.
 
-    Local paths are `DIR`; the checkpoint is named by its Hub id where that is known.
+    Local paths become `DIR`; the checkpoint is named by its Hub id if that is known.
     """
     recipe, name = run.recipe, "recipe.yaml"
     words = {}
@@ -121,13 +149,13 @@ def _placed(settings: Mapping[str, Any], hub_ids: list[str]) -> dict[str, Any]:
 
 
 def _strictest(run: Run) -> dict[str, Any] | None:
-    """The test rows without copies, near ones too where they were looked for; None where nothing was."""
+    """The test rows without copies, and without near copies if those were searched for; None without such rows."""
     kinds = {"clean_near": "near copy", "clean": "pixel copy"}
     return next(({"name": n, "kind": kinds[n]} | run.row_sets[n] for n in kinds if n in run.row_sets), None)
 
 
 def _confusions(run: Run) -> list[dict[str, Any]]:
-    """What is taken for what most often, as a share of the rows of the label, in the set of rows told first."""
+    """The most frequent confusions of the first row set, as a share of the rows of the label."""
     best = next(iter(run.row_sets.values()))
     pairs = [
         {"label": label, "predicted": predicted, "count": count, "rows": sum(row)}
@@ -139,12 +167,12 @@ def _confusions(run: Run) -> list[dict[str, Any]]:
 
 
 def cell(text: Any) -> str:
-    """Text of any origin as plain words in one line of Markdown, in a table too."""
+    """Text of any origin as plain words in one line of Markdown, also in a table."""
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(str(text).split()))
 
 
 def figure(value: Mapping[str, float]) -> str:
-    """A figure with its interval; nothing where there is none."""
+    """A figure with its interval; an empty text without a figure."""
     if not value:
         return ""
     return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
@@ -168,5 +196,5 @@ def size(count: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """A setting without digits that say nothing."""
+    """A setting without needless digits."""
     return f"{value:g}" if isinstance(value, float) else cell(value)

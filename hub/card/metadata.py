@@ -9,27 +9,24 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hub.run import Run
+from pipeline.run_folder import MetricFacts, Run
+from pipeline.source import Source, source_from_json
 
-METRICS = {  # name in evaluation.json -> (metric id of the Hub, name in words)
-    "accuracy": ("accuracy", "accuracy"),
-    "macro_f1": ("f1", "macro F1"),
-    "balanced_accuracy": ("balanced_accuracy", "balanced accuracy"),
-    "nll": ("nll", "NLL"),
-    "kl": ("kl_divergence", "KL"),
-    "ece": ("ece", "ECE"),
-}
 SPELLED = {"ferplus": "FER+", "fer2013": "FER2013", "rafdb": "RAF-DB", "affectnet": "AffectNet", "drawn": "drawn faces"}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing knows beside the run.
+    """What publishing knows besides the run.
 
-    `export` is the content of onnx/export.json, `parity` that of parity.json. `examples` are the scores of the pictures
-    in examples/ by file name, as `hub.card` gives them. `shipped` are the settings, resolved, of the
-    recipe that the project ships under the name of the run's, as of the run's commit.
+    Attributes:
+        repo_id: the repository of the model.
+        revision: the tag of the release, or None.
+        export: content of onnx/export.json.
+        parity: content of parity.json.
+        examples: scores of the pictures in examples/ by file name, as `hub.card.card.example_scores` gives them.
+        shipped: all settings of the shipped recipe with the name of the run's, or None.
     """
 
     repo_id: str
@@ -41,7 +38,7 @@ class Publication:
 
     @property
     def name(self) -> str:
-        """Of the model alone, without its owner."""
+        """Name of the model without its owner."""
         return self.repo_id.rpartition("/")[2]
 
 
@@ -70,7 +67,7 @@ def front_matter(run: Run, publication: Publication) -> ModelCardData:
 
 
 def tags_of(run: Run, publication: Publication) -> list[str]:
-    """What people look for; transformers.js knows no networks of timm."""
+    """What people search for; transformers.js cannot run networks of timm."""
     kind = run.config["model_type"]
     onnx = ["onnx"] if publication.export else []
     browser = ["transformers.js"] if publication.export and kind != "timm_wrapper" else []
@@ -80,49 +77,56 @@ def tags_of(run: Run, publication: Publication) -> list[str]:
 def eval_results(run: Run) -> list[EvalResult]:
     """Every figure of every row set for `model-index`; its interval and number of rows are in `metric_args`.
 
-    Results of one data set, config and split are one entry of `model-index`: so the row set is the config.
+    The Hub merges results of one data set, config and split into one entry, so the row set is the config.
     """
-    hub_ids = datasets_of(run)
-    names = list(run.curation["sources"])
+    hub_ids, sources = datasets_of(run), sources_of(run)
+    names = [source.id for source in sources]
     return [
         EvalResult(
             task_type="image-classification",
             task_name="Facial expression recognition",
             dataset_type=hub_ids[0] if len(hub_ids) == len(names) == 1 else "+".join(names),
-            dataset_name=f"{', '.join(map(spelled, names))}: {rows['rows']}",
+            dataset_name=f"{', '.join(map(title_of, sources))}: {rows['rows']}",
             dataset_config=row_set,
             dataset_split=rows["split"],
-            metric_type=metric_id,
-            metric_name=words[0].upper() + words[1:],
+            metric_type=metric.hub_id,
+            metric_name=metric.title[0].upper() + metric.title[1:],
             metric_value=round(rows[name]["value"], 4),
             metric_args={"low": round(rows[name]["low"], 4), "high": round(rows[name]["high"], 4),
                          "interval": run.evaluation["interval"], "rows": rows["n"]},
         )
         for row_set, rows in run.row_sets.items()
-        for name, (metric_id, words) in metrics_of(run).items()
+        for name, metric in metrics_of(run).items()
+        if name in rows
     ]  # fmt: skip
 
 
-def metrics_of(run: Run) -> dict[str, tuple[str, str]]:
-    """What every row set has. KL is NLL where nobody voted, and is told only where somebody did."""
+def metrics_of(run: Run) -> dict[str, MetricFacts]:
+    """The metrics that the card shows. Those that need votes, such as KL, are left out if nobody voted."""
     voted = any("human_agreement" in rows for rows in run.row_sets.values())
-    return {name: of for name, of in METRICS.items() if voted or name != "kl"}
+    return {name: metric for name, metric in run.metrics.items() if voted or not metric.needs_votes}
+
+
+def sources_of(run: Run) -> tuple[Source, ...]:
+    """The record of every source of the run's pictures, also for runs from before there were records."""
+    return tuple(source_from_json(name, entry) for name, entry in run.curation["sources"].items())
 
 
 def license_of(run: Run, repo_id: str) -> dict[str, str]:
-    """`license` of the weights: Apache-2.0 for drawn faces from random weights alone, else `other` with what it says.
+    """`license` of the weights: Apache-2.0 for drawn faces and random weights, else `other` and a link to the terms.
 
-    Whoever trains on pictures without an open licence can promise nothing about them; the card says what is known.
+    If pictures or starting weights have other terms, nothing can be promised; the card says what is known.
     """
-    if is_drawn(run) and run.recipe.get("checkpoint") is None:
+    is_open = all(source.licence == "Apache-2.0" for source in sources_of(run))
+    if is_drawn(run) and is_open and run.recipe.get("checkpoint") is None:
         return {"license": "apache-2.0"}
     link = f"https://huggingface.co/{repo_id}#licence"  # the Hub takes an address, or a file named LICENSE
     return {"license": "other", "license_name": "no-open-licence-see-card", "license_link": link}
 
 
 def is_drawn(run: Run) -> bool:
-    """Whether nothing but this project's own drawings was trained and measured on."""
-    return all("drawn by this project" in source["terms"] for source in run.curation["sources"].values())
+    """Whether every picture that the run trained and measured on was drawn by this project."""
+    return {source.origin for source in sources_of(run)} == {"drawn"}
 
 
 def base_model_of(run: Run) -> str | None:
@@ -147,15 +151,26 @@ def base_model_of(run: Run) -> str | None:
 
 def datasets_of(run: Run) -> list[str]:
     """Hub ids of the sources that came from there, in their order. A path of this machine is never one."""
-    entries = run.recipe.get("sources") or [run.recipe]
-    return [
-        entry["data_path"]
-        for entry, source in zip(entries, run.curation["sources"].values(), strict=False)
-        if source["layout"].startswith("Hub data set") or entry.get("source") == "hub"
-        if HUB_ID.fullmatch(entry["data_path"])
-    ]
+    sources, entries = sources_of(run), run.recipe.get("sources") or [run.recipe]
+    paths = [entry.get("data_path") for entry in entries]
+    beside = paths if len(paths) == len(sources) else [None] * len(sources)
+    found = [_hub_id(source, paths, path) for source, path in zip(sources, beside, strict=True)]
+    return [hub_id for hub_id in found if hub_id is not None]
 
 
-def spelled(source: str) -> str:
-    """The name of a source as people write it."""
-    return SPELLED.get(source, source)
+def _hub_id(source: Source, paths: list[str | None], path: str | None) -> str | None:
+    """The Hub id of a source: its own id, or the `path` of its entry in the recipe if the reader named it otherwise.
+
+    A curated folder passes on sources from the Hub, but is itself a path of this machine.
+    """
+    if source.origin != "hub":
+        return None
+    if HUB_ID.fullmatch(source.id) and ("/" in source.id or source.id in paths):
+        return source.id
+    is_id = path is not None and "/" in path and HUB_ID.fullmatch(path) and not Path(path).exists()
+    return path if is_id else None
+
+
+def title_of(source: Source) -> str:
+    """The name of a source for people; records from before there were titles repeat their id."""
+    return SPELLED.get(source.id, source.title) if source.title == source.id else source.title

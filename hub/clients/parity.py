@@ -22,22 +22,22 @@ def measure_parity(
     node_modules: Path | None = None,
     clients: Collection[str] = CLIENTS,
 ) -> dict[str, Any]:
-    """Ask every client that is here about every picture, offline, and compare with the reference.
+    """Ask every installed client about every picture, offline, and compare with the reference.
 
     Args:
         folder: what will be published: config.json, model.safetensors, preprocessor_config.json, onnx/.
         pictures: files by kind of picture.
         reference: `(N, K)` probabilities by kind, in the order of the pictures and of `id2label`.
-        model: the repository that the snippets name, and `revision` the tag, as the model card has them.
-        node_modules: where transformers.js is; else where FER_NODE_MODULES or NODE_PATH says.
+        model: the repository that the snippets name, as in the model card; `revision` is the tag.
+        node_modules: where transformers.js is; None for what FER_NODE_MODULES or NODE_PATH name.
         clients: those of `CLIENTS` to ask.
 
     Returns:
         `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
-        probability and how many have the `same_top_class`; or `skipped` with the reason, for one that is not here.
+        probability and how many have the `same_top_class`; or `skipped` with the reason, for a missing client.
 
     Raises:
-        InputError: a client ends in an error, or answers with other classes than config.json names.
+        InputError: a client ends in an error, or answers with classes that config.json does not name.
     """
     classes = _classes(folder)
     paths = [path for kind in pictures.values() for path in kind]
@@ -63,7 +63,7 @@ def measure_parity(
 def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
     """A line for each client and kind of picture whose difference is above what the client promises."""
     return [
-        f"{name}, {kind}: a probability differs by {cell['largest_difference']:.2g}, allowed is {client['tolerance']:g}"
+        f"{name}, {kind}: a probability differs by {cell['largest_difference']:.2g} (allowed: {client['tolerance']:g})"
         for name, client in parity["clients"].items()
         if client.get("tolerance") is not None
         for kind, cell in client["kinds"].items()
@@ -86,7 +86,7 @@ def _probabilities(name: str, answers: list[dict[str, float]], classes: list[str
 def _compared(
     given: NDArray[np.float64], pictures: Mapping[str, Sequence[Path]], reference: Mapping[str, NDArray[np.floating]]
 ) -> dict[str, Any]:
-    """`given` `(N, K)` holds the pictures of all kinds, one kind after the other."""
+    """`given` (N, K) has the pictures of all kinds, one kind after the other."""
     cells, start = {}, 0
     for kind, paths in pictures.items():
         ours, theirs = np.asarray(reference[kind]), given[start : start + len(paths)]

@@ -1,4 +1,7 @@
-"""A face as people have pictures: small and large, gray and clear, turned by a camera. What clients are compared on."""
+"""A face in the kinds of pictures that people have: small, large, gray, transparent, rotated by a camera.
+
+Clients are compared on them.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +11,12 @@ from PIL import Image
 
 
 def picture_kinds(folder: Path, faces: Sequence[Path | Image.Image], size: tuple[int, int]) -> dict[str, list[Path]]:
-    """Write each face into `folder` as people have pictures; paths by kind.
+    """Write each face into `folder` in each kind; returns the paths by kind.
 
-    JPEG is lossy, so what is compared is how clients decode the same file; its decoders may differ by a level.
+    JPEG is lossy, so clients are compared on the same file; decoders may differ by one level.
 
     Args:
-        folder: where to, made if missing.
+        folder: where to write; created if missing.
         faces: pictures of one face.
         size: height and width of the model's input.
     """

@@ -1,4 +1,4 @@
-"""Pictures of several requests go through the model together."""
+"""Dynamic batching: pictures of several requests go through the model together."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -19,15 +19,21 @@ class _Item:
 
 
 class Batcher:
-    """Collects what waits, in order, and runs the model on it in a thread of its own.
+    """Collects waiting pictures in order and runs the model on them in its own thread.
 
-    A picture waits for others only while some are announced (`coming`) and not yet here, `wait` seconds at most, so a
-    lone request does not wait at all. While the model runs, what arrives is the next batch. What can wait is bounded by
-    who may ask: the app admits so many requests.
+    A picture waits for others only while some are announced (`coming`) but not here yet, at most `wait` seconds. So a
+    single request does not wait at all. Pictures that arrive while the model runs form the next batch. The queue has no
+    limit of its own: the guard limits how many requests are answered at once.
     """
 
     def __init__(self, run: Callable[[Array], Array], rows: int, wait: float) -> None:
-        """`run` takes `(B, 3, H, W)` and gives `(B, K)`; batches are of `rows` rows at most, longer items alone."""
+        """Start the worker.
+
+        Args:
+            run: takes `(B, 3, H, W)` and returns `(B, K)`.
+            rows: largest batch; an item with more rows is a batch by itself.
+            wait: seconds.
+        """
         self._run, self._rows, self._wait = run, rows, wait
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._next: _Item | None = None
@@ -40,7 +46,7 @@ class Batcher:
 
     @contextmanager
     def coming(self) -> Iterator[None]:
-        """While a picture is being decoded: batches wait for it."""
+        """Announce a picture while it is being decoded: batches wait for it."""
         self._coming += 1
         try:
             yield
@@ -56,7 +62,7 @@ class Batcher:
         return await item.answer
 
     async def close(self) -> None:
-        """Stop; what has no answer yet is cancelled, wherever it waits."""
+        """Stop, and cancel every item that has no answer yet."""
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
@@ -83,7 +89,7 @@ class Batcher:
             _deliver(batch, logits)
 
     async def _collect(self) -> list[_Item]:
-        """The next batch: what waits, and what comes within the wait."""
+        """The next batch: items in the queue, and items that arrive within `wait`."""
         batch = [self._next or await self._queue.get()]
         self._next = None
         rows = len(batch[0].pixels)

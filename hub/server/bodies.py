@@ -1,4 +1,4 @@
-"""The bodies of requests, taken apart in memory: nothing of them is written to disk, and no address is followed."""
+"""Parse request bodies in memory: nothing is written to disk, and no URL is fetched."""
 
 import base64
 import binascii
@@ -9,17 +9,13 @@ from typing import Any
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from refusal import Refused
 
-FUNCTIONS = ("softmax", "sigmoid", "none")
-TOP_K = 5  # as pipeline()
-MULTIPART = "multipart/form-data"
-FIELD = "files"
+from .contract import FIELD, FUNCTIONS, MULTIPART, TOP_K, Refused
 
 
 @dataclass(frozen=True)
 class Question:
-    """A picture's bytes and how to answer; `function_to_apply` None: as the model's config says."""
+    """A picture's bytes and how to answer; with `function_to_apply` None, the model's config decides."""
 
     picture: bytes
     top_k: int = TOP_K
@@ -35,10 +31,10 @@ class Upload:
 
 
 def read_question(body: bytes, content_type: str) -> Question:
-    """A body in either form of the Hub: the picture's bytes under any type, or JSON with base64 and parameters.
+    """A body in either form of the Hub's API: the picture's bytes under any type, or JSON with base64 and parameters.
 
     Raises:
-        Refused: 415 for a form, 400 or 422 for JSON that is none, or does not follow the contract.
+        Refused: 415 for a form, 400 for invalid JSON, 422 for JSON that does not follow the contract.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/"):
@@ -48,7 +44,7 @@ def read_question(body: bytes, content_type: str) -> Question:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refused(400, "the body is no JSON, though its Content-Type says so") from None
+        raise Refused(400, "the body is not JSON, but its Content-Type says so") from None
     if not isinstance(asked, dict) or not isinstance(asked.get("inputs"), str):
         raise Refused(422, 'JSON must be {"inputs": "<base64 of a picture>", "parameters": {...}}')
     _only(asked, ("inputs", "parameters"), "field")
@@ -63,7 +59,7 @@ def read_files(body: bytes, content_type: str, max_files: int) -> list[Upload]:
     """The files of a form, in its order.
 
     Raises:
-        Refused: 415 for another type, 400 for a damaged form, 413 for too many files, 422 for none, or other fields.
+        Refused: 415 for another type, 400 for a damaged form, 413 for too many files, 422 for no file or other fields.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
@@ -86,7 +82,7 @@ def read_files(body: bytes, content_type: str, max_files: int) -> list[Upload]:
 
 
 class _Form:
-    """What the parser tells, as files."""
+    """Collects the parser's events into files."""
 
     def __init__(self, max_files: int) -> None:
         self.max_files = max_files
@@ -125,9 +121,9 @@ class _Form:
         options = parse_options_header(self._disposition)[1]
         field = options.get(b"name", b"").decode(errors="replace")
         if field != FIELD:
-            raise Refused(422, f"the form may hold files in the field {FIELD!r} alone, not {field[:40]!r}")
+            raise Refused(422, f"the form may only have the field {FIELD!r}, not {field[:40]!r}")
         if b"filename" not in options:
-            raise Refused(422, f"what the field {FIELD!r} holds has no file name, so it is no file")
+            raise Refused(422, f"the field {FIELD!r} has no file name: send files, not text")
         self.uploads.append(Upload(options[b"filename"].decode(errors="replace"), bytes(self._content)))
 
     def _finish(self) -> None:
@@ -136,13 +132,13 @@ class _Form:
 
 def _from_base64(text: str) -> bytes:
     if text[:8].lower().startswith(("http:", "https:")):
-        raise Refused(422, "addresses are not fetched: send the picture itself, as base64")
+        raise Refused(422, "URLs are not fetched: send the picture itself as base64")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Refused(400, "inputs is no base64") from None
+        raise Refused(400, "inputs is not base64") from None
 
 
 def _top_k(parameters: dict[str, Any]) -> int:
@@ -164,4 +160,4 @@ def _function(parameters: dict[str, Any]) -> str | None:
 def _only(given: dict[str, Any], known: tuple[str, ...], what: str) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise Refused(422, f"unknown {what} {unknown[0][:40]!r}; known are {', '.join(known)}")
+        raise Refused(422, f"unknown {what} {unknown[0][:40]!r}; known: {', '.join(known)}")

@@ -1,26 +1,41 @@
-"""What the API takes and gives, as its OpenAPI document tells it."""
+"""What the API accepts and returns, as its OpenAPI document describes it."""
 
 from typing import Any, Literal
 
-import bodies
 from pydantic import BaseModel
+
+FUNCTIONS = ("softmax", "sigmoid", "none")
+TOP_K = 5  # as pipeline()
+MULTIPART = "multipart/form-data"
+FIELD = "files"
+
+
+class Refused(Exception):  # noqa: N818 (named after the request)
+    """A request that gets an error: HTTP status (4xx or 503), the reason, and when to try again."""
+
+    def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
+        """`retry_after` is in seconds; None where trying again does not help."""
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
 
 class Failure(BaseModel):
-    """Why there is no answer."""
+    """Why a request failed."""
 
     error: str
 
 
 class Score(BaseModel):
-    """A class and its score; by softmax scores are shares that sum to 1 over all classes."""
+    """A class and its score; with softmax, the scores of all classes sum to 1."""
 
     label: str
     score: float
 
 
 class Face(BaseModel):
-    """A face: where it is, in pixels of the upright photo, how sure the detector is, and what the model answers."""
+    """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs."""
 
     box: tuple[float, float, float, float]
     detection: float
@@ -30,7 +45,7 @@ class Face(BaseModel):
 
 
 class File(BaseModel):
-    """A picture and its faces, largest first; `message` says why there are none. An unreadable one has no size."""
+    """A picture and its faces, largest first; `message` says why there is no face. A refused picture has no size."""
 
     name: str
     width: int | None
@@ -41,21 +56,21 @@ class File(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What `POST /predict` answers."""
+    """The answer of `POST /predict`."""
 
     classes: list[str]
     files: list[File]
 
 
 class Example(BaseModel):
-    """A drawn face to try: what it shows, and where it is, from here."""
+    """A drawn face to try: the expression it shows, and its relative URL."""
 
     name: str
     src: str
 
 
 class Health(BaseModel):
-    """What runs here."""
+    """The model, the engine and the limits of this server."""
 
     status: Literal["ok"]
     model: str
@@ -70,20 +85,20 @@ class Health(BaseModel):
 
 
 REASONS = {
-    400: "A damaged picture or body, or a host name that is not served.",
+    400: "A damaged picture or body, or a host name that this server does not answer to.",
     408: "The body did not arrive in time.",
     413: "Too many bytes, pixels or files.",
-    415: "No picture of a kind that is read, or another Content-Type.",
+    415: "Not a picture in a supported format, or another Content-Type.",
     422: "A wrong or unknown parameter or field.",
     500: "The server failed.",
-    503: "Too many requests at once: try again after the seconds in Retry-After.",
+    503: "Too many requests at once: try again after the number of seconds in Retry-After.",
 }
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure, "description": reason} for status, reason in REASONS.items()
 }
 QUESTION: dict[str, Any] = {
     "required": True,
-    "description": "A face that is cut out: its bytes, or JSON with its base64 and parameters.",
+    "description": "A cropped face: its bytes, or JSON with its base64 and parameters.",
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -93,16 +108,16 @@ QUESTION: dict[str, Any] = {
                 "required": ["inputs"],
                 "additionalProperties": False,
                 "properties": {
-                    "inputs": {"type": "string", "format": "byte", "description": "base64, never an address"},
+                    "inputs": {"type": "string", "format": "byte", "description": "base64; URLs are refused"},
                     "parameters": {
                         "type": ["object", "null"],
                         "additionalProperties": False,
                         "properties": {
-                            "top_k": {"type": ["integer", "null"], "minimum": 1, "default": bodies.TOP_K},
+                            "top_k": {"type": ["integer", "null"], "minimum": 1, "default": TOP_K},
                             "function_to_apply": {
                                 "type": ["string", "null"],
-                                "enum": [*bodies.FUNCTIONS, None],
-                                "description": "null: what the model's config says",
+                                "enum": [*FUNCTIONS, None],
+                                "description": "null: the model's config decides",
                             },
                         },
                     },
@@ -114,13 +129,13 @@ QUESTION: dict[str, Any] = {
 FORM: dict[str, Any] = {
     "required": True,
     "content": {
-        bodies.MULTIPART: {
+        MULTIPART: {
             "schema": {
                 "type": "object",
-                "required": [bodies.FIELD],
+                "required": [FIELD],
                 "additionalProperties": False,
                 "properties": {
-                    bodies.FIELD: {
+                    FIELD: {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "contentMediaType": "application/octet-stream"},

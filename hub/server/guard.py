@@ -1,4 +1,4 @@
-"""What stands before the app: who may ask, how much may arrive and how long it may take. Pure ASGI."""
+"""ASGI middleware in front of the app: which hosts are served, and limits on bytes, time and running requests."""
 
 import asyncio
 import json
@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from refusal import CannotStart, Refused
-from settings import Settings, listed
+from pipeline.errors import InputError
+
+from .contract import Refused
+from .settings import Settings, listed
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -16,8 +18,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SOON = 2  # seconds after which a client may try again
-DISCARDED = 4  # times max_bytes that are read and dropped, so that a client that still sends can read its refusal
-# A page may show what it made or was sent, and talk to nobody but this server.
+DISCARDED = 4  # times max_bytes: so much is read and dropped, so that a client that is still sending can read the error
+# The page may show pictures that it made or received, and may only connect to this server.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'self'"
@@ -30,14 +32,14 @@ HEADERS = {
 }
 
 
-class ClientLeft(Exception):  # noqa: N818 (it is what happened)
+class ClientLeft(Exception):  # noqa: N818 (an event, not an error)
     """The client closed its connection."""
 
 
 class Guard:
-    """Reads bodies whole, bounded in bytes and time, before the app sees a request, and counts what runs.
+    """Reads the whole body, within limits of bytes and time, before the app sees a request; limits running requests.
 
-    A slow sender holds its own bytes and nothing else: it takes no place in the queue and no thread.
+    A slow client only costs its own bytes: it takes no place in the queue and no thread.
     """
 
     def __init__(self, app: App, settings: Settings) -> None:
@@ -53,13 +55,13 @@ class Guard:
             await self._answer(scope, receive, send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What the app cannot start for is told in one line, not as a trace."""
+        """Report in one line, without a trace, why the app cannot start."""
 
         async def in_a_line(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":
                 last = message["message"].strip().splitlines()[-1]
                 name, _, reason = last.partition(": ")
-                if name.endswith(CannotStart.__name__):
+                if name.endswith(InputError.__name__):
                     message = {**message, "message": f"cannot start: {reason}"}
             await send(message)
 
@@ -89,14 +91,14 @@ class Guard:
             self._held -= held[0]
 
     def _check_host(self, scope: Scope) -> None:
-        """Against pages that reach a local server by a name of their own (DNS rebinding)."""
+        """Prevent DNS rebinding: a web page that reaches a local server through its own host name."""
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if "*" not in self._hosts and name not in self._hosts:
-            raise Refused(400, "this server does not answer to that host name; FER_HOSTS lists those it does")
+            raise Refused(400, "this server does not answer to that host name; add it to FER_HOSTS if it should")
 
     async def _body(self, scope: Scope, receive: Receive, held: list[int]) -> bytes:
-        """The whole body; `held[0]` tells how many bytes of the common store it takes."""
+        """The whole body; `held[0]` counts its bytes, which `max_held_bytes` limits over all requests."""
         limit = self._settings.max_bytes
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         too_large = Refused(413, f"the body is too large: at most {limit:,} bytes are read")
@@ -130,7 +132,7 @@ class Guard:
         held[0] += more
 
     async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """The app's answer, as long as the client waits for it and the time allows."""
+        """Run the app until it answers, the client leaves, or the time is over."""
         if scope["method"] != "POST":
             await self._app(scope, _replayed(body), send)
             return
@@ -173,7 +175,7 @@ def _replayed(body: bytes) -> Receive:
     async def receive() -> Message:
         message = next(messages, None)
         if message is None:
-            await asyncio.Event().wait()  # a client that leaves is seen by the guard
+            await asyncio.Event().wait()  # the guard itself notices a client that leaves
             raise ClientLeft
         return message
 

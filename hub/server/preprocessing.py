@@ -1,4 +1,4 @@
-"""A picture becomes what the model sees, as the saved image processor makes it, by NumPy alone where that is exact."""
+"""What the saved image processor does, in NumPy: a server with ONNX needs no torch and gives the same pixels."""
 
 import json
 import math
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from refusal import CannotStart, first_line
+
+from pipeline.errors import InputError, first_line
 
 Picture = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
@@ -20,10 +21,10 @@ BICUBIC = 3  # Pillow's number
 
 
 def load_preprocessing(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
-    """What turns a picture `(H, W, 3) uint8` RGB into `(3, *size) float32`, and that size: (height, width) in px.
+    """A function from a picture `(H, W, 3) uint8` RGB to `(3, *size) float32`, and that size: (height, width) in px.
 
     Raises:
-        CannotStart: the processor is not one that this pipeline writes, and transformers cannot load it either.
+        InputError: this pipeline does not write such a processor, and transformers cannot load it either.
     """
     processor = read_json(folder / PROCESSOR)
     if not _is_ours(processor):
@@ -40,11 +41,11 @@ def load_preprocessing(folder: Path, name: str) -> tuple[Prepare, tuple[int, int
 
 
 def resize(picture: Picture, size: tuple[int, int]) -> Picture:
-    """`(H, W, 3) uint8` at another (height, width): the image processor's antialiased bicubic, to the bit.
+    """`(H, W, 3) uint8` at another (height, width): bit for bit the image processor's antialiased bicubic.
 
     torchvision resizes uint8 by columns, then by rows, with weights of 16 bits, and rounds to uint8 in between
-    (aten/src/ATen/native/cpu/UpSampleKernel.cpp). No matrix product is asked for: the threads of NumPy's would wait for
-    each other where pictures are resized side by side.
+    (aten/src/ATen/native/cpu/UpSampleKernel.cpp). A matrix product would be shorter, but the threads of NumPy's would
+    wait for each other when several pictures are resized at the same time.
     """
     height, width = size
     if picture.shape[1] != width:
@@ -53,22 +54,28 @@ def resize(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object that a file of a model's folder holds; raises CannotStart where it holds none."""
+    """The JSON object in a file of a model's folder.
+
+    Raises:
+        InputError: there is no such file, or no JSON object in it.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CannotStart(f"{file.parent.name}/{file.name}: {error.strerror}: this is no folder of a model") from None
+        raise InputError(
+            f"{file.parent.name}/{file.name}: {error.strerror}: this is not the folder of a model"
+        ) from None
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise CannotStart(f"{file.parent.name}/{file.name} is damaged: it holds no JSON object")
+        raise InputError(f"{file.parent.name}/{file.name} is damaged: it is not a JSON object")
     return content
 
 
 def _resize_rows(rows: Picture, size: int) -> Picture:
     """`(N, M, 3)` to `(size, M, 3)`."""
     indices, weights, bits = _weights(len(rows), size)
-    mixed = np.full((size, *rows.shape[1:]), 1 << (bits - 1), np.int32)  # a half, as the shift below rounds down
+    mixed = np.full((size, *rows.shape[1:]), 1 << (bits - 1), np.int32)  # a half, because the shift below rounds down
     for index, weight in zip(indices, weights, strict=True):
         mixed += weight[:, None, None] * rows[index]
     mixed >>= bits
@@ -77,7 +84,7 @@ def _resize_rows(rows: Picture, size: int) -> Picture:
 
 @lru_cache(16)
 def _weights(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.int32], int]:
-    """Of which rows `(taps, size)` each new row is the sum, with which weights `(taps, size)`, in units of 2 ** -bits.
+    """Each new row as a weighted sum: indices of old rows `(taps, size)`, weights `(taps, size)` in units of 2**-bits.
 
     The weights are those of Keys' cubic convolution (1981, a = -0.5).
     """
@@ -95,7 +102,7 @@ def _weights(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.int32
 
 
 def _is_ours(processor: dict[str, Any]) -> bool:
-    """Whether it resizes, rescales and normalizes, in the one way that is done here."""
+    """Whether it resizes, rescales and normalizes in the way that is implemented here."""
     side = processor.get("size")
     return (
         all(processor.get(step) for step in ("do_resize", "do_rescale", "do_normalize"))
@@ -114,7 +121,9 @@ def _foreign(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
         processor = AutoImageProcessor.from_pretrained(folder)
         shape = processor([np.zeros((64, 64, 3), np.uint8)], return_tensors="np")["pixel_values"].shape
     except Exception as error:
-        raise CannotStart(f"{name}: {PROCESSOR} is not ours, and transformers: {first_line(error)}") from None
+        raise InputError(
+            f"{name}: {PROCESSOR} is not of this project, and transformers cannot load it: {first_line(error)}"
+        ) from None
 
     def prepare(picture: Picture) -> Pixels:
         pixels: Pixels = processor([picture], return_tensors="np")["pixel_values"][0]

@@ -1,4 +1,4 @@
-"""What can be set, all of it by environment variables: `FER_` and the name of a field of `Settings` in capitals."""
+"""Settings of the server: each field of `Settings` is an environment variable, `FER_` and its name in capitals."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from refusal import CannotStart
+from pipeline.errors import InputError
 
 PREFIX = "FER_"
 
@@ -17,36 +17,38 @@ def _setting(default: Any, help: str, least: float = 1) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults suit two cores and 2 GB of memory, and a server that only this machine can reach."""
+    """The defaults suit 2 cores, 2 GB of memory, and a server that only this machine can reach."""
 
     model: str = _setting("", "run folder, published folder or Hub id; without it nothing starts")
     revision: str = _setting("", "branch, tag or commit of a Hub id")
-    face_detector: str = _setting("", "weights of YuNet: file or folder; else the file beside app.py")
-    threads: int = _setting(0, "of the engine, and as many that decode; 0: as many as there are cores", 0)
-    batch: int = _setting(32, "pictures that go through the model together, at most")
-    batch_milliseconds: float = _setting(4.0, "that a picture waits for others that are being decoded", 0)
-    max_bytes: int = _setting(32 * 2**20, "of the body of a request")
-    max_held_bytes: int = _setting(256 * 2**20, "of all bodies together; beyond it requests get 503")
-    max_pixels: int = _setting(40_000_000, "of a picture, looked at before it is decoded")
-    max_files: int = _setting(16, "of a request")
-    max_faces: int = _setting(32, "of a picture, the largest")
-    max_maps: int = _setting(4, "faces of a picture that `explain` draws a map for, the largest", 0)
-    seconds: float = _setting(30.0, "until a body must have arrived, and from then until its answer", 0.01)
-    queue: int = _setting(64, "requests that are being answered, waiting ones among them; beyond it they get 503")
-    hosts: str = _setting("localhost,127.0.0.1,[::1]", "names that the server answers to, by commas; * for any")
-    origins: str = _setting("", "origins whose pages may call the API (CORS), by commas; * for any")
+    face_detector: str = _setting("", "weights of YuNet: a file or a folder; default: the file beside app.py")
+    threads: int = _setting(0, "threads of the engine, and the same number for decoding; 0: one per core", 0)
+    batch: int = _setting(32, "largest number of pictures that go through the model together")
+    batch_milliseconds: float = _setting(4.0, "milliseconds that a picture waits for others that are being decoded", 0)
+    max_bytes: int = _setting(32 * 2**20, "largest body of a request, in bytes")
+    max_held_bytes: int = _setting(256 * 2**20, "largest sum of all bodies in memory; above it requests get 503")
+    max_pixels: int = _setting(40_000_000, "largest picture, in pixels; checked before it is decoded")
+    max_files: int = _setting(16, "largest number of files in a request")
+    max_faces: int = _setting(32, "faces per picture that are answered, the largest first")
+    max_maps: int = _setting(4, "faces per picture that get a map with `explain`, the largest first", 0)
+    seconds: float = _setting(30.0, "seconds until the whole body must be here, and again until its answer", 0.01)
+    queue: int = _setting(64, "largest number of running and waiting requests; above it they get 503")
+    hosts: str = _setting(
+        "localhost,127.0.0.1,[::1]", "host names that the server answers to, separated by commas; * for any"
+    )
+    origins: str = _setting("", "origins whose pages may call the API (CORS), separated by commas; * for any")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of an environment. A Space's own name, which the Hub gives in SPACE_HOST, is one of `hosts`.
+    """The settings in `environment`. The host name of a Space, which the Hub puts into SPACE_HOST, is added to `hosts`.
 
     Raises:
-        CannotStart: a value is no number, or too small; or a name that is nearly one of these, and none of them.
+        InputError: a value is not a number or too small, or a name is nearly that of a setting.
     """
     known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
     for name in sorted(environment.keys() - known.keys()):
         if name.startswith(PREFIX) and (meant := get_close_matches(name, known, 1, 0.8)):
-            raise CannotStart(f"{name} is no setting; {meant[0]} is")
+            raise InputError(f"{name} is not a setting; did you mean {meant[0]}?")
     values: dict[str, Any] = {}
     for name, f in known.items():
         text = environment.get(name)
@@ -56,9 +58,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         try:
             value = kind(text)
         except ValueError:
-            raise CannotStart(f"{name} is {text!r}: {f.metadata['help']}; a number, as {f.default}") from None
+            raise InputError(
+                f"{name} is {text!r}, which is not a number such as {f.default} ({f.metadata['help']})"
+            ) from None
         if kind is not str and not value >= f.metadata["least"]:
-            raise CannotStart(f"{name} is {text}: {f.metadata['help']}; at least {f.metadata['least']}")
+            raise InputError(f"{name} is {text}, but must be at least {f.metadata['least']} ({f.metadata['help']})")
         values[f.name] = value
     if "SPACE_HOST" in environment:
         values["hosts"] = f"{values.get('hosts', Settings.hosts)},{environment['SPACE_HOST']}"
@@ -66,5 +70,5 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """The names of a setting that holds several."""
+    """The names in a comma-separated setting."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

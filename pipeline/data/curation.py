@@ -1,44 +1,35 @@
-"""Sources in, splits out: unusable pictures dropped, missing splits made, copies and persons found, all counted.
+"""Sources in, splits out: drop unusable pictures, make missing splits, find copies and persons, count everything."""
 
-python -m pipeline.curation RECIPE [--data_path DIR] --output_dir out    # the same step alone, and a page to look at
-"""
-
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, Value
-from datasets.table import embed_table_storage
+from datasets import DatasetDict, Value
 
-from pipeline.data.leaks import PAIRS, contradicted, counts, gate, shared
-from pipeline.data.measure import measure_pictures
-from pipeline.data.near_copies import clusters_of, near_copies
-from pipeline.data.page import counts_table, write_page
-from pipeline.data.readers import read_sources
+from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, persons_shared
+from pipeline.data.report import per_class, source_reports
+from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
-from pipeline.data.splits import Rows, complete_splits
+from pipeline.data.splits import complete_splits
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
-from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
-from pipeline.source import Source
-
-KEYS_SHOWN = 10
-ROWS_AT_ONCE = 256  # in memory, with their pictures
 
 
 @dataclass(frozen=True)
 class Curated:
-    """Splits ready to be mapped, and what was found on the way."""
+    """Splits ready to be mapped, and what was found on the way.
 
-    splits: DatasetDict  # train, validation and where there is one test; see `curate` for the column clean
-    report: dict[str, Any]  # plain values: curation.json
-    rows: dict[str, Rows]  # the splits before the row limits, with what was measured of them
+    Attributes:
+        splits: train, validation and, where there is one, test; the tables of the rows to use.
+        report: plain values for `curation.json`.
+        rows: the rows of each split with their measures, before `max_train_samples` and `max_eval_samples`.
+    """
+
+    splits: DatasetDict
+    report: dict[str, Any]
+    rows: dict[str, Rows]
 
     @property
     def label_rule(self) -> str | None:
@@ -46,184 +37,81 @@ class Curated:
         return next((s["label_rule"] for s in self.report["sources"].values() if s["label_rule"]), None)
 
 
-def curate(sources: Sequence[Reading], recipe: Recipe) -> Curated:
-    """Train, validation and (where there is or shall be one) test of all `sources` together.
+def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
+    """Make train, validation and test of all `readings` together.
 
-    A source's official splits are kept. A missing one is made of its train rows: seeded, stratified by label, with
-    copies of a picture and pictures of a person kept together, over all sources. What official splits have in common is
-    judged by the setting `leaks`. Validation and test get the columns `clean` and `clean_near`: no exact copy, and no
-    near copy either, in train (validation), or in train and validation (test), as published; `clean_near` is null where
-    near copies were not looked for. Copies are found before `caps`, `max_train_samples` and `max_eval_samples` cut rows
-    off.
+    Official splits are kept. A missing one is made of train rows: seeded, stratified by label, with copies of a picture
+    and pictures of a person kept together, over all sources. The setting `leaks` decides about what official splits
+    have in common. Copies are found before `caps`, `max_train_samples` and `max_eval_samples` leave rows out.
+
+    Validation and test get the columns `clean` and `clean_near`: the row has no exact copy (and no near copy) in the
+    train split as published, for test also in validation. `clean_near` is null without the search for near copies.
+    train gets a column `weight` if the recipe has `row_weights`.
 
     Raises:
         InputError: too many pictures cannot be used, splits leak and `leaks` is `error`, train lacks a class, or
-            validation has no row to choose on.
+            validation has no row to choose a checkpoint on.
     """
-    read = _readable_all(sources, recipe)
-    completed, how = complete_splits([rows for rows, _ in read], [s.name for s in sources], recipe)
-    names = [name for name in SPLITS if name == "train" or any(len(c.get(name, ())) for c in completed)]
-    splits = {name: Rows.joined([c[name] for c in completed if name in c]) for name in names}
-    _refuse_gaps(splits, recipe)
-    kinds = {"exact copy": {name: split.pixels for name, split in splits.items()}}
-    if recipe.near_copies:
-        kinds["near copy"] = {name: split.pictures for name, split in splits.items()}
-    columns, copies = _copies(kinds)
-    kinds["person"] = {name: split.persons for name, split in splits.items()}
-    contradictions = contradicted(kinds["exact copy"], {name: split.labels for name, split in splits.items()})
-    keys = {name: np.array(split.table["key"][:]) for name, split in splits.items()}
-    keep, leaks = gate(kinds, contradictions, keys, recipe.leaks)
-    splits["train"] = splits["train"].take(np.flatnonzero(keep))
-    _refuse_gaps(splits, recipe)
-    splits["train"] = splits["train"].take(capped(splits["train"], recipe))
-    chosen = {split: limited(splits[split], split, recipe) for split in splits}
-    tables = DatasetDict({split: splits[split].take(chosen[split]).table for split in splits})
-    for name, clean in columns.items():
-        for split, marks in clean.items():
-            tables[split] = tables[split].add_column(name, marks[chosen[split]], feature=Value("bool"))
+    rows, unusable = measured_rows(readings, recipe)
+    rows, made = complete_splits(rows, readings, recipe)
+    present = [split for split in SPLITS if split == "train" or split in rows.split]
+    _refuse_gaps(rows.label[rows.split == "train"], present, recipe)
+    copies = find_copies(rows, recipe.near_copies)
+    _refuse_copied_validation(rows, copies)
+    leaks = judge(rows, copies, recipe.leaks)
+    kept = _kept(rows, leaks, present, recipe)
+    splits = {split: rows.take(positions) for split, positions in kept.items()}
+    chosen = {split: limited(part, split, recipe) for split, part in splits.items()}
+    used = {split: kept[split][chosen[split]] for split in splits}
+    report = {
+        "sources": source_reports(readings, rows, unusable, made, recipe.classes),
+        "rows": {split: per_class(part.label, recipe.classes) for split, part in splits.items()},
+        "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
+        "copies": copies.to_json(),
+        "leaks": leaks.to_json(),
+        "persons_shared": persons_shared({split: part.person for split, part in splits.items()}),
+    }
+    tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
+    _add_clean(tables, used, copies)
     if recipe.row_weights:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
-    report = {
-        "sources": {
-            source.id: _report_of(source, parts, unreadable, made, recipe)
-            for reading, parts, (_, unreadable), made in zip(sources, completed, read, how, strict=True)
-            for source in reading.sources
-        },
-        "rows": {split: _per_class(splits[split].labels, recipe) for split in splits},
-        "rows_used": {split: _per_class(splits[split].labels[chosen[split]], recipe) for split in splits},
-        "copies": copies,
-        "leaks": leaks,
-        "persons_shared": _persons_shared(splits),
-    }
     return Curated(tables, report, splits)
 
 
-def _readable_all(sources: Sequence[Reading], recipe: Recipe) -> list[tuple[dict[str, Rows], dict[str, Any]]]:
-    """Of every source the rows whose picture can be used, by split; of the others their count and the first keys."""
-    measured = [
-        {split: measure_pictures(table, f"{source.name}, {split}") for split, table in source.tables.items()}
-        for source in sources
-    ]
-    parts = [part for of_source in measured for part in of_source.values()]
-    pictures = np.concatenate([part["pixels"] for part in parts])
-    thumbnails = np.concatenate([part.pop("thumbnail") for part in parts])
-    if recipe.near_copies:
-        pictures = clusters_of(near_copies(thumbnails).pairs, len(pictures))
-    ends = iter(np.split(pictures, np.cumsum([len(part["pixels"]) for part in parts])[:-1]))
-    for part in parts:
-        part["pictures"] = next(ends)
-    return [_readable(source, of_source, recipe) for source, of_source in zip(sources, measured, strict=True)]
+def _kept(rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe) -> dict[str, np.ndarray]:
+    """Split -> the positions of its rows that `leaks` and `caps` leave, increasing."""
+    kept = {split: np.flatnonzero((rows.split == split) & ~leaks.dropped) for split in present}
+    _refuse_gaps(rows.label[kept["train"]], present, recipe)
+    kept["train"] = kept["train"][capped(rows.take(kept["train"]), recipe)]
+    return kept
 
 
-def _readable(
-    source: Reading, measured: Mapping[str, dict[str, np.ndarray]], recipe: Recipe
-) -> tuple[dict[str, Rows], dict[str, Any]]:
-    rows: dict[str, Rows] = {}
-    lost: list[str] = []
-    for split, table in source.tables.items():
-        pixels, pictures, faults = (measured[split].pop(name) for name in ("pixels", "pictures", "fault"))
-        readable = np.array([fault is None for fault in faults], dtype=bool)
-        bad = np.flatnonzero(~readable)
-        lost += [f"{key} ({fault})" for key, fault in zip(table.select(bad)["key"], faults[bad], strict=True)]
-        labels = np.array(table["label"][:], dtype=int)
-        known = zip(table["source"][:], table["person"][:], strict=True)  # of a curated table there may be several
-        persons = np.array([None if person is None else f"{name}: {person}" for name, person in known], dtype=object)
-        measures = np.stack(list(measured[split].values()), axis=1)
-        rows[split] = Rows(table, labels, pixels, pictures, persons, measures).take(np.flatnonzero(readable))
-    total = sum(len(table) for table in source.tables.values())
-    if len(lost) > recipe.max_bad_share * total:
-        raise InputError(
-            f"{source.name}: {len(lost)} of {total} pictures ({len(lost) / total:.1%}) cannot be used, the first "
-            f"{', '.join(lost[:3])}: above max_bad_share {recipe.max_bad_share:g}; repair them, or raise max_bad_share"
-        )
-    return rows, {"count": len(lost), "keys": lost[:KEYS_SHOWN]}
-
-
-def _refuse_gaps(splits: Mapping[str, Rows], recipe: Recipe) -> None:
-    counts = _per_class(splits["train"].labels, recipe)
+def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
+    """Stop if a class is not among the labels `train` (N,), or validation is not `present`."""
+    counts = per_class(train, recipe.classes)
     missing = [name for name, count in counts.items() if not count]
     if missing:
-        present = ", ".join(name for name in recipe.classes if name not in missing)
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        others = ", ".join(name for name in recipe.classes if name not in missing)
         raise InputError(
-            f"train has no row of {', '.join(missing)} ({listed}): add pictures, or set --classes '[{present}]'"
+            f"train has no row of {', '.join(missing)} ({listed}): add pictures, or set --classes '[{others}]'"
         )
-    if "validation" not in splits:
-        raise InputError("validation is empty: set validation_share above 0, or give more pictures")
+    if "validation" not in present:
+        raise InputError("validation is empty: set validation_share above 0, or add pictures")
 
 
-def _copies(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """The columns `clean` and `clean_near` of validation and test, (N,) each; how many rows have a copy, by kind."""
-    columns: dict[str, dict[str, Any]] = {}
-    found: dict[str, Any] = {}
-    for column, name, kind in (("clean", "exact", "exact copy"), ("clean_near", "near", "near copy")):
-        values = kinds.get(kind)
-        rows = {split: len(marks) for split, marks in kinds["exact copy"].items() if split != "train"}
-        columns[column] = {split: np.full(n, None if values is None else True) for split, n in rows.items()}
-        copied = shared(values or {})
-        for pair, marks in copied.items():
-            columns[column][pair.split("_in_")[0]][marks] = False
-        found[name] = None if values is None else {f"{a}_in_{b}": 0 for a, b in PAIRS} | counts(copied)
-    if not columns["clean"]["validation"].any():
+def _refuse_copied_validation(rows: Rows, copies: Copies) -> None:
+    if copies.exact[VALIDATION_IN_TRAIN][rows.split == "validation"].all():
         raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
-    return columns, found
 
 
-def _report_of(
-    source: Source, parts: Mapping[str, Rows], unreadable: dict[str, Any], made: dict[str, Any], recipe: Recipe
-) -> dict[str, Any]:
-    of_source = {split: rows.labels[np.array(rows.table["source"][:]) == source.id] for split, rows in parts.items()}
-    # `pixels_may_travel`, `labels_may_travel` and `dropped` are the names that card and staging still read.
-    return source.to_json() | {
-        "pixels_may_travel": source.may_publish_pixels,
-        "labels_may_travel": source.may_publish_labels,
-        "dropped": source.left_out,
-        "rows": {split: _per_class(labels, recipe) for split, labels in of_source.items()},
-        "unreadable": unreadable,
-        "splits": made,
-    }
-
-
-def _per_class(labels: np.ndarray, recipe: Recipe) -> dict[str, int]:
-    counts = np.bincount(labels, minlength=len(recipe.classes)).tolist()
-    return dict(zip(recipe.classes, counts, strict=True))
-
-
-def _persons_shared(splits: Mapping[str, Rows]) -> dict[str, int] | None:
-    """Persons of one split that are in another too, or None where no person is known."""
-    known = {name: {p for p in split.persons if p is not None} for name, split in splits.items()}
-    if not any(known.values()):
-        return None
-    pairs: Sequence[tuple[str, str]] = (("validation", "train"), ("test", "train"), ("test", "validation"))
-    return {f"{a}_in_{b}": len(known[a] & known[b]) for a, b in pairs if a in known and b in known}
-
-
-def write_tables(folder: Path, tables: Mapping[str, Dataset], report: Mapping[str, Any]) -> None:
-    """A new folder that is read as `--source curated`: a parquet file a split, pictures and all, and curation.json."""
-    folder.mkdir(parents=True)
-    for split, table in tables.items():
-        with pq.ParquetWriter(folder / f"{split}.parquet", table.features.arrow_schema) as writer:
-            for rows in table.with_format("arrow").iter(ROWS_AT_ONCE):
-                writer.write_table(embed_table_storage(rows))  # `to_parquet` would keep the paths of pictures
-    (folder / "curation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-
-
-def main(argv: list[str]) -> None:
-    """Curate what a recipe names; tables, curation.json and the page go into a new folder, whole or not at all."""
-    recipe = parse_command_line(argv).recipe
-    out = recipe.output_dir
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"output_dir {out} is there already; choose another --output_dir")
-    sources = read_sources(recipe)
-    for reading in sources:
-        for line in reading.lines():
-            print(f"data: {line}")
-    curated = curate(sources, recipe)
-    aside = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(aside, ignore_errors=True)
-    write_tables(aside, curated.splits, curated.report)
-    write_page(curated.report, curated.rows, aside / "index.html")
-    aside.replace(out)
-    print(counts_table(curated.report))
-    print(f"\n{out}\nlook: {out}/index.html (it holds pictures of the source: keep it on this machine)")
+def _add_clean(tables: DatasetDict, used: Mapping[str, np.ndarray], copies: Copies) -> None:
+    """Add the columns `clean` and `clean_near` to validation and test; `used`: split -> positions of its rows."""
+    for name, marks in (("clean", copies.exact), ("clean_near", copies.near)):
+        for split in (split for split in tables if split != "train"):
+            clean = np.full(len(used[split]), None if marks is None else True)
+            for pair, copied in (marks or {}).items():
+                if pair.shown == split:
+                    clean[copied[used[split]]] = False
+            tables[split] = tables[split].add_column(name, clean, feature=Value("bool"))

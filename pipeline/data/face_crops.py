@@ -14,10 +14,11 @@ from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_d
 from huggingface_hub import hf_hub_download
 from PIL import Image as PILImage
 
-from pipeline import crop
-from pipeline.data import measure as pixels
+from pipeline import crop, pictures
+from pipeline.data.measure import map_undecoded
 from pipeline.data.table import Reading
 from pipeline.errors import InputError, first_line
+from pipeline.pictures import UnusablePicture, decode_cell
 from pipeline.settings.recipe import Recipe
 
 FEATURES = Features({"image": Image(), "faces": Value("int32")})  # faces: how many were found, -1 where none is seen
@@ -32,8 +33,8 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     Crops are kept on disk.
 
     Raises:
-        InputError: there is no face detector, or not the one that the crop was measured with; the faces are cut out
-            already; or no picture shows a face.
+        InputError: the face detector is missing, or is not the one that the crop was measured with; the faces are cut
+            out already; or no picture shows a face.
     """
     if any("box" in table.column_names for table in reading.tables.values()):
         raise InputError(f"{reading.name}: its faces are cut out at their boxes already; set crop to none for it")
@@ -62,8 +63,8 @@ def _cropped(table: Dataset, cut: Callable[..., Any], settings: str, description
     """The rows whose picture shows a face, with its crop as `image`; how many faces each row of `table` shows, (N,)."""
     if not len(table):  # `datasets` joins no empty tables
         return table, np.zeros(0, dtype=int)
-    code = [sys.modules[__name__], crop, pixels]
-    cropped = pixels.map_undecoded(table, cut, FEATURES, code, description, settings)
+    code = [sys.modules[__name__], crop, pictures]
+    cropped = map_undecoded(table, cut, FEATURES, code, description, settings)
     faces = np.array(cropped["faces"][:], dtype=int)
     whole = concatenate_datasets([cropped.select_columns("image"), table.remove_columns("image")], axis=1)
     return whole.select(np.flatnonzero(faces != 0)), faces
@@ -80,7 +81,7 @@ def find_detector(face_detector: str) -> Path:
     """The local file of the face detector: a file, a file in a local folder, or the Hub's in the cache.
 
     Raises:
-        InputError: there is no such file here, and the Hub does not give it.
+        InputError: the file is not here, and the Hub does not give it.
     """
     path = Path(face_detector).expanduser()
     if path.is_dir():
@@ -104,8 +105,8 @@ def _crop_batch(
     counts = []
     for cell in cells:
         try:
-            array = np.asarray(pixels.decoded(cell))
-        except pixels.UnusablePicture:
+            array = np.asarray(decode_cell(cell))
+        except UnusablePicture:
             images.append(cell)
             counts.append(-1)
             continue

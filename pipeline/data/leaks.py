@@ -1,100 +1,177 @@
-"""What one split shows of another, copies of a picture or pictures of a person: refused, taken out, or put on record.
+"""Find what splits have in common, copies of a picture or a person, and apply the setting `leaks`.
 
-A figure on rows that were trained on is no figure. Left of `_in_` stands the split whose rows are counted.
+A figure on rows that the model was trained on says nothing about new pictures.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.data.rows import Rows
+from pipeline.data.table import SPLITS
 from pipeline.errors import InputError
 
-PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 KEYS_SHOWN = 3
 
-Marks = dict[str, np.ndarray]  # "test_in_train" -> (N,) bool over the rows of test
+
+class Pair(NamedTuple):
+    """Two splits: rows of `shown` are counted that `held` has too."""
+
+    shown: str
+    held: str
+
+    @property
+    def name(self) -> str:
+        """As `curation.json` names it, such as `test_in_train`."""
+        return f"{self.shown}_in_{self.held}"
 
 
-def shared(values: Mapping[str, np.ndarray]) -> Marks:
-    """Rows of a split whose value is one of another split's, by pair of splits that are there.
+VALIDATION_IN_TRAIN = Pair("validation", "train")
+PAIRS = (Pair("test", "train"), VALIDATION_IN_TRAIN, Pair("test", "validation"))
+
+Marks = dict[Pair, np.ndarray]  # (N,) bool over all rows
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Rows of one split that show a picture of another.
+
+    Attributes:
+        exact: equal pixels.
+        near: the same picture after a change of size, file, colour, framing or light; exact copies count too. None if
+            the recipe skips the search.
+    """
+
+    exact: Marks
+    near: Marks | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Rows by kind and pair of splits, for `curation.json`; 0 for a split that is not there."""
+        none = {pair.name: 0 for pair in PAIRS}
+        near = None if self.near is None else none | _counts(self.near)
+        return {"exact": none | _counts(self.exact), "near": near}
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What the setting `leaks` was applied to, and what followed.
+
+    Attributes:
+        rule: the setting.
+        found: kind of leak, such as `exact copy` -> rows.
+        two_labels: rows whose picture has another label elsewhere, (N,) bool.
+        dropped: train rows that are left out because of the rule, (N,) bool.
+        split: of every row, (N,) str.
+    """
+
+    rule: str
+    found: Mapping[str, Marks]
+    two_labels: np.ndarray
+    dropped: np.ndarray
+    split: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers of rows, for `curation.json`."""
+        return {
+            "rule": self.rule,
+            "found": {kind: _counts(marks) for kind, marks in self.found.items()},
+            "two_labels": {s: int(self.two_labels[self.split == s].sum()) for s in SPLITS if s in self.split},
+            "dropped_from_train": int(self.dropped.sum()),
+        }
+
+
+def find_copies(rows: Rows, near_copies: bool) -> Copies:
+    """The copies across splits; `near_copies`: whether they were searched for."""
+    return Copies(shared(rows.pixels, rows.split), shared(rows.picture, rows.split) if near_copies else None)
+
+
+def shared(value: np.ndarray, split: np.ndarray) -> Marks:
+    """Rows whose `value` a row of another split has too, for each pair of splits that are there.
 
     Args:
-        values: split -> (N,) object: what two rows must not have in common, such as a hash of pixels or the name of a
-            person. None is in common with nothing.
+        value: (N,) what two splits must not share, such as a pixel hash or a person. None matches nothing.
+        split: (N,) str.
     """
-    return {f"{a}_in_{b}": _among(values[a], values[b]) for a, b in PAIRS if a in values and b in values}
+    pairs = [pair for pair in PAIRS if pair.shown in split and pair.held in split]
+    return {pair: (split == pair.shown) & _among(value, value[split == pair.held]) for pair in pairs}
 
 
-def counts(marks: Marks) -> dict[str, int]:
-    """Rows by pair of splits."""
-    return {pair: int(rows.sum()) for pair, rows in marks.items()}
-
-
-def contradicted(pixels: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Rows (N,) bool by split whose very picture stands under another label somewhere, in any split or source."""
-    group = np.unique(np.concatenate(list(pixels.values())).astype(str), return_inverse=True)[1]
-    label = np.concatenate(list(labels.values()))
+def contradicted(pixels: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Rows, (N,) bool, whose `pixels` stand under another `label` elsewhere, in any split or source."""
+    group = np.unique(pixels.astype(str), return_inverse=True)[1]
     lowest, highest = np.full(group.max() + 1, label.max()), np.full(group.max() + 1, label.min())
     np.minimum.at(lowest, group, label)
     np.maximum.at(highest, group, label)
-    ends = np.cumsum([len(rows) for rows in pixels.values()])[:-1]
-    return dict(zip(pixels, np.split((lowest != highest)[group], ends), strict=True))
+    return (lowest != highest)[group]
 
 
-def gate(
-    kinds: Mapping[str, Mapping[str, np.ndarray]],
-    contradictions: Mapping[str, np.ndarray],
-    keys: Mapping[str, np.ndarray],
-    rule: str,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The rows of train to keep, (N,) bool, and what is to be noted.
-
-    Args:
-        kinds: kind of leak, such as `exact copy` -> split -> (N,) object, as for `shared`.
-        contradictions: split -> (N,) bool, of `contradicted`.
-        keys: split -> (N,) names of the rows.
-        rule: the setting `leaks`.
+def judge(rows: Rows, copies: Copies, rule: str) -> Leaks:
+    """Apply `rule`, the setting `leaks`, to what splits have in common and to pictures with two labels.
 
     Raises:
         InputError: something leaks, and the rule is `error`.
     """
-    found = {kind: shared(values) for kind, values in kinds.items()}
-    told = [f"{n} rows {pair} by {kind}" for kind, marks in found.items() for pair, n in counts(marks).items() if n]
-    if told and rule == "error":
-        raise InputError(
-            f"splits leak: {', '.join(told)} ({_first(found, keys)}): add --leaks drop_from_train to take such rows "
-            "out of train, or --leaks report to let them pass, on record"
-        )
-    two_labels = {split: int(rows.sum()) for split, rows in contradictions.items()}
-    if any(two_labels.values()) and rule == "error":
-        names = [str(key) for split, rows in contradictions.items() for key in keys[split][rows][:KEYS_SHOWN]]
-        raise InputError(
-            f"{sum(two_labels.values())} rows show a picture that stands under another label too (the first "
-            f"{', '.join(names[:KEYS_SHOWN])}): mend the labels or class_map, or add --leaks drop_from_train to take "
-            "such rows out of train, or --leaks report to let them pass, on record"
-        )
-    keep = np.ones(len(keys["train"]), dtype=bool)
+    near = {} if copies.near is None else {"near copy": copies.near}
+    found = {"exact copy": copies.exact, **near, "person": shared(rows.person, rows.split)}
+    two_labels = contradicted(rows.pixels, rows.label)
+    if rule == "error":
+        _refuse_leaks(rows, found)
+        _refuse_two_labels(rows, two_labels)
+    dropped = np.zeros(len(rows), dtype=bool)
     if rule == "drop_from_train":
-        keep &= ~contradictions["train"]
-        for values in kinds.values():
-            for split in values.keys() - {"train"}:
-                keep &= ~_among(values["train"], values[split])
-    passed = {kind: counts(marks) for kind, marks in found.items()}
-    dropped = int((~keep).sum())
-    return keep, {"rule": rule, "found": passed, "two_labels": two_labels, "dropped_from_train": dropped}
+        train = rows.split == "train"
+        dropped = two_labels | _among(rows.pixels, rows.pixels[~train]) | _among(rows.person, rows.person[~train])
+        if copies.near is not None:
+            dropped |= _among(rows.picture, rows.picture[~train])
+        dropped &= train
+    return Leaks(rule, found, two_labels, dropped, rows.split)
 
 
-def _among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+    """Pair of splits -> persons that are in both, for `curation.json`; None if no person is known.
+
+    Args:
+        persons: split -> (N,) str, or None where the person is unknown.
+    """
+    known = {split: {*of_rows} - {None} for split, of_rows in persons.items()}
+    if not any(known.values()):
+        return None
+    return {pair.name: len(known[pair.shown] & known[pair.held]) for pair in PAIRS if {*pair} <= known.keys()}
+
+
+def _refuse_leaks(rows: Rows, found: Mapping[str, Marks]) -> None:
+    leaking = [(kind, pair, marks) for kind, pairs in found.items() for pair, marks in pairs.items() if marks.any()]
+    if not leaking:
+        return
+    counted = [f"{pair.held} holds {_rows(marks)} of {pair.shown} ({kind})" for kind, pair, marks in leaking]
+    keys = dict.fromkeys(key for _, _, marks in leaking for key in rows.key[marks][:KEYS_SHOWN])
+    raise InputError(
+        f"splits leak: {', '.join(counted)}; the first {', '.join([*keys][:KEYS_SHOWN])}: add --leaks drop_from_train "
+        "to leave such rows out of train, or --leaks report to keep them and record it"
+    )
+
+
+def _refuse_two_labels(rows: Rows, two_labels: np.ndarray) -> None:
+    if not two_labels.any():
+        return
+    keys = [key for split in SPLITS for key in rows.key[two_labels & (rows.split == split)][:KEYS_SHOWN]]
+    raise InputError(
+        f"{_rows(two_labels)} with a picture that has another label elsewhere; the first "
+        f"{', '.join(keys[:KEYS_SHOWN])}: correct the labels or class_map, or add --leaks drop_from_train to leave "
+        "such rows out of train, or --leaks report to keep them and record it"
+    )
+
+
+def _counts(marks: Marks) -> dict[str, int]:
+    return {pair.name: int(rows.sum()) for pair, rows in marks.items()}
+
+
+def _rows(marks: np.ndarray) -> str:
+    return f"{marks.sum():,} row{'' if marks.sum() == 1 else 's'}"
+
+
+def _among(value: np.ndarray, others: np.ndarray) -> np.ndarray:
     known = set(others) - {None}
-    return np.array([value in known for value in values], dtype=bool)
-
-
-def _first(found: Mapping[str, Marks], keys: Mapping[str, np.ndarray]) -> str:
-    names = [
-        str(key)
-        for marks in found.values()
-        for pair, rows in marks.items()
-        for key in keys[pair.split("_in_")[0]][rows][:KEYS_SHOWN]
-    ]
-    return "the first " + ", ".join(dict.fromkeys(names[:KEYS_SHOWN]))
+    return np.array([one in known for one in value], dtype=bool)

@@ -1,12 +1,13 @@
-"""What a picture shows, measured once and kept: a hash that is equal for exact copies whatever their file, a thumbnail
-that near copies are looked for by, its size and its light. A picture that cannot be used has a fault in their place.
+"""Measure every picture once and cache it: pixel hash, thumbnail, size and light.
+
+The hash is equal for exact copies, whatever file format they are stored in. The thumbnail serves the search for near
+copies. A picture that cannot be used has a fault instead of measures.
 """
 
 import inspect
-import io
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,11 @@ import PIL
 from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
-from PIL import ImageOps
 
-PART = 8192  # rows that are kept on disk together
+from pipeline import pictures
+from pipeline.pictures import UnusablePicture, decode_cell
+
+PART = 8192  # rows that are cached together
 SIDE = 48  # px of a thumbnail: the size of FER2013
 LUMA = np.arange(256)
 FEATURES = Features(
@@ -35,11 +38,46 @@ FEATURES = Features(
 )
 
 
-def measure_pictures(table: Dataset, name: str) -> dict[str, np.ndarray]:
-    """The columns of `FEATURES`, (N,) each, for the column `image` of every row; kept on disk."""
-    dtypes = {name: np.float32 if "32" in feature.dtype else object for name, feature in FEATURES.items()}
-    measured = map_undecoded(table, _measure_batch, FEATURES, [sys.modules[__name__]], f"Decoding pictures ({name})")
-    return {feature: np.array(measured[feature][:], dtype) for feature, dtype in dtypes.items()}
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What was measured of N pictures, (N,) each.
+
+    Attributes:
+        fault: why the picture cannot be used, str; None where it can.
+        pixels: hash of the decoded picture, str; None where there is a fault, as in the other columns.
+        thumbnail: SIDE * SIDE gray pixels, bytes.
+        width: px, float32.
+        height: px, float32.
+        brightness: mean of the luma, float32 from 0 to 255.
+        contrast: standard deviation of the luma, float32.
+    """
+
+    fault: np.ndarray
+    pixels: np.ndarray
+    thumbnail: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    brightness: np.ndarray
+    contrast: np.ndarray
+
+
+def measure_pictures(table: Dataset, name: str) -> Measures:
+    """Measure the column `image` of every row of `table`, or read the cached result; `name` is for the progress bar."""
+    code = [sys.modules[__name__], pictures]
+    cached = map_undecoded(table, _measure_batch, FEATURES, code, f"Decoding pictures ({name})")
+
+    def column(of: str, dtype: type) -> np.ndarray:
+        return np.array(cached[of][:], dtype)
+
+    return Measures(
+        fault=column("fault", object),
+        pixels=column("pixels", object),
+        thumbnail=column("thumbnail", object),
+        width=column("width", np.float32),
+        height=column("height", np.float32),
+        brightness=column("brightness", np.float32),
+        contrast=column("contrast", np.float32),
+    )
 
 
 def map_undecoded(
@@ -50,11 +88,12 @@ def map_undecoded(
     description: str,
     settings: str = "",
 ) -> Dataset:
-    """`function` of batches of undecoded cells of the column `image`, as columns `features`; kept on disk.
+    """Map `function` over batches of undecoded cells of the column `image`; the results are columns `features`.
 
-    The cache is keyed by the rows, the source of `modules`, the `settings` of `function` and the libraries that decode:
-    `datasets` alone would hash the function by its name and serve old results after an edit. It is written in parts of
-    PART rows, and what was stopped goes on with the first part that is not whole.
+    Results are cached on disk. The key of the cache is made of the rows, the source code of `modules`, the `settings`
+    of `function` and the versions of the libraries that decode: `datasets` by itself hashes an imported function by its
+    name and would return old results after an edit. The cache is written in parts of PART rows. After an interruption
+    the finished parts are reused.
     """
     if not len(table):
         return Dataset.from_dict({name: [] for name in features}, features=features)
@@ -79,13 +118,13 @@ def map_undecoded(
 
 
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One row of `FEATURES`."""
+    """Measure one undecoded cell of an Image column: one row of `FEATURES`."""
     try:
-        upright = decoded(picture)
+        upright = decode_cell(picture)
     except UnusablePicture as error:
         return dict.fromkeys(FEATURES) | {"fault": str(error)}
     gray = upright.convert("L")
-    counts = gray.histogram()  # of it: an array of a photo in float64 would be larger than the photo eight times
+    counts = gray.histogram()  # much smaller than the picture as an array of float64
     brightness = np.average(LUMA, weights=counts)
     return {
         "fault": None,
@@ -98,40 +137,6 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-class UnusablePicture(ValueError):  # noqa: N818 (it is the picture that is named)
-    """What is wrong with a picture, in a few words."""
-
-
-def decoded(picture: Mapping[str, Any] | None) -> PILImage.Image:
-    """The picture (the first of an animation), upright by its EXIF, as RGB.
-
-    `picture` is an undecoded cell of an Image column: `bytes`, or else a `path`.
-
-    Raises:
-        UnusablePicture: nothing is there, no decoder knows it, its data is damaged or too large, or Pillow would clip
-            its channels of 16 bits and more to white, in training and in every client.
-    """
-    if picture is None or picture["bytes"] == b"":
-        raise UnusablePicture("empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PILImage.DecompressionBombWarning)
-            with PILImage.open(io.BytesIO(picture["bytes"]) if picture["bytes"] else picture["path"]) as opened:
-                if opened.mode.startswith(("I", "F")):
-                    raise UnusablePicture("more than 8 bits a channel: save it with 8")
-                return ImageOps.exif_transpose(opened).convert("RGB")
-    except UnusablePicture:
-        raise
-    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning):
-        raise UnusablePicture(f"more than {PILImage.MAX_IMAGE_PIXELS:,} pixels") from None
-    except FileNotFoundError:
-        raise UnusablePicture("no such file") from None
-    except PIL.UnidentifiedImageError:
-        raise UnusablePicture("no picture that Pillow knows") from None
-    except Exception:  # on a damaged file Pillow and its codecs raise almost anything
-        raise UnusablePicture("damaged") from None
-
-
-def _measure_batch(pictures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    rows = [measure_picture(picture) for picture in pictures]
+def _measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    rows = [measure_picture(picture) for picture in cells]
     return {name: [row[name] for row in rows] for name in FEATURES}

@@ -1,8 +1,8 @@
-"""Near copies: pictures that are one picture but for size, compression, colour, mirroring, framing or light.
+"""Find near copies: the same picture in another size, compression, colour, framing or light, or mirrored.
 
-Three steps, each cheaper to pass than the next: a small gray thumbnail of every picture; its nearest neighbours in a
-space that forgets small shifts and stretches; and registration of the pixels of every such pair. Faces are all
-alike, so only the last step decides: fine detail must agree after the pair is laid on each other.
+Three steps, from cheap to expensive: a small gray thumbnail of every picture; its nearest neighbours in a space where
+small shifts and stretches change little; and registration of the pixels of each pair of neighbours. All faces look
+alike, so only the last step decides: after registration the fine detail of both pictures must agree.
 """
 
 import inspect
@@ -28,33 +28,40 @@ from pipeline.data.measure import SIDE
 from pipeline.data.registration import COARSE, similarities, warped
 
 DIMENSIONS = 32  # of the space of neighbours
-NEIGHBOURS = 10  # of a picture and of its mirror image; that many are registered
-SAMPLE = 2000  # thumbnails that the space is fitted on
-NOISE = 1e-4  # variance of a coarse pixel by compression and rounding, in units of a picture of norm 1
-BATCH = 512  # pairs registered at once; with fewer the time goes between the operations
-SIMILARITY = 0.85  # of detail in the window where it agrees least; from here on a pair counts as copies
+NEIGHBOURS = 10  # of each picture and of its mirror image; these are registered
+SAMPLE = 2000  # thumbnails that the space is fitted to
+NOISE = 1e-4  # variance of a coarse pixel from compression and rounding, for pictures of norm 1
+BATCH = 512  # pairs registered at once; with fewer, overhead between operations dominates
+SIMILARITY = 0.85  # of detail in the window where it agrees least; pairs at or above it are copies
 
 FOUND = Features({"pairs": List(List(Value("int64"), length=2)), "similarity": List(Value("float32"))})
 
 
 @dataclass(frozen=True)
 class NearCopies:
-    """Pairs that link copies. The rows of a picture shown n times are linked by n - 1 pairs or more, not by all."""
+    """Pairs that link copies.
+
+    n rows of the same picture are linked by at least n - 1 pairs, so that they are connected; not every two of them are
+    a pair.
+    """
 
     pairs: np.ndarray  # (P, 2) int, the lower row first
-    similarity: np.ndarray  # (P,) float32 in [SIMILARITY, 1]: agreement where it is weakest; 1 for equal thumbnails
+    similarity: np.ndarray  # (P,) float32 in [SIMILARITY, 1]: the lowest agreement of a window; 1 for equal thumbnails
 
 
 def near_copies(thumbnails: np.ndarray) -> NearCopies:
-    """The near and exact copies among pictures, by their `thumbnails` (N,) of SIDE * SIDE bytes; None has no copy.
+    """Find the near and exact copies among pictures; the result is cached on disk.
 
-    Which rows get linked, directly or over others, does not depend on their order. What was found is kept on disk.
+    Which rows are connected, directly or through others, does not depend on their order.
+
+    Args:
+        thumbnails: (N,) object, SIDE * SIDE bytes each; None has no copies.
     """
     rows = np.flatnonzero([thumbnail is not None for thumbnail in thumbnails])
     if len(rows) < 2:
         return NearCopies(np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32))
     thumbs = np.frombuffer(b"".join(thumbnails[rows]), dtype=np.uint8).reshape(-1, SIDE, SIDE)
-    # Sorted by content: the order of rows decides nothing, and exact copies do not crowd out other neighbours.
+    # Sorted by content, each once: the order of rows has no effect, and exact copies do not crowd out other neighbours.
     keys = thumbs.reshape(len(rows), -1).view(f"V{SIDE * SIDE}").ravel()
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[which] != np.arange(len(rows)))
@@ -66,13 +73,13 @@ def near_copies(thumbnails: np.ndarray) -> NearCopies:
 
 
 def clusters_of(pairs: np.ndarray, count: int) -> np.ndarray:
-    """Cluster of every one of `count` rows, (count,) int: rows that `pairs` (P, 2) link, also over others, share it."""
+    """The cluster of each of `count` rows, (count,) int: rows that `pairs` (P, 2) connect share a cluster."""
     links = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(links, directed=False)[1]
 
 
 def _kept(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`_search`, kept on disk by the thumbnails, the code and the libraries that decide a pair."""
+    """`_search`, cached under a hash of the thumbnails, the code and the versions of the libraries."""
     code = [inspect.getsource(module) for module in (sys.modules[__name__], registration)]
     versions = [library.__version__ for library in (np, scipy, sklearn, torch)]
     digest = blake2b(repr((code, versions)).encode(), digest_size=16)
@@ -84,7 +91,7 @@ def _kept(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _search(thumbs: np.ndarray) -> Iterator[dict[str, Any]]:
-    """One row for the cache: the copies among different `thumbs` (N, SIDE, SIDE)."""
+    """Yield one row for the cache: the copies among distinct `thumbs` (N, SIDE, SIDE)."""
     candidates = _candidates(*_embedded(thumbs))
     pairs, similarity = _confirmed(thumbs, candidates) if len(candidates) else ([], [])
     yield {"pairs": pairs, "similarity": similarity}
@@ -94,10 +101,10 @@ def _search(thumbs: np.ndarray) -> Iterator[dict[str, Any]]:
 
 
 def _embedded(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Thumbnails (N, SIDE, SIDE) and their mirror images in a space (N, DIMENSIONS) float32 of near copies.
+    """Embed thumbnails (N, SIDE, SIDE) and their mirror images: (N, DIMENSIONS) float32 each.
 
-    Linear discriminant analysis where every picture is a class of its own: directions in which pictures differ most,
-    by the variance that small shifts and stretches make (their tangents; Simard et al. 1993, "Efficient pattern
+    Linear discriminant analysis with one class for each picture: the directions in which pictures differ most,
+    relative to the variance from small shifts and stretches (tangents; Simard et al. 1993, "Efficient pattern
     recognition using a new transformation distance") and noise.
     """
     sample = thumbs[np.linspace(0, len(thumbs) - 1, min(SAMPLE, len(thumbs))).astype(int)]
@@ -108,14 +115,14 @@ def _embedded(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     within = sum(t.T @ t for t in tangents) / len(still) + NOISE * np.eye(COARSE * COARSE)
     _, directions = eigh(np.cov(still.T, bias=True), within)
     axes = directions[:, ::-1][:, :DIMENSIONS]
-    parts = np.array_split(thumbs, -(-len(thumbs) // 4096))  # a float copy of all would be four times the size
+    parts = np.array_split(thumbs, -(-len(thumbs) // 4096))  # as floats they take four times the memory
     upright = np.concatenate([_coarse(part) @ axes for part in parts])
     mirrored = np.concatenate([_coarse(part[:, :, ::-1]) @ axes for part in parts])
     return upright.astype(np.float32), mirrored.astype(np.float32)
 
 
 def _coarse(thumbs: np.ndarray) -> np.ndarray:
-    """(N, COARSE * COARSE) float: block means, of mean 0 and norm 1 where they are not all one."""
+    """Block means (N, COARSE * COARSE) float, with mean 0 and norm 1; 0 for a picture of one tone."""
     blocks = thumbs.reshape(len(thumbs), COARSE, SIDE // COARSE, COARSE, SIDE // COARSE).mean((2, 4))
     flat = blocks.reshape(len(thumbs), -1)
     flat = flat - flat.mean(1, keepdims=True)
@@ -123,9 +130,10 @@ def _coarse(thumbs: np.ndarray) -> np.ndarray:
 
 
 def _candidates(upright: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """(C, 3) int, increasing: two rows, the lower one first, and 1 where the mirror image of one is near the other.
+    """Pairs of neighbours, (C, 3) int in increasing order: the lower row, the higher row, and 1 if one is mirrored.
 
-    Exact, by brute force: at 32 dimensions trees look at most rows too, and 10^5 rows take a minute or two on a core.
+    Exact search by brute force: in 32 dimensions a tree visits most rows anyway. 10^5 rows take a minute or two on one
+    core.
     """
     index = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, len(upright)), algorithm="brute").fit(upright)
     found = []
@@ -141,7 +149,7 @@ def _candidates(upright: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
 
 
 def _confirmed(thumbs: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs (P, 2) of `candidates` (C, 3) whose pixels agree, each once, and their similarity (P,) float32."""
+    """The pairs (P, 2) among `candidates` (C, 3) whose pixels agree, each once, and their similarity (P,) float32."""
     scores = np.concatenate([similarities(thumbs, part) for part in _batches(candidates)])
     kept = scores >= SIMILARITY
     pairs, which = np.unique(candidates[kept, :2], axis=0, return_inverse=True)

@@ -1,6 +1,6 @@
-"""What curation found, to look at: a table in the terminal, and one HTML page that needs no other file and no network.
+"""The curation page: one HTML file that loads nothing else, to look at what curation found.
 
-The page holds pictures of the source. It is for the person who holds them, and is never published.
+The page shows pictures of the data. It is for the person who holds them and is never published.
 """
 
 import base64
@@ -13,34 +13,32 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from pipeline.data.leaks import PAIRS
-from pipeline.data.splits import Rows
+from pipeline.data.leaks import PAIRS, Pair
+from pipeline.data.report import lines_of
+from pipeline.data.rows import Rows
 
-SHOWN = 24  # pictures in a contact sheet
+SHOWN = 24  # pictures of a kind on the page
 SIDE = 96  # px of a picture on the page
-MEASURES = ("width, px", "height, px", "brightness, 0 to 255", "contrast, 0 to 255")  # the columns of Rows.measures
-
-
-def counts_table(report: Mapping[str, Any]) -> str:
-    """Rows by class and split, as text."""
-    rows = report["rows"]
-    classes = next(iter(rows.values()))
-    lines = [["class", *rows], *([name, *(f"{rows[s][name]:,}" for s in rows)] for name in classes)]
-    lines.append(["all", *(f"{sum(rows[s].values()):,}" for s in rows)])
-    return "\n".join(f"{first:12}" + "".join(f"{cell:>12}" for cell in cells) for first, *cells in lines)
+MEASURES = {  # column of Rows -> heading
+    "width": "width, px",
+    "height": "height, px",
+    "brightness": "brightness, 0 to 255",
+    "contrast": "contrast, 0 to 255",
+}
 
 
 def write_page(report: Mapping[str, Any], splits: Mapping[str, Rows], path: Path) -> None:
-    """The page of a curation report and of its rows by split (before row limits)."""
+    """Write the page of a curation: its `report` and its rows by split, before row limits."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("page.html.jinja").render(
         report=report,
+        lines=lines_of(report),
         totals={split: sum(counts.values()) for split, counts in report["rows"].items()},
         entropy={split: entropy_by_class(rows, list(report["rows"][split])) for split, rows in splits.items()},
-        measured=[row for split, rows in splits.items() for row in _percentiles(split, rows)],
-        measures=MEASURES,
+        measured=[row for split, rows in splits.items() for row in percentiles(split, rows)],
+        measures=MEASURES.values(),
         copies=copies_across(splits),
         disputed=most_disputed(splits),
     )
@@ -48,39 +46,49 @@ def write_page(report: Mapping[str, Any], splits: Mapping[str, Rows], path: Path
 
 
 def vote_entropy(targets: np.ndarray) -> np.ndarray:
-    """Entropy of vote shares (N, K) in bits, (N,): 0 where all agree, log2 K where votes are spread evenly."""
+    """Entropy of vote shares (N, K) in bits, (N,): 0 if all voters agree, log2 K if votes are spread evenly."""
     shares = np.clip(targets, 1e-12, 1)
     return -(targets * np.log2(shares)).sum(axis=1)
 
 
 def entropy_by_class(rows: Rows, classes: list[str]) -> dict[str, float]:
-    """Mean entropy of the votes in bits, by label; nothing where every target is one-hot."""
+    """Class -> mean entropy of its rows' votes in bits; empty if every target is one-hot."""
     bits = vote_entropy(np.asarray(rows.table["target"][:]))
     if not bits.any():
         return {}
-    return {name: float(bits[rows.labels == i].mean()) for i, name in enumerate(classes) if (rows.labels == i).any()}
+    return {name: float(bits[rows.label == i].mean()) for i, name in enumerate(classes) if (rows.label == i).any()}
 
 
 def copies_across(splits: Mapping[str, Rows]) -> list[dict[str, Any]]:
-    """Pairs of rows of two splits that show one picture, `SHOWN` exact and `SHOWN` near copies at most."""
-    found: dict[str, list[dict[str, Any]]] = {"=": [], "~": []}
-    for a, b in ((a, b) for a, b in PAIRS if a in splits and b in splits):
-        first = {value: position for position, value in reversed(list(enumerate(splits[b].pictures)))}
-        exact = {value: position for position, value in reversed(list(enumerate(splits[b].pixels)))}
-        for position, (picture, pixels) in enumerate(zip(splits[a].pictures, splits[a].pixels, strict=True)):
-            sign, other = ("=", exact[pixels]) if pixels in exact else ("~", first.get(picture))
-            if other is not None and len(found[sign]) < SHOWN:
-                left, right = splits[a].table[position], splits[b].table[other]
-                names = splits[a].table.features["label"].names
-                labels = " / ".join(dict.fromkeys((names[left["label"]], names[right["label"]])))
-                caption = f"{a} {left['key']} {sign} {b} {right['key']}: {labels}"
-                shown = [left, right] if sign == "~" else [left]
-                found[sign].append({"pictures": [_data_url(row["image"]) for row in shown], "caption": caption})
-    return found["="] + found["~"]
+    """Rows of two splits that show the same picture: at most `SHOWN` exact copies, then at most `SHOWN` near copies."""
+    exact: list[dict[str, Any]] = []
+    near: list[dict[str, Any]] = []
+    for pair in (pair for pair in PAIRS if {*pair} <= splits.keys()):
+        shown, held = splits[pair.shown], splits[pair.held]
+        same_pixels, same_picture = _first_places(held.pixels), _first_places(held.picture)
+        for position, (pixels, picture) in enumerate(zip(shown.pixels, shown.picture, strict=True)):
+            is_exact = pixels in same_pixels
+            other = same_pixels[pixels] if is_exact else same_picture.get(picture)
+            sheet = exact if is_exact else near
+            if other is not None and len(sheet) < SHOWN:
+                sheet.append(_copy(pair, shown.table[position], held.table[other], shown, is_exact))
+    return exact + near
+
+
+def _first_places(column: np.ndarray) -> dict[Any, int]:
+    """Value -> position of the first row that has it."""
+    return {value: position for position, value in reversed(list(enumerate(column)))}
+
+
+def _copy(pair: Pair, row: Mapping[str, Any], other: Mapping[str, Any], rows: Rows, exact: bool) -> dict[str, Any]:
+    names = rows.table.features["label"].names
+    labels = " / ".join(dict.fromkeys((names[row["label"]], names[other["label"]])))
+    caption = f"{pair.shown} {row['key']} {'=' if exact else '~'} {pair.held} {other['key']}: {labels}"
+    return {"pictures": [_data_url(one["image"]) for one in ([row] if exact else [row, other])], "caption": caption}
 
 
 def most_disputed(splits: Mapping[str, Rows]) -> list[dict[str, str]]:
-    """The `SHOWN` rows whose votes have the highest entropy, with the votes; none where every target is one-hot."""
+    """The `SHOWN` rows whose votes have the highest entropy, with the votes; empty if every target is one-hot."""
     ranked = [
         (bits, split, position)
         for split, rows in splits.items()
@@ -96,13 +104,19 @@ def most_disputed(splits: Mapping[str, Rows]) -> list[dict[str, str]]:
     return sheet
 
 
-def _percentiles(split: str, rows: Rows) -> list[dict[str, Any]]:
-    sources = np.array(rows.table["source"][:])
+def percentiles(split: str, rows: Rows) -> list[dict[str, Any]]:
+    """For each source its rows and the 5th, 50th and 95th percentile of each of MEASURES, in their order."""
     return [
-        {"split": split, "source": source, "rows": int(chosen.sum()), "values": values}
-        for source in dict.fromkeys(sources.tolist())
-        for chosen in [sources == source]
-        for values in [np.percentile(rows.measures[chosen], [5, 50, 95], axis=0).T.round().astype(int).tolist()]
+        {
+            "split": split,
+            "source": source,
+            "rows": int((rows.source == source).sum()),
+            "values": [
+                np.percentile(getattr(rows, name)[rows.source == source], [5, 50, 95]).round().astype(int).tolist()
+                for name in MEASURES
+            ],
+        }
+        for source in dict.fromkeys(rows.source)
     ]
 
 

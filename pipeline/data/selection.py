@@ -1,17 +1,17 @@
-"""Which rows of the splits are used, and how often: caps and weights by source and class, limits for a quick try."""
+"""Choose which rows of a split are used and how often: caps and weights by source and class, limits for a quick try."""
 
 import numpy as np
 
-from pipeline.data.splits import Rows
+from pipeline.data.rows import Rows
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 
 def capped(train: Rows, recipe: Recipe) -> np.ndarray:
-    """Increasing positions of the train rows within `caps`: a seeded subset of what is above one.
+    """The positions of the train rows that `caps` keep, increasing; above a cap a seeded subset is kept.
 
     Raises:
-        InputError: `caps` names no source and no class.
+        InputError: a key of `caps` is neither a source nor a class.
     """
     keep = np.ones(len(train), dtype=bool)
     order = np.random.default_rng(recipe.split_seed).permutation(len(train))
@@ -22,35 +22,37 @@ def capped(train: Rows, recipe: Recipe) -> np.ndarray:
 
 
 def row_weights(train: Rows, recipe: Recipe) -> np.ndarray:
-    """How often each train row is drawn beside the others, (N,) float32.
+    """How often each train row is drawn in relation to the others, (N,) float32.
 
     Raises:
-        InputError: `row_weights` names no source and no class, or leaves no row to draw.
+        InputError: a key of `row_weights` is neither a source nor a class, or every weight is 0.
     """
     weights = np.ones(len(train), dtype=np.float32)
     for key, factor in recipe.row_weights.items():
         weights[_named(key, "row_weights", train, recipe)] *= factor
     if not weights.any():
-        raise InputError("row_weights leave no train row to draw; give one of them more than 0")
+        raise InputError("row_weights are 0 for every train row; set one of them above 0")
     return weights
 
 
 def _named(key: str, setting: str, train: Rows, recipe: Recipe) -> np.ndarray:
     """The train rows (N,) bool that `key` names: a source, a class, or source/class."""
-    sources, labels = np.array(train.table["source"][:]), np.array(recipe.classes)[train.labels]
-    names = [*dict.fromkeys(sources.tolist())]
-    known = {name: sources == name for name in names} | {name: labels == name for name in recipe.classes}
+    names = [*dict.fromkeys(train.source)]
+    known = {name: train.source == name for name in names}
+    known |= {name: train.label == index for index, name in enumerate(recipe.classes)}
     known |= {f"{a}/{b}": known[a] & known[b] for a in names for b in recipe.classes}
     if key not in known:
         raise InputError(
-            f"{setting}: {key} is no source ({', '.join(names)}), no class ({', '.join(recipe.classes)}), and no "
+            f"{setting}: {key} is neither a source ({', '.join(names)}) nor a class ({', '.join(recipe.classes)}) nor "
             "source/class"
         )
     return known[key]
 
 
 def limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
-    """Increasing positions of a seeded subset, within the row limit of the split; train keeps a row of each class.
+    """The positions of a seeded subset within the row limit of split `name`, increasing.
+
+    train keeps at least one row of each class.
 
     Raises:
         InputError: the limit is below what the split needs.
@@ -61,9 +63,9 @@ def limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
         return np.arange(len(split))
     least = len(recipe.classes) if name == "train" else 1
     if limit < least:
-        raise InputError(f"{setting} is {limit}; {name} needs {least} rows at least")
+        raise InputError(f"{setting} is {limit}, but {name} needs at least {least} rows; set it to {least} or more")
     order = np.random.default_rng(recipe.split_seed).permutation(len(split))
     if name == "train":
-        first = np.sort(np.unique(split.labels[order], return_index=True)[1])
+        first = np.sort(np.unique(split.label[order], return_index=True)[1])
         order = np.concatenate([order[first], np.delete(order, first)])
     return np.sort(order[:limit])

@@ -1,57 +1,39 @@
-"""Splits that leak nothing, made where a source lacks them: rows of one picture or one person stay together."""
+"""Keep official splits and make the missing ones, so that a picture or a person is in one split only."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.data.table import SPLITS
+from pipeline.data.rows import Rows
+from pipeline.data.table import ALL, SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A split: its table, and beside it as arrays (N,) what the checks below read."""
+class SplitRecord:
+    """How the splits of one reading came about."""
 
-    table: Dataset
-    labels: np.ndarray  # int
-    pixels: np.ndarray  # str, hash of the decoded picture
-    pictures: np.ndarray  # what near copies share: rows of one value show one picture
-    persons: np.ndarray  # str or None
-    measures: np.ndarray  # (N, 4) float: width, height, brightness, contrast
+    official: list[str]  # the splits that the data came with
+    made: list[str]  # the splits that were made here
+    seed: int | None  # of the splits made here
+    shares: dict[str, float]  # split made here -> share of all rows
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, chosen: np.ndarray) -> "Rows":
-        """The rows at the increasing positions `chosen`."""
-        if len(chosen) == len(self):
-            return self
-        return Rows(self.table.select(chosen), *(array[chosen] for array in self._beside()))
-
-    @staticmethod
-    def joined(parts: Sequence["Rows"]) -> "Rows":
-        """The rows of all `parts`, in their order."""
-        if len(parts) == 1:
-            return parts[0]
-        beside = zip(*(part._beside() for part in parts), strict=True)
-        return Rows(concatenate_datasets([part.table for part in parts]), *map(np.concatenate, beside))
-
-    def _beside(self) -> tuple[np.ndarray, ...]:
-        return self.labels, self.pixels, self.pictures, self.persons, self.measures
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `curation.json`."""
+        return asdict(self)
 
 
-def groups_of(pictures: np.ndarray, persons: np.ndarray) -> np.ndarray:
-    """Group of every row, (N,) int: rows with one `pictures` value, or one `persons` value but None, share a group."""
-    rows = np.arange(len(pictures))
-    known = np.array([person is not None for person in persons], dtype=bool)
-    picture_ids = np.unique(pictures.astype(str), return_inverse=True)[1]
-    person_ids = np.unique(persons[known].astype(str), return_inverse=True)[1] + len(rows)
+def groups_of(picture: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Group of every row, (N,) int: rows with the same `picture`, or the same `person` (not None), share a group."""
+    rows = np.arange(len(picture))
+    known = np.array([who is not None for who in person], dtype=bool)
+    picture_ids = np.unique(picture.astype(str), return_inverse=True)[1]
+    person_ids = np.unique(person[known].astype(str), return_inverse=True)[1] + len(rows)
     ends = np.concatenate([picture_ids, person_ids]) + len(rows)
     starts = np.concatenate([rows, rows[known]])
     nodes = 3 * len(rows)
@@ -60,12 +42,19 @@ def groups_of(pictures: np.ndarray, persons: np.ndarray) -> np.ndarray:
 
 
 def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Part of every row, (N,) int in 0..P-1: whole groups, each class shared out by `shares` (P, sum 1).
+    """Assign whole groups to parts, stratified by label: the part of every row, (N,) int in 0..P-1.
 
-    Greedy: the largest groups first, each to the part that has least of the group's rarest class for its share, half of
-    the group counted in (stratified as by Sechidis et al., 2011; shared out as seats are by Webster and Sainte-Lague).
-    So groups of every size fall into all parts: pictures with copies, and people with many pictures, are no kind of
-    their own. The last groups go to parts that are still empty. `seed` orders groups of one size.
+    Greedy: the largest groups come first. Each goes to the part that has the smallest fraction of its share of the
+    group's rarest class, with half of the group counted in (stratified as in Sechidis et al., 2011, "On the
+    stratification of multi-label data"; rounded as Webster and Sainte-Lague allot seats). So every part gets groups of
+    every size: pictures with copies and people with many pictures do not all end in train. The last groups go to parts
+    that are still empty.
+
+    Args:
+        labels: (N,) int.
+        groups: (N,) int, as from `groups_of`.
+        shares: (P,) share of the rows for each part; their sum is 1.
+        seed: orders groups of equal size.
     """
     members, index = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(members), int(labels.max(initial=0)) + 1))
@@ -86,68 +75,84 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float
     return part[index]
 
 
-def complete_splits(
-    sources: Sequence[dict[str, Rows]], names: Sequence[str], recipe: Recipe
-) -> tuple[list[dict[str, Rows]], list[dict[str, Any]]]:
-    """Every source (split -> rows) with its missing splits made, and how.
+def complete_splits(rows: Rows, readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, list[SplitRecord]]:
+    """Fill in the column `split`: official splits are kept, missing ones are made of a reading's train rows.
 
-    A picture or person stays in one split over all sources.
+    A group of copies or of one person goes to the split that it is in already, over all readings.
+
+    Returns:
+        The rows, every `split` one of SPLITS; and how each reading was split.
 
     Raises:
-        InputError: a source has no rows to train on, or the shares leave none for train.
+        InputError: a reading has no rows to train on, or the shares leave none for train.
     """
-    parts = [rows for source in sources for rows in source.values()]
-    groups = groups_of(np.concatenate([p.pictures for p in parts]), np.concatenate([p.persons for p in parts]))
-    ends = iter(np.split(groups, np.cumsum([len(p) for p in parts])[:-1]))
-    of = [{split: next(ends) for split in source} for source in sources]
-    place: dict[int, str] = {}  # group -> the split that it is in already
-    for rows, group in zip(sources, of, strict=True):
-        for split in SPLITS:
-            if split in rows and (split != "train" or not _missing(rows, recipe)):
-                place.update(dict.fromkeys(group[split].tolist(), split))
-    completed, how = [], []
-    for rows, group, name in zip(sources, of, names, strict=True):
-        splits, made = _completed(rows, group, place, name, recipe)
-        completed.append(splits)
-        how.append(made)
-    return completed, how
+    group = groups_of(rows.picture, rows.person)
+    place = _official_places(rows, group, readings, recipe)
+    split = rows.split.copy()
+    records = []
+    for number, reading in enumerate(readings):
+        base = np.flatnonzero((rows.reading == number) & (rows.split == _base(reading)))
+        made = _missing(reading, recipe)
+        if made and len(base):
+            shares = _shares_of_base(made, int((rows.reading == number).sum()), len(base))
+            split[base] = _assigned(rows.label[base], group[base], place, shares, recipe.split_seed)
+            place.update(zip(group[base].tolist(), split[base].tolist(), strict=True))
+        else:
+            split[base] = "train"
+        records.append(_record(reading, made, recipe))
+    return replace(rows, split=split), records
 
 
-def _completed(
-    rows: dict[str, Rows], groups: dict[str, np.ndarray], place: dict[int, str], name: str, recipe: Recipe
-) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """`rows` with validation and test made where they are missing (and asked for), and how that was done.
-
-    A group that `place` knows goes where it is; the others are noted there.
-    """
-    base_name = "all" if "all" in rows else "train"
-    if base_name not in rows:
-        raise InputError(f"{name} has the splits {', '.join(rows)} and none to train on; name one of them train")
-    base, group = rows[base_name], groups[base_name]
-    total = sum(len(split) for split in rows.values())
-    made = _missing(rows, recipe)
-    splits = {"train": base} | {split: rows[split] for split in ("validation", "test") if split in rows}
-    if made and len(base):
-        shares = [share * total / len(base) for share in made.values()]
-        if sum(shares) >= 1:
-            named = " and ".join(f"{split}_share" for split in made)
-            raise InputError(f"{named} of {total} rows leave nothing of the {len(base)} rows for train; lower them")
-        parts = ["train", *made]
-        part = np.array([parts.index(place[g]) if place.get(g) in parts else -1 for g in group.tolist()])
-        free = np.flatnonzero(part < 0)
-        part[free] = grouped_split(base.labels[free], group[free], [1 - sum(shares), *shares], recipe.split_seed)
-        place.update({g: parts[p] for g, p in zip(group.tolist(), part.tolist(), strict=True)})
-        splits |= {split: base.take(np.flatnonzero(part == i)) for i, split in enumerate(parts)}
-    how = {
-        "official": [split for split in SPLITS if split in rows],
-        "made": list(made) if "train" in rows else ["train", *made],
-        "seed": recipe.split_seed if made else None,
-        "shares": made,
-    }
-    return {split: splits[split] for split in SPLITS if len(splits.get(split, ())) or split == "train"}, how
+def _base(reading: Reading) -> str:
+    """The split whose rows are for training, and of which missing splits are made."""
+    base = ALL if ALL in reading.tables else "train"
+    if base not in reading.tables:
+        found = ", ".join(reading.tables)
+        raise InputError(f"{reading.name}: its splits are {found}, and none to train on; name one of them train")
+    return base
 
 
-def _missing(rows: Mapping[str, Rows], recipe: Recipe) -> dict[str, float]:
+def _missing(reading: Reading, recipe: Recipe) -> dict[str, float]:
     """Splits to be made, and their share of all rows."""
     shares = {"validation": recipe.validation_share, "test": recipe.test_share}
-    return {split: share for split, share in shares.items() if split not in rows and share > 0}
+    return {split: share for split, share in shares.items() if split not in reading.tables and share > 0}
+
+
+def _official_places(rows: Rows, group: np.ndarray, readings: Sequence[Reading], recipe: Recipe) -> dict[int, str]:
+    """Group -> the split that an official split puts it in. A train split that others are made of decides nothing."""
+    place: dict[int, str] = {}
+    for number, reading in enumerate(readings):
+        for split in SPLITS:
+            if split in reading.tables and (split != "train" or not _missing(reading, recipe)):
+                inside = (rows.reading == number) & (rows.split == split)
+                place.update(dict.fromkeys(group[inside].tolist(), split))
+    return place
+
+
+def _shares_of_base(made: dict[str, float], total: int, base: int) -> dict[str, float]:
+    """Split -> share of the `base` rows, for shares of all `total` rows in `made`."""
+    shares = {split: share * total / base for split, share in made.items()}
+    if sum(shares.values()) >= 1:
+        named = " and ".join(f"{split}_share" for split in made)
+        raise InputError(f"{named}: of {total} rows they leave nothing of the {base} rows for train; lower them")
+    return {"train": 1 - sum(shares.values())} | shares
+
+
+def _assigned(
+    labels: np.ndarray, groups: np.ndarray, place: dict[int, str], shares: dict[str, float], seed: int
+) -> np.ndarray:
+    """The split of every row, (N,) str: where `place` puts its group, else by `grouped_split`."""
+    names = np.array(list(shares), object)
+    split = np.array([place[g] if place.get(g) in shares else None for g in groups.tolist()], object)
+    free = np.flatnonzero(split == None)  # noqa: E711 (elementwise)
+    split[free] = names[grouped_split(labels[free], groups[free], list(shares.values()), seed)]
+    return split
+
+
+def _record(reading: Reading, made: dict[str, float], recipe: Recipe) -> SplitRecord:
+    return SplitRecord(
+        official=[split for split in SPLITS if split in reading.tables],
+        made=list(made) if "train" in reading.tables else ["train", *made],
+        seed=recipe.split_seed if made else None,
+        shares=made,
+    )

@@ -36,7 +36,7 @@ class Labelled(NamedTuple):
     """What a label rule makes of N rows of votes."""
 
     labels: np.ndarray  # (N,) int64, index into classes, -1 where the row is dropped
-    targets: np.ndarray  # (N, K) float32, rows sum to 1 (to 0 where nobody voted for a class)
+    targets: np.ndarray  # (N, K) float32, rows sum to 1 (to 0 where no vote is for a class)
     reasons: np.ndarray  # (N,) object, "" where the row stays, else why it is dropped
 
 
@@ -52,8 +52,8 @@ def apply_label_rule(
     `majority`: votes of exactly 1 become 0, then the winner must hold more than half of the rest. `plurality`: the
     single highest count among the expressions; ties are dropped. Under both, a winner outside `classes` drops the row.
     Targets are the shares of the raw votes over `classes`. Columns that `class_map` sends to one class are added up.
-    With `keep_undecided` a row without a majority, or with a tie, stays where `classes` have votes: under the class
-    that has most of them, the first of equals.
+    With `keep_undecided` a row without a majority, or with a tie, is kept if `classes` have votes. Its label is the
+    class with the most votes, the first of equals.
 
     Raises:
         InputError: an unknown rule, or a `class_map` to a class that is not in `classes`.
@@ -61,17 +61,9 @@ def apply_label_rule(
     columns, names = _candidates(classes, class_map)
     count = len(classes)
     if rule == "majority":
-        tally = np.where(votes == 1, 0, votes) @ columns
-        winner = tally.argmax(1)
-        undecided = np.where(2 * tally.max(1) > tally.sum(1), "", "no majority").astype(object)
+        winner, undecided = _majority(votes, columns)
     elif rule == "plurality":
-        expressions = [i for i, name in enumerate(names) if i < count or name in CLASSES]
-        tally = votes @ columns[:, expressions]
-        winner = np.asarray(expressions)[tally.argmax(1)]
-        best = tally.max(1)
-        tied = (tally == best[:, None]).sum(1) > 1
-        undecided = np.where(tied, "tie", "").astype(object)
-        undecided[best == 0] = "no vote for an expression"
+        winner, undecided = _plurality(votes, columns, [i < count or name in CLASSES for i, name in enumerate(names)])
     else:
         raise InputError(f"label_rule is {rule!r}; it must be majority or plurality")
     shares = (votes @ columns[:, :count]).astype(np.float32)
@@ -82,6 +74,21 @@ def apply_label_rule(
     reasons = np.where(undecided != "", undecided, outside[winner])
     labels = np.where(reasons == "", winner, -1).astype(np.int64)
     return Labelled(labels, shares / np.maximum(shares.sum(1, keepdims=True), 1), reasons)
+
+
+def _majority(votes: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The winner of every row, (N,) int, and why it is undecided, (N,) object, "" where it is not."""
+    tally = np.where(votes == 1, 0, votes) @ columns
+    return tally.argmax(1), np.where(2 * tally.max(1) > tally.sum(1), "", "no majority").astype(object)
+
+
+def _plurality(votes: np.ndarray, columns: np.ndarray, eligible: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """As `_majority`; only the `eligible` columns can win."""
+    tally = votes @ columns[:, eligible]
+    best = tally.max(1)
+    undecided = np.where((tally == best[:, None]).sum(1) > 1, "tie", "").astype(object)
+    undecided[best == 0] = "no vote for an expression"
+    return np.flatnonzero(eligible)[tally.argmax(1)], undecided
 
 
 def _candidates(classes: Sequence[str], class_map: Mapping[str, str | None] | None) -> tuple[np.ndarray, list[str]]:
@@ -95,7 +102,7 @@ def _candidates(classes: Sequence[str], class_map: Mapping[str, str | None] | No
 
 
 def check_votes(votes: np.ndarray, place: Callable[[int], str]) -> None:
-    """Refuse votes that cannot be; `place` says where a row stands, for the message.
+    """Refuse votes that are impossible; `place` names a row in the message.
 
     Raises:
         InputError: a negative count, or a row whose counts do not sum to 8..10.

@@ -1,6 +1,6 @@
-"""Pictures of faces that belong to nobody.
+"""Pictures of faces that are drawn; they show no real person.
 
-Who a face is, how it is turned and lit, and how strongly it moves come from (seed, index) alone, so that the seven
+Who a face is, how it is turned and lit, and how strongly it moves come only from (seed, index), so that the seven
 expressions of one index are the same person in the same pose.
 
 Coordinates are face units: the head is about 2 high and 1.6 wide, its centre is (0, 0), y grows downwards.
@@ -192,7 +192,7 @@ def _light(image: PILImage.Image, rng: np.random.Generator) -> PILImage.Image:
 
 
 def draw_face(label: str, seed: int, index: int, size: int = 64) -> PILImage.Image:
-    """An RGB picture of `size` by `size` pixels: a function of the arguments alone.
+    """An RGB picture of `size` by `size` pixels: the same arguments always give the same pixels.
 
     Args:
         label: one of `pipeline.expressions.CLASSES`.
@@ -201,7 +201,7 @@ def draw_face(label: str, seed: int, index: int, size: int = 64) -> PILImage.Ima
         size: side in pixels.
 
     Raises:
-        InputError: nobody knows how to draw `label`.
+        InputError: `label` cannot be drawn.
     """
     if label not in EXPRESSIONS:
         raise InputError(f"classes: {label!r} cannot be drawn; source drawn knows {', '.join(EXPRESSIONS)}")

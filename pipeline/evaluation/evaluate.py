@@ -1,20 +1,19 @@
-"""From predictions to figures with intervals: everything that is said about a model is computed here.
+"""From predictions to metrics with intervals: everything that is reported about a model is computed here.
 
     python -m pipeline.evaluation runs/NAME
 
-makes evaluation.json and the figures of a finished run anew from its predictions.parquet alone, and prints the table.
+makes evaluation.json and the figures of a finished run again, from its predictions.parquet and nothing else, seals the
+run again, and prints the table.
 
-Intervals are 95 % percentile bootstraps over rows (Efron and Tibshirani 1993, chapter 13). Every figure of a row set is
-taken on the same resamples. A class that a resample misses counts there as it does everywhere (see `metrics.py`):
-its recall is 0, so a class with few rows gets the wide interval it deserves. The calibration error (ECE) is biased
-upwards, on resamples more than on the rows themselves; where that leaves the value outside, the interval is widened to
-hold it. Where all rows that accuracy, precision or recall count are right, or all wrong, every resample says the same:
-there the interval is widened to the exact one of Clopper and Pearson 1934 (0 of 18 rows: 0 to .185).
+Every metric of a row set is computed on the same resamples (see `values.py`). A class that a resample misses counts
+there as it does everywhere (see `metrics.py`): its recall is 0, so a class with few rows gets the wide interval it
+deserves. The calibration error (ECE) is biased upwards, on resamples more than on the rows themselves; where that
+leaves the value outside, the interval is widened to hold it. Where all rows that accuracy, precision or recall count
+are right, or all wrong, every resample gives the same value: there the interval is widened to the exact one of Clopper
+and Pearson 1934 (0 of 18 rows: 0 to .185).
 """
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.evaluation import figures, metrics
-from pipeline.evaluation.row_sets import Predictions, RowSets, most_important, read_predictions, row_sets
+from pipeline.evaluation.per_row import Floats
+from pipeline.evaluation.predictions import Predictions, read_predictions
+from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.text import format_table
+from pipeline.evaluation.values import INTERVAL, interval, metric_values, resampled_values
 
-INTERVAL = 0.95
+Interval = dict[str, float]  # value, low, high
 
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
-    """The content of evaluation.json, from predictions.parquet alone; the same file always gives the same figures.
+    """The content of evaluation.json, from predictions.parquet; the same file always gives the same values.
 
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
-    as where copies are unknown. Where there are several sources, `per_source` holds the same of each alone.
+    which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
+    `metrics` says what each metric is called and means. A row set that does not define a metric names it under
+    `undefined`.
 
     Raises:
         InputError: as `read_predictions`, or neither validation nor test rows.
@@ -46,6 +51,7 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
         "interval": INTERVAL,
         "resamples": predictions.resamples,
         "recipe": predictions.recipe,
+        "metrics": {name: metric.as_json() for name, metric in metrics.METRICS.items()},
     }
     sets = row_sets(predictions)
     sources = np.unique(predictions.source).tolist()
@@ -55,72 +61,85 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
 
 
 def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None = None) -> dict[str, Any]:
-    """The figures of every row set, of one source alone where it is named, and what the set is."""
-    figures_of = {}
-    for name, (split, rows, held) in sets.items():
+    """The metrics of every row set, of one source only if it is named, and what the set is."""
+    evaluated = {}
+    for name, rows in sets.items():
+        words, held = rows.words, rows.held
         if source is not None:
-            rows, held = f"{rows}, {source} alone", held & (predictions.source == source)
+            words, held = f"{words}, {source} only", held & (predictions.source == source)
         if held.any():
-            about = {"split": split, "rows": rows, "label_rule": predictions.label_rule, "seed": predictions.seed}
-            figures_of[name] = about | _evaluate_rows(predictions, held)
-    return figures_of
+            about = {"split": rows.split, "rows": words, "label_rule": predictions.label_rule, "seed": predictions.seed}
+            evaluated[name] = about | _evaluate_rows(predictions, held)
+    return evaluated
 
 
 def _evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str, Any]:
     logits, label, target = predictions.logits[held], predictions.label[held], predictions.target[held]
-    values = metrics.point_figures(logits, label, target)
-    samples = metrics.bootstrap_figures(logits, label, target, predictions.resamples, predictions.seed)
-    tail = 50 * (1 - INTERVAL)
-    ends = {name: np.percentile(sample, (tail, 100 - tail), axis=0) for name, sample in samples.items()}
-
-    def one(name: str, *index: int) -> dict[str, float]:
-        value, (low, high) = float(values[name][index]), (float(end[index]) for end in ends[name])
-        return {"value": value, "low": min(low, value), "high": max(high, value)}
-
-    def rate(right: int, of: int, name: str, *index: int) -> dict[str, float]:
-        figure = one(name, *index)
-        if of and right in (0, of):
-            exact = binomtest(right, of).proportion_ci(INTERVAL)
-            figure |= {"low": min(figure["low"], exact.low), "high": max(figure["high"], exact.high)}
-        return figure
-
-    matrix = metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
-    counts = np.array(matrix)
-    right, support, predicted = (each.tolist() for each in (counts.diagonal(), counts.sum(1), counts.sum(0)))
+    values = metric_values(logits, label, target)
+    samples = resampled_values(logits, label, target, predictions.resamples, predictions.seed)
+    matrix = _confusion_matrix(logits, label)
+    overall = {name: _with_interval(values[name], samples[name]) for name in metrics.METRICS}
+    overall["accuracy"] = _exact_at_the_ends(overall["accuracy"], int(matrix.trace()), len(label))
+    undefined = [name for name, value in overall.items() if value is None]
+    voted = (target.max(1) < 1 - 1e-6).any()
+    agreement = _with_interval(values["human_agreement"], samples["human_agreement"])
     return {
         "n": len(label),
-        "accuracy": rate(sum(right), len(label), "accuracy"),
-        **{name: one(name) for name in ("macro_f1", "balanced_accuracy", "nll", "kl", "ece")},
-        "per_class": {
-            name: {
-                "precision": rate(right[k], predicted[k], "precision", k),
-                "recall": rate(right[k], support[k], "recall", k),
-                "f1": one("f1", k),
-                "support": support[k],
-            }
-            for k, name in enumerate(predictions.classes)
-        },
-        "confusion_matrix": matrix,
-        **({"human_agreement": one("human_agreement")} if (target.max(1) < 1 - 1e-6).any() else {}),
+        **{name: value for name, value in overall.items() if value is not None},
+        **({"undefined": undefined} if undefined else {}),
+        "per_class": _per_class(predictions.classes, values, samples, matrix),
+        "confusion_matrix": matrix.tolist(),
+        **({"human_agreement": agreement} if voted else {}),
     }
 
 
+def _per_class(
+    classes: list[str], values: dict[str, Floats], samples: dict[str, Floats], matrix: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Precision, recall and F1 of each class with intervals, and its rows; matrix (K, K) counts."""
+    counted = {"precision": matrix.sum(0), "recall": matrix.sum(1)}  # the rows that each of the two is a share of
+    of_class = {}
+    for k, name in enumerate(classes):
+        of_class[name] = {of: _with_interval(values[of][k], samples[of][:, k]) for of in metrics.PER_CLASS}
+        for of, rows in counted.items():
+            of_class[name][of] = _exact_at_the_ends(of_class[name][of], int(matrix[k, k]), int(rows[k]))
+        of_class[name]["support"] = int(matrix[k].sum())
+    return of_class
+
+
+def _with_interval(value: Any, samples: Floats) -> Any:
+    ends = interval(samples, float(value))
+    return None if ends is None else {"value": float(value), "low": ends[0], "high": ends[1]}
+
+
+def _exact_at_the_ends(share: Interval, right: int, of: int) -> Interval:
+    """A share of `of` rows; if all of them are right, or none, its interval is widened to the exact one."""
+    if not of or right not in (0, of):
+        return share
+    exact = binomtest(right, of).proportion_ci(INTERVAL)
+    return share | {"low": min(share["low"], exact.low), "high": max(share["high"], exact.high)}
+
+
+def _confusion_matrix(logits: NDArray, label: NDArray) -> NDArray[np.int64]:
+    matrix = metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
+    return np.array(matrix, dtype=np.int64)
+
+
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:
-    """Write evaluation.json, the seal of a run folder, in one step."""
-    _write_json(folder / "evaluation.json", evaluation)
+    """Write evaluation.json without a seal, for a run that is not finished yet."""
+    run_folder.write_json(folder / run_folder.SEAL, evaluation)
 
 
 def write_figures(path: Path, folder: Path) -> list[Path]:
     """Draw what predictions.parquet at `path` shows, for the most important row set, into `folder`: the files."""
     predictions = read_predictions(path)
     sets = row_sets(predictions)
-    name = most_important(sets)
-    _, rows, held = sets[name]
-    logits, label = predictions.logits[held], predictions.label[held]
-    matrix = metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
+    best = sets[most_important(sets)]
+    logits, label = predictions.logits[best.held], predictions.label[best.held]
+    matrix = _confusion_matrix(logits, label)
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
-        folder / "confusion_matrix.png": figures.confusion_matrix(matrix, predictions.classes, rows.capitalize()),
+        folder / "confusion_matrix.png": figures.confusion_matrix(matrix, predictions.classes, best.words.capitalize()),
         folder / "reliability.png": figures.reliability(logits, label),
     }
     for file, figure in drawn.items():
@@ -129,35 +148,30 @@ def write_figures(path: Path, folder: Path) -> list[Path]:
 
 
 def evaluate_run(run: Path) -> dict[str, Any]:
-    """Make evaluation.json and the figures of a finished run anew, and renew their sha256 in its environment.json.
+    """Make evaluation.json and the figures of a finished run again, and seal it again.
+
+    A run that was sealed in the older form gets the seal of today.
 
     Raises:
-        InputError: `run` is not finished, or as `evaluate_predictions`.
+        InputError: `run` is not finished, its environment.json is damaged, or as `evaluate_predictions`.
     """
-    seal, environment_file = run / "evaluation.json", run / "environment.json"
-    if not seal.is_file():
-        raise InputError(f"{run} is not a finished run: it has no evaluation.json")
-    try:
-        environment = json.loads(environment_file.read_text())
-        hashes = environment["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{environment_file} cannot be read or has no sha256: the run folder is damaged") from None
-    evaluation = evaluate_predictions(run / "predictions.parquet")
-    rewritten = [*write_figures(run / "predictions.parquet", run / "figures"), seal]
-    write_evaluation(run, evaluation)
-    hashes |= {file.relative_to(run).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in rewritten}
-    _write_json(environment_file, environment)
+    if not (run / run_folder.SEAL).is_file():
+        raise InputError(f"{run} is not a finished run: it has no {run_folder.SEAL}")
+    environment = run_folder.read_json(run / run_folder.ENVIRONMENT)
+    hashes = environment.get("sha256")
+    if not isinstance(hashes, dict):
+        raise InputError(f"{run / run_folder.ENVIRONMENT} has no sha256: restore the file, or train again")
+    predictions = run / run_folder.PREDICTIONS
+    evaluation = evaluate_predictions(predictions)
+    drawn = write_figures(predictions, run / "figures")
+    hashes.pop(run_folder.SEAL, None)
+    hashes |= {file.relative_to(run).as_posix(): run_folder.sha256(file) for file in drawn}
+    run_folder.seal(run, environment, evaluation)
     return evaluation
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
-
-
 def main(argv: list[str]) -> None:
-    """Make the figures of a finished run again from its predictions, and print its table."""
+    """Make the metrics of a finished run again from its predictions, and print its table."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.evaluation",
         description="Make evaluation.json and the figures of a finished run again from its predictions.parquet.",

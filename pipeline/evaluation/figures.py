@@ -3,7 +3,6 @@
 Colours are of Okabe and Ito's palette, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
-from pipeline.evaluation.metrics import BINS, calibration_gap, confidence, confidence_bin
+from pipeline.evaluation.per_row import BINS, calibration_gap, confidence, confidence_bin
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 DPI = 150
@@ -94,22 +92,6 @@ def learning_curves(log_history: Sequence[dict[str, Any]]) -> Figure:
         axes.grid(axis="y", color="#E5E5E5", linewidth=0.7)
         axes.set_axisbelow(True)
         _bare(axes, "top", "right")
-    return figure
-
-
-def contact_sheet(images: Sequence[Image.Image], captions: Sequence[str], title: str) -> Figure:
-    """Pictures in a grid, each above its caption; a caption may have more than one line."""
-    columns = max(4, math.ceil(math.sqrt(1.6 * len(images))))
-    rows = max(1, math.ceil(len(images) / columns))
-    lines = max((caption.count("\n") + 1 for caption in captions), default=1)
-    figure = Figure(figsize=(1.35 * columns, (1.3 + 0.17 * lines) * rows + 0.4), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=12, wrap=True)
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set(xticks=[], yticks=[])
-        _bare(axes, "left", "bottom", "top", "right")
-    for axes, image, caption in zip(figure.axes, images, captions, strict=False):
-        axes.imshow(np.asarray(image.convert("RGB")))
-        axes.set_xlabel(caption, fontsize=7)
     return figure
 
 

@@ -1,31 +1,46 @@
-"""`evaluate.Metric` modules over logits, thin shells around scikit-learn where it has the metric.
+"""The metrics: `evaluate.Metric` modules over logits, and the one table of them.
+
+`METRICS` has one entry a metric. Value, interval, printed table, studies, model card, publishing checks and the choices
+of `metric_for_best_model` follow from it: to add a metric, add its module and its entry here.
 
 `evaluate.load` asks the Hub for its modules; these are instantiated directly: `Accuracy().compute(predictions=logits,
-references=label)`, or several at once through `evaluate.combine`.
+references=label)`, or several at once through `evaluate.combine`. They call scikit-learn where it has the metric.
 
-Every class of the K logits counts, always: precision, recall and F1 of a class without a row (or without a prediction)
-are 0, as in scikit-learn with `labels=range(K), zero_division=0`, and the means over classes (macro F1, balanced
-accuracy) hold that 0.
+Every one of the K classes counts: precision, recall and F1 of a class without a row (or without a prediction) are 0, as
+in scikit-learn with `labels=range(K), zero_division=0`, and macro F1 and balanced accuracy average over that 0. AUROC
+has no value for such a class: see there.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr, log_softmax, softmax
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
+)
 
-BINS = 15
-"""Equal-width bins of confidence for the calibration error, as in Guo et al. 2017."""
-
-DRAWS_AT_ONCE = 2_000_000
-"""Drawn rows that the bootstrap holds in memory together (about 50 MB)."""
-
-Floats = NDArray[np.float64]
+from pipeline.evaluation.per_row import (
+    BINS,
+    Floats,
+    Sums,
+    calibration_gap,
+    confidence_bin,
+    cross_entropy,
+    divergence,
+    probabilities,
+)
+from pipeline.evaluation.roc import Resampled, resampled_auroc
+from pipeline.run_folder import MetricFacts
 
 CITATION_ECE = """\
 Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015;
@@ -35,11 +50,12 @@ Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 201
 class _OfLogits(evaluate.Metric, ABC):
     """A metric of `predictions` (N, K) float32 logits against `references`: (N,) int labels, or (N, K) vote shares.
 
-    Rows are kept in memory, so that processes beside each other share no cache file; for `num_process` above 1 pass
+    Rows are kept in memory, so that processes on one machine share no cache file. For `num_process` above 1 pass
     `keep_in_memory=False`.
     """
 
     references: Any = datasets.Value("int32")
+    of_shares = False
     citation_text = ""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -60,11 +76,12 @@ class _OfLogits(evaluate.Metric, ABC):
 
     @abstractmethod
     def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:
-        """The figures by name, from arrays."""
+        """The values by name, from arrays."""
 
 
 class _OfShares(_OfLogits):
     references = datasets.Sequence(datasets.Value("float32"))
+    of_shares = True
 
 
 class Accuracy(_OfLogits):
@@ -94,6 +111,24 @@ class BalancedAccuracy(_OfLogits):
         """`balanced_accuracy`: float."""
         recall = recall_score(references, logits.argmax(1), labels=_classes(logits), average="macro", zero_division=0)
         return {"balanced_accuracy": float(recall)}
+
+
+class AUROC(_OfLogits):
+    """Macro AUROC, one class against the rest: the mean over classes of the area under the ROC curve.
+
+    The area of a class is the probability that a row of the class gets a higher probability of it than a row of another
+    class; ties count half. A class without rows, or with all rows, has no area and is left out of the mean. Where no
+    class has an area the value is NaN, and evaluation.json says that it is undefined.
+    """
+
+    citation_text = "Hanley, McNeil: The Meaning and Use of the Area under a ROC Curve, Radiology 143, 1982"
+
+    def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:
+        """`auroc`: float."""
+        shares = probabilities(logits)
+        present = [k for k in _classes(logits) if 0 < (references == k).sum() < len(references)]
+        areas = [roc_auc_score(references == k, shares[:, k]) for k in present]
+        return {"auroc": float(np.mean(areas)) if areas else float("nan")}
 
 
 class PerClass(_OfLogits):
@@ -147,109 +182,79 @@ class KL(_OfShares):
         return {"kl": float(divergence(logits, references).mean())}
 
 
-def compute_metrics(logits: NDArray, label: NDArray, target: NDArray, classes: Sequence[str]) -> dict[str, float]:
-    """Figures for the log while training, without intervals: logits (N, K), label (N,), target (N, K) vote shares.
+@dataclass(frozen=True, kw_only=True)
+class Metric(MetricFacts):
+    """An entry of the table: what readers need to know, how its value is computed, and how it is resampled.
 
-    Returns `accuracy`, `macro_f1`, `balanced_accuracy`, `nll` and `recall_<class>` for every class.
+    Exactly one of two is given for the bootstrap: `of_sums`, from `Sums` to (R,) values, or `of_rows`, from logits
+    (N, K) and label (N,) to a function of the resamples. A metric with `chooses_checkpoint` is in the training log.
     """
-    figures = point_figures(logits, label, target)
-    recall = dict(zip((f"recall_{name}" for name in classes), figures["recall"].tolist(), strict=True))
-    return {name: float(figures[name]) for name in ("accuracy", "macro_f1", "balanced_accuracy", "nll")} | recall
+
+    module: type[_OfLogits]
+    of_sums: Callable[[Sums], Floats] | None = None
+    of_rows: Callable[[NDArray, NDArray], Resampled] | None = None
+    chooses_checkpoint: bool = False
 
 
-def point_figures(logits: NDArray, label: NDArray, target: NDArray) -> dict[str, Floats]:
-    """Every figure of the rows as they are, from the modules above: arrays of shape () or (K,).
-
-    `human_agreement` is the mean share of voters who chose the label: what one voter, drawn at random, reaches.
-    """
-    figures: dict[str, Any] = {"human_agreement": target[np.arange(len(label)), label].mean(dtype=np.float64)}
-    for of_label in (Accuracy(), MacroF1(), BalancedAccuracy(), PerClass(), ECE()):
-        figures |= of_label.compute(predictions=logits, references=label)
-    for of_shares in (NLL(), KL()):
-        figures |= of_shares.compute(predictions=logits, references=target)
-    return {name: np.asarray(value, dtype=np.float64) for name, value in figures.items() if name != "support"}
+def _recall(sums: Sums) -> Floats:
+    return sums.hits / np.maximum(sums.labelled, 1)
 
 
-def bootstrap_figures(logits: NDArray, label: NDArray, target: NDArray, resamples: int, seed: int) -> dict[str, Floats]:
-    """The figures of `point_figures` on each of R resamples of the N rows: arrays of shape (R,) or (R, K).
-
-    All figures are taken on the same resamples, drawn with replacement. 3,136 rows and 2,000 resamples take half a
-    second and 100 MB.
-    """
-    n, random = len(label), np.random.default_rng(seed)
-    parts, sums = summands(logits, label, target), []
-    step = max(1, DRAWS_AT_ONCE // n)
-    for start in range(0, resamples, step):
-        draws = min(step, resamples - start)
-        drawn = random.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n)
-        sums.append(times.astype(np.float64) @ parts)
-    return figures_of_sums(np.concatenate(sums), n, logits.shape[1])
+def _f1(sums: Sums) -> Floats:
+    return 2 * sums.hits / np.maximum(sums.labelled + sums.predicted, 1)
 
 
-def summands(logits: NDArray, label: NDArray, target: NDArray) -> Floats:
-    """What each row adds to the sums that all figures are functions of: (N, 3 * K + BINS + 3).
+METRICS = {
+    "accuracy": Metric(
+        title="accuracy", meaning="share of pictures whose most probable class is the label", greater_is_better=True,
+        hub_id="accuracy", table="interval", chooses_checkpoint=True,
+        module=Accuracy, of_sums=lambda sums: sums.hits.sum(1) / sums.n,
+    ),
+    "macro_f1": Metric(
+        title="macro F1", meaning="mean F1 of the classes, each counting the same", greater_is_better=True,
+        hub_id="f1", table="interval", chooses_checkpoint=True,
+        module=MacroF1, of_sums=lambda sums: _f1(sums).mean(1),
+    ),
+    "balanced_accuracy": Metric(
+        title="balanced accuracy", meaning="mean recall of the classes, each counting the same", greater_is_better=True,
+        hub_id="balanced_accuracy", chooses_checkpoint=True,
+        module=BalancedAccuracy, of_sums=lambda sums: _recall(sums).mean(1),
+    ),
+    "auroc": Metric(
+        title="AUROC", greater_is_better=True, hub_id="roc_auc", table="value",
+        meaning="probability that a picture of a class gets a higher score for it than a picture of another class, "
+        "mean over the classes",
+        module=AUROC, of_rows=resampled_auroc,
+    ),
+    "nll": Metric(
+        title="NLL", meaning="cross-entropy to the votes, or to the label where there are none, in nats",
+        greater_is_better=False, hub_id="nll", table="value", chooses_checkpoint=True,
+        module=NLL, of_sums=lambda sums: sums.nll / sums.n,
+    ),
+    "kl": Metric(
+        title="KL", meaning="NLL less the entropy of the votes, in nats", greater_is_better=False,
+        hub_id="kl_divergence", needs_votes=True,
+        module=KL, of_sums=lambda sums: sums.kl / sums.n,
+    ),
+    "ece": Metric(
+        title="ECE", meaning=f"mean gap between confidence and accuracy, over {BINS} bins of confidence",
+        greater_is_better=False, hub_id="ece", table="value",
+        module=ECE, of_sums=lambda sums: np.abs(sums.gaps).sum(1) / sums.n,
+    ),
+}  # fmt: skip
+"""The metrics by their name in evaluation.json, in the order of tables."""
 
-    In order: is a hit of class k, has label k, is predicted k; its gap in its bin of confidence; its NLL, its KL and
-    the share of its voters who chose its label.
-    """
-    n, k = logits.shape
-    rows, predicted = np.arange(n), logits.argmax(1)
-    parts = np.zeros((n, 3 * k + BINS + 3))
-    parts[rows, label] = predicted == label
-    parts[rows, k + label] = 1
-    parts[rows, 2 * k + predicted] = 1
-    parts[rows, 3 * k + confidence_bin(logits)] = calibration_gap(logits, label)
-    parts[:, -3] = cross_entropy(logits, target)
-    parts[:, -2] = divergence(logits, target)
-    parts[:, -1] = target[rows, label]
-    return parts
+PER_CLASS: dict[str, Callable[[Sums], Floats]] = {
+    "precision": lambda sums: sums.hits / np.maximum(sums.predicted, 1),
+    "recall": _recall,
+    "f1": _f1,
+}
+"""What is computed for each class, from `Sums` to (R, K) values."""
 
-
-def figures_of_sums(sums: Floats, n: int, k: int) -> dict[str, Floats]:
-    """The figures of R sets of n rows each, from their summed `summands`: (R, 3 * K + BINS + 3) -> (R,) or (R, K)."""
-    hits, labelled, predicted, gaps, means = np.split(sums, (k, 2 * k, 3 * k, 3 * k + BINS), axis=1)
-    recall, f1 = hits / np.maximum(labelled, 1), 2 * hits / np.maximum(labelled + predicted, 1)
-    return {
-        "accuracy": hits.sum(1) / n,
-        "macro_f1": f1.mean(1),
-        "balanced_accuracy": recall.mean(1),
-        "nll": means[:, 0] / n,
-        "kl": means[:, 1] / n,
-        "ece": np.abs(gaps).sum(1) / n,
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": recall,
-        "f1": f1,
-        "human_agreement": means[:, 2] / n,
-    }
-
-
-def cross_entropy(logits: NDArray, target: NDArray) -> Floats:
-    """Cross-entropy of each row's softmax to its vote shares: (N, K), (N, K) -> (N,), in nats."""
-    return -(np.asarray(target, dtype=np.float64) * log_softmax(np.asarray(logits, dtype=np.float64), axis=1)).sum(1)
-
-
-def divergence(logits: NDArray, target: NDArray) -> Floats:
-    """Kullback-Leibler divergence of each row from its vote shares to its softmax: (N, K), (N, K) -> (N,), in nats."""
-    return cross_entropy(logits, target) - entr(np.asarray(target, dtype=np.float64)).sum(1)
-
-
-def confidence(logits: NDArray) -> Floats:
-    """Probability of each row's predicted class: (N, K) -> (N,)."""
-    return softmax(np.asarray(logits, dtype=np.float64), axis=1).max(1)
-
-
-def confidence_bin(logits: NDArray, bins: int = BINS) -> NDArray[np.int64]:
-    """Bin of each row's confidence, 0 to `bins` - 1; bin b holds b / bins < confidence <= (b + 1) / bins."""
-    return np.digitize(confidence(logits), np.linspace(0, 1, bins + 1)[1:-1], right=True)
-
-
-def calibration_gap(logits: NDArray, label: NDArray) -> Floats:
-    """1 where the prediction is the label, else 0, less the confidence: (N, K), (N,) -> (N,).
-
-    The calibration error is the sum over bins of the absolute value of the bin's summed gaps, divided by N.
-    """
-    return (logits.argmax(1) == label) - confidence(logits)
+CHECKPOINT_METRICS = {name: m.greater_is_better for name, m in METRICS.items() if m.chooses_checkpoint} | {
+    "loss": False
+}
+"""What may choose the best checkpoint, and whether greater is better."""
 
 
 def _classes(logits: NDArray) -> range:

@@ -1,11 +1,16 @@
-"""The figures of a run as a table for the terminal."""
+"""The metrics of a run as a table for the terminal."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline.evaluation.row_sets import ROW_SETS, most_important
+from pipeline.evaluation.row_sets import most_important
+from pipeline.run_folder import ROW_SETS, MetricFacts, metrics_of
+
+WIDTHS = {"interval": 20, "value": 5}
+"""Columns of a cell, by what the metric's `table` says."""
 
 
-def format_table(evaluation: dict[str, Any]) -> str:
+def format_table(evaluation: Mapping[str, Any]) -> str:
     """What a run prints at its end, at most 100 columns wide for class names of up to 18 letters."""
     best = most_important(evaluation)
     names = [name for name in ROW_SETS if name in evaluation]
@@ -15,20 +20,12 @@ def format_table(evaluation: dict[str, Any]) -> str:
         for name, rows in own.items()
     }
     width = max(map(len, (*sets, *evaluation["classes"])))
-    lines = [f"{'':{width}}  {'rows':>6}  {'accuracy':20}  {'macro F1':20}  {'NLL':5}  {'ECE':5}"]
-    for name, rows in sets.items():
-        figures_shown = f"{_shown(rows['accuracy'])}  {_shown(rows['macro_f1'])}"
-        calibration = f"{rows['nll']['value']:.3f}  {rows['ece']['value']:.3f}"
-        lines.append(f"{name:{width}}  {rows['n']:>6,}  {figures_shown}  {calibration}")
-    lines += ["", f"{best:{width}}  {'rows':>6}  {'recall':20}  {'precision':20}  {'F1':20}"]
-    for name, figure in evaluation[best]["per_class"].items():
-        shown = "  ".join(_shown(figure[key]) for key in ("recall", "precision", "f1"))
-        lines.append(f"{name:{width}}  {figure['support']:>6,}  {shown}")
-    lines += ["", *(f"{name}: {evaluation[name]['rows']}" for name in names)]
+    lines = [*_metric_lines(evaluation, sets, width), "", *_class_lines(evaluation, best, width), ""]
+    lines += [f"{name}: {evaluation[name]['rows']}" for name in names]
     if "human_agreement" in evaluation[best]:
         voter = _shown(evaluation[best]["human_agreement"])
         lines.append(f"people: one voter drawn at random agrees with the label on {voter} of the {best} rows")
-    absent = [name for name, figure in evaluation[best]["per_class"].items() if not figure["support"]]
+    absent = [name for name, values in evaluation[best]["per_class"].items() if not values["support"]]
     if absent:
         lines.append(f"no {best} rows of {', '.join(absent)}: counted as 0 in macro F1 and balanced accuracy")
     share, resamples = evaluation["interval"], evaluation["resamples"]
@@ -36,5 +33,29 @@ def format_table(evaluation: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _shown(figure: dict[str, float]) -> str:
-    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+def _metric_lines(evaluation: Mapping[str, Any], sets: Mapping[str, Any], width: int) -> list[str]:
+    shown = {name: facts for name, facts in metrics_of(evaluation).items() if facts.table}
+    titles = "  ".join(f"{facts.title:{WIDTHS[str(facts.table)]}}" for facts in shown.values())
+    lines = [f"{'':{width}}  {'rows':>6}  {titles}"]
+    for name, rows in sets.items():
+        cells = "  ".join(_cell(rows.get(metric), facts) for metric, facts in shown.items())
+        lines.append(f"{name:{width}}  {rows['n']:>6,}  {cells}")
+    return lines
+
+
+def _class_lines(evaluation: Mapping[str, Any], best: str, width: int) -> list[str]:
+    lines = [f"{best:{width}}  {'rows':>6}  {'recall':20}  {'precision':20}  {'F1':20}"]
+    for name, values in evaluation[best]["per_class"].items():
+        shown = "  ".join(_shown(values[key]) for key in ("recall", "precision", "f1"))
+        lines.append(f"{name:{width}}  {values['support']:>6,}  {shown}")
+    return lines
+
+
+def _cell(value: Mapping[str, float] | None, facts: MetricFacts) -> str:
+    if value is None:  # not defined on these rows
+        return f"{'-':{WIDTHS[str(facts.table)]}}"
+    return _shown(value) if facts.table == "interval" else f"{value['value']:.3f}"
+
+
+def _shown(value: Mapping[str, float]) -> str:
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"

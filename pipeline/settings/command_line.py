@@ -1,7 +1,6 @@
-"""`train_hf.py [RECIPE] [--field value ...] [--resume] [--publish USER/NAME]`: its words, and what `--help` says."""
+"""The command line `train_hf.py [RECIPE] [--field value ...] [--resume] [--publish USER/NAME]` and its `--help`."""
 
 import argparse
-import dataclasses
 from typing import Any, NamedTuple
 
 import yaml
@@ -9,10 +8,11 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.settings.files import RECIPES, load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
+from pipeline.settings.trainer import trainer_settings
 
 
 class Command(NamedTuple):
-    """What is asked for: the settings of the run, whether to go on with it, and where to publish it, if anywhere."""
+    """What to do: the settings of the run, whether to resume it, and where to publish it (None: nowhere)."""
 
     recipe: Recipe
     resume: bool
@@ -20,55 +20,57 @@ class Command(NamedTuple):
 
 
 def parse_command_line(argv: list[str]) -> Command:
-    """The words of a command line. Without RECIPE it is `quickstart`, or `own_faces` where `--data_path` is given.
+    """Parse a command line. Without RECIPE it is `quickstart`, or `own_faces` if `--data_path` is given.
 
     Raises:
-        InputError: a setting that is none, or a value that it cannot have.
+        InputError: an unknown setting, a setting without its value, or a value that it cannot have.
     """
     if {"-h", "--help"} & set(argv):
         _parser().parse_args(["--help"])
     words = list(argv)
     named = words.pop(0) if words and not words[0].startswith("-") else None
-    overrides = {name: _yaml_value(name, text) for name, text in _pairs(words).items()}
+    overrides = {name: _value(name, text) for name, text in _pairs(words).items()}
     resume = overrides.pop("resume", False)
     if not isinstance(resume, bool):
-        raise InputError(f"command line: --resume takes no value, not {resume!r}")
+        raise InputError(f"command line: --resume takes no value, but has {resume!r}")
     publish = overrides.pop("publish", None)
     if publish is not None and not isinstance(publish, str):
         raise InputError("command line: --publish needs the name of a repository: --publish USER/NAME")
-    name = named or ("own_faces" if "data_path" in overrides else "quickstart")
-    path = recipe_path(name)
-    settings = load_yaml(path)
-    recipe_from(settings, f"recipe {path.name}")
-    recipe = recipe_from(settings | overrides, "command line" if overrides else f"recipe {path.name}")
-    recipe.name = path.stem
-    recipe.trainer.setdefault("output_dir", f"runs/{path.stem}")
-    recipe.trainer.setdefault("seed", 42)
+    path = recipe_path(named or ("own_faces" if "data_path" in overrides else "quickstart"))
+    settings = {"output_dir": f"runs/{path.stem}", "seed": 42} | load_yaml(path)
+    recipe = recipe_from(settings, f"recipe {path.name}", path.stem)
+    if overrides:
+        recipe = recipe_from(settings | overrides, "command line", path.stem)
     if publish and not recipe.evaluate_test:
-        raise InputError("command line: --publish needs figures on test rows: add --evaluate_test true")
+        raise InputError("command line: --publish needs metrics on test rows: add --evaluate_test true")
     return Command(recipe, resume, publish)
 
 
-def _yaml_value(name: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
-
-
-def _pairs(rest: list[str]) -> dict[str, str]:
-    """`--name value` and `--name=value`; a name without a value is `true`."""
-    pairs: dict[str, str] = {}
+def _pairs(rest: list[str]) -> dict[str, str | None]:
+    """`--name value` and `--name=value`; None for a name without a value."""
+    pairs: dict[str, str | None] = {}
     words = list(rest)
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
             raise InputError(f"command line: {word!r} belongs to no setting; write [RECIPE] --field value ...")
         name, equals, value = word[2:].partition("=")
-        if not equals:
-            value = words.pop(0) if words and not words[0].startswith("--") else "true"
-        pairs[name.replace("-", "_")] = value
+        follows = words and not words[0].startswith("--")
+        pairs[name.replace("-", "_")] = value if equals else words.pop(0) if follows else None
     return pairs
+
+
+def _value(name: str, text: str | None) -> Any:
+    """The value as YAML reads it; true for a switch without a value."""
+    if text is None:
+        known = {each.name: each for each in OUR_FIELDS} | trainer_settings()
+        if name in known and not known[name].is_switch:
+            raise InputError(f"command line: --{name} needs a value: {known[name].value}")
+        return True
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="train_hf.py",
         description="Fine-tune an image classifier on facial expressions. Every field of a recipe, and every field of "
         "transformers.TrainingArguments, can be set as --field value.",
+        epilog="docs/settings.md also lists the fields of TrainingArguments that are checked or refused.",
         allow_abbrev=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
     )
@@ -83,13 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"a YAML file, or one of: {names}")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--publish", metavar="USER/NAME", help="publish the finished run there with push_to_hub.py")
-    for title in dict.fromkeys(f.metadata["group"] for f in OUR_FIELDS):
+    for title in dict.fromkeys(each.group for each in OUR_FIELDS):
         group = parser.add_argument_group(title)
-        for f in (f for f in OUR_FIELDS if f.metadata["group"] == title):
-            default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[operator]
-            shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
-            unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
-            options = f" {{{', '.join(f.metadata['choices'])}}}" if f.metadata["choices"] else ""
-            text = f"{f.metadata['help']}{options}{unit} (default: {shown})".replace("%", "%%")
-            group.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="X", help=text)
+        for each in (each for each in OUR_FIELDS if each.group == title):
+            unit = f", in {each.unit}" if each.unit else ""
+            text = f"{each.help} [{each.value}{unit}] (default: {each.default_in_words})".replace("%", "%%")
+            group.add_argument(f"--{each.name}", default=argparse.SUPPRESS, metavar="X", help=text)
     return parser

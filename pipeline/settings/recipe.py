@@ -5,156 +5,157 @@ exactly one of the two. No setting is read anywhere but from here.
 """
 
 import dataclasses
-import re
 import textwrap
-import types
-import typing
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import Field, ModelWrapValidatorHandler, PlainValidator, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
+from pipeline.settings.kinds import STRICT, Free, Names, Number, PathText, Text, Whole
+from pipeline.settings.schema import Setting, one_line, setting
+from pipeline.settings.trainer import checked
+
+Precision = Literal["auto", "fp16", "bf16", "fp32"]
 
 
-def setting(default: Any, group: str, help: str, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field of `Recipe` with what `--help` prints of it."""
-    metadata = {"group": group, "help": help, "unit": unit, "choices": choices}
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+def _read_only(trainer: dict[str, Any]) -> MappingProxyType[str, Any]:
+    return MappingProxyType(checked(trainer) if trainer else {})
 
 
-@dataclass
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
-    """Our settings. `trainer` holds the fields of TrainingArguments that the recipe or the command line names."""
+    """Our settings, checked and then fixed: `dataclasses.replace` gives a changed copy, and checks it again.
+
+    `trainer` holds the fields of TrainingArguments that the recipe or the command line names.
+
+    Raises:
+        InputError: a value of the wrong type or out of range, or settings that exclude each other.
+    """
 
     # fmt: off
-    source: str = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
-    data_path: str | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
-    sources: list[dict[str, Any]] = setting([], "data", "several sources in one: for each the settings of this group that are its own, such as {data_path: DIR, source: ferplus}")
-    classes: list[str] = setting(list(CLASSES), "data", "class names in their order")
-    class_map: dict[str, str | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
-    image_column: str | None = setting(None, "data", "column that holds the picture; null finds it")
-    label_column: str | None = setting(None, "data", "column that holds the class; null finds it")
-    label_rule: str = setting("majority", "data", "how raw votes become a label", choices=("majority", "plurality"))
-    targets: str = setting("votes", "data", "train on vote shares where there are votes, or on the label alone; figures are always taken against the votes", choices=("votes", "onehot"))
-    undecided: str = setting("drop", "data", "rows whose voters do not agree on a label under label_rule: dropped, or kept in train alone, with their vote shares as targets", choices=("drop", "train"))
-    validation_share: float = setting(0.1, "data", "share of all rows for validation where the source has none", "share")
-    test_share: float = setting(0.1, "data", "share of all rows for test where the source has none", "share")
-    split_seed: int = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed")
-    drawn_faces: int = setting(6000, "data", "faces drawn by source drawn, all splits together", "pictures")
-    crop: str = setting("none", "data", "detect: every picture is a photo, cut to its largest face as FER2013 frames faces; pictures without a face are dropped", choices=("none", "detect"))
-    face_align: bool = setting(False, "data", "crop detect rolls the face until its eyes are level")
-    face_detector: str = setting("opencv/face_detection_yunet", "data", "YuNet's ONNX file for crop detect: a file, a local folder or a Hub id")
-    max_bad_share: float = setting(0.01, "data", "share of pictures that may be damaged or unusable before the run stops", "share")
-    near_copies: bool = setting(True, "data", "look for near copies too: pictures resized, recompressed, cropped, mirrored, lit anew")
-    leaks: str = setting("error", "data", "a copy or a person of validation or test in train, or of test in validation: refuse, take out of train, or let pass on record", choices=("error", "drop_from_train", "report"))
-    caps: dict[str, int] = setting({}, "data", "at most so many train rows of a source, a class, or source/class", "rows")
-    row_weights: dict[str, float] = setting({}, "data", "train rows of a source, a class, or source/class are drawn so many times as often", "factor")
-    max_train_samples: int | None = setting(None, "data", "train on this many rows at most", "rows")
-    max_eval_samples: int | None = setting(None, "data", "evaluate on this many rows of each split at most", "rows")
+    source: Text = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
+    data_path: PathText | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
+    sources: list[dict[Text, Free]] = setting([], "data", "several sources in one run: for each, the settings of this group that differ, such as {data_path: DIR, source: ferplus}")
+    classes: Names = setting(list(CLASSES), "data", "class names in their order: a YAML list, or names with commas between")
+    class_map: dict[Text, Text | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
+    image_column: Text | None = setting(None, "data", "column that holds the picture; null finds it")
+    label_column: Text | None = setting(None, "data", "column that holds the class; null finds it")
+    label_rule: Literal["majority", "plurality"] = setting("majority", "data", "how raw votes become a label")
+    targets: Literal["votes", "onehot"] = setting("votes", "data", "train on vote shares if the data has votes, or on the label only; metrics always use the votes")
+    undecided: Literal["drop", "train"] = setting("drop", "data", "rows without a label under label_rule: drop them, or keep them in train only, with their vote shares as targets")
+    validation_share: Number = setting(0.1, "data", "share of all rows for validation if the source has none", "share", ge=0, lt=1)
+    test_share: Number = setting(0.1, "data", "share of all rows for test if the source has none", "share", ge=0, lt=1)
+    split_seed: Whole = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed", ge=0)
+    drawn_faces: Whole = setting(6000, "data", "faces that source drawn draws, all splits together", "pictures", ge=1)
+    crop: Literal["none", "detect"] = setting("none", "data", "detect: every picture is a photo, and its largest face is cropped as in FER2013; pictures without a face are dropped and counted")
+    face_align: bool = setting(False, "data", "crop detect also rotates the face until its eyes are level")
+    face_detector: PathText = setting("opencv/face_detection_yunet", "data", "YuNet's ONNX file for crop detect: a file, a local folder or a Hub id")
+    max_bad_share: Number = setting(0.01, "data", "share of pictures that may be damaged or unusable before the run stops", "share", ge=0, le=1)
+    near_copies: bool = setting(True, "data", "also look for near copies: pictures resized, recompressed, cropped, mirrored or relit")
+    leaks: Literal["error", "drop_from_train", "report"] = setting("error", "data", "a copy or a person of validation or test in train, or of test in validation: stop, drop the row from train, or only report it")
+    caps: dict[Text, Annotated[Whole, Field(ge=0)]] = setting({}, "data", "at most this many train rows of a source, a class, or source/class", "rows")
+    row_weights: dict[Text, Annotated[Number, Field(ge=0)]] = setting({}, "data", "draw train rows of a source, a class, or source/class this many times as often", "factor")
+    max_train_samples: Whole | None = setting(None, "data", "train on at most this many rows; null uses all", "rows", ge=1)
+    max_eval_samples: Whole | None = setting(None, "data", "evaluate on at most this many rows of each split; null uses all", "rows", ge=1)
 
-    image_size: int = setting(224, "pictures", "side of the model's input", "px")
-    store_size: int | None = setting(None, "pictures", "side of the cached train pictures, resized in the batch; null is image_size", "px")
+    image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1)
+    store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1)
 
-    flip: float = setting(0.5, "augmentation", "horizontal flip", "probability")
-    rotation: float = setting(10.0, "augmentation", "rotation to either side, at most", "degrees")
-    crop_area: float = setting(0.7, "augmentation", "random resized crop keeps at least this share of the area; 1 is off", "share")
-    crop_ratio: float = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x", "ratio")
-    zoom_out: float = setting(0.0, "augmentation", "the crop may be larger than the picture, by this share of its area; the borders are mirrored", "share")
-    shift: float = setting(0.0, "augmentation", "the crop may lie beyond the picture's edge, by this share of the side; the borders are mirrored", "share")
-    brightness: float = setting(0.3, "augmentation", "brightness factor within 1 - x and 1 + x", "factor")
-    contrast: float = setting(0.3, "augmentation", "contrast factor within 1 - x and 1 + x", "factor")
-    saturation: float = setting(0.0, "augmentation", "saturation factor within 1 - x and 1 + x", "factor")
-    erasing: float = setting(0.25, "augmentation", "random erasing of 2 to 25 % of the area", "probability")
+    flip: Number = setting(0.5, "augmentation", "horizontal flip", "probability", ge=0, le=1)
+    rotation: Number = setting(10.0, "augmentation", "largest rotation to either side", "degrees", ge=0, le=180)
+    crop_area: Number = setting(0.7, "augmentation", "random resized crop keeps at least this share of the area; 1 is off", "share", gt=0, le=1)
+    crop_ratio: Number = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x; 1 is off", "ratio", ge=1)
+    zoom_out: Number = setting(0.0, "augmentation", "the crop may be larger than the picture, by this share of its area; borders are mirrored", "share", ge=0, le=1)
+    shift: Number = setting(0.0, "augmentation", "the crop may extend beyond the picture, by this share of the side; borders are mirrored", "share", ge=0, le=1)
+    brightness: Number = setting(0.3, "augmentation", "brightness factor between 1 - x and 1 + x", "factor", ge=0)
+    contrast: Number = setting(0.3, "augmentation", "contrast factor between 1 - x and 1 + x", "factor", ge=0)
+    saturation: Number = setting(0.0, "augmentation", "saturation factor between 1 - x and 1 + x", "factor", ge=0)
+    erasing: Number = setting(0.25, "augmentation", "random erasing of 2 to 25 % of the area", "probability", ge=0, le=1)
 
-    cutmix: float = setting(0.0, "mixing", "CutMix, per batch", "probability")
-    cutmix_alpha: float = setting(1.0, "mixing", "CutMix: lambda ~ Beta(alpha, alpha)")
-    mixup: float = setting(0.0, "mixing", "mixup, per batch", "probability")
-    mixup_alpha: float = setting(0.2, "mixing", "mixup: lambda ~ Beta(alpha, alpha)")
-    mix_off_epoch: float | None = setting(None, "mixing", "CutMix and mixup end here; null keeps them on", "epochs")
+    cutmix: Number = setting(0.0, "mixing", "CutMix, per batch", "probability", ge=0, le=1)
+    cutmix_alpha: Number = setting(1.0, "mixing", "CutMix: lambda ~ Beta(alpha, alpha)", gt=0)
+    mixup: Number = setting(0.0, "mixing", "mixup, per batch", "probability", ge=0, le=1)
+    mixup_alpha: Number = setting(0.2, "mixing", "mixup: lambda ~ Beta(alpha, alpha)", gt=0)
+    mix_off_epoch: Number | None = setting(None, "mixing", "CutMix and mixup end at this epoch; null keeps them on", "epochs", ge=0)
 
-    checkpoint: str | None = setting(None, "model", "timm or transformers image classifier: local folder or Hub id; null starts from random weights")
-    architecture: str = setting("vit", "model", "without a checkpoint: vit (see vit_config) or the name of a timm model")
-    vit_config: dict[str, Any] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
-    drop_path: float = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability")
-    freeze: str = setting("none", "model", "backbone trains the classifier alone (linear probe)", choices=("none", "backbone"))
-    attention: str = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, else sdpa", choices=("auto", "eager", "sdpa"))
+    checkpoint: PathText | None = setting(None, "model", "timm or transformers image classifier: local folder or Hub id; null starts from random weights")
+    architecture: Text = setting("vit", "model", "without a checkpoint: vit (see vit_config) or the name of a timm model")
+    vit_config: dict[Text, Free] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
+    drop_path: Number = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability", ge=0, lt=1)
+    freeze: Literal["none", "backbone"] = setting("none", "model", "backbone trains the classifier only (linear probe)")
+    attention: Literal["auto", "eager", "sdpa"] = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, otherwise sdpa")
 
-    label_smoothing: float = setting(0.0, "loss", "label smoothing, in training only", "share")
-    class_balance: str = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment", choices=("none", "sampler", "weights", "logit_adjustment"))
+    label_smoothing: Number = setting(0.0, "loss", "label smoothing, in training only", "share", ge=0, lt=1)
+    class_balance: Literal["none", "sampler", "weights", "logit_adjustment"] = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment")
 
-    total_batch_size: int = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows")
-    warmup_epochs: float = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs")
-    layer_decay: float = setting(0.75, "optimisation", "learning rate factor from one block to the block below", "factor")
-    ema_decay: float = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor")
-    early_stopping: int = setting(0, "optimisation", "stop after this many evaluations without a better figure; 0 is off", "evaluations")
-    precision: str = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, else fp32", choices=("auto", "fp16", "bf16", "fp32"))
+    total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1)
+    warmup_epochs: Number = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs", ge=0)
+    layer_decay: Number = setting(0.75, "optimisation", "learning rate factor from one block to the block below; 1 is off", "factor", gt=0, le=1)
+    ema_decay: Number = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor", ge=0, lt=1)
+    early_stopping: Whole = setting(0, "optimisation", "stop after this many evaluations without a better metric; 0 is off", "evaluations", ge=0)
+    precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")
 
-    evaluate_test: bool = setting(False, "evaluation", "open the test split: only for final recipes")
-    bootstrap_resamples: int = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples")
+    evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
+    bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1)
     # fmt: on
 
-    trainer: dict[str, Any] = field(default_factory=dict)
+    trainer: Annotated[MappingProxyType[str, Any], PlainValidator(_read_only)] = Field(
+        default_factory=lambda: MappingProxyType({})
+    )
     name: str = "recipe"  # the recipe file's, for the record
 
-    def __post_init__(self) -> None:
-        """Check every value against its type, its choices and its range."""
-        hints = typing.get_type_hints(Recipe)
-        for f in OUR_FIELDS:
-            value = coerce(f.name, getattr(self, f.name), hints[f.name])
-            setattr(self, f.name, value)
-            choices = f.metadata["choices"]
-            if choices and value not in choices:
-                raise InputError(f"{f.name} is {value!r}; it must be one of {', '.join(choices)}")
-            if f.metadata["unit"] in ("probability", "share") and not 0 <= value <= 1:
-                raise InputError(f"{f.name} is {value}; a {f.metadata['unit']} lies between 0 and 1")
-            if isinstance(value, int | float) and value < 0:
-                raise InputError(f"{f.name} is {value}; it cannot be negative")
-        self._check_combinations()
+    @model_validator(mode="wrap")
+    @classmethod
+    def _mistakes_in_one_line(cls, values: Any, handler: ModelWrapValidatorHandler["Recipe"]) -> "Recipe":
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise InputError(one_line(error, {each.name: each.kind for each in OUR_FIELDS})) from None
 
-    def _check_combinations(self) -> None:
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise InputError(f"classes is {self.classes}; give at least two different names")
-        own = {f.name for f in OUR_FIELDS if f.metadata["group"] == "data"} - SHARED_BY_SOURCES
-        for entry in self.sources:
-            if unknown := entry.keys() - own:
-                raise InputError(
-                    f"sources: {min(unknown)} is no setting of one source; those are {', '.join(sorted(own))}"
-                )
-        if self.validation_share + self.test_share >= 1:
-            raise InputError("validation_share and test_share leave no rows for train; lower one of them")
+    def __post_init__(self) -> None:
+        self._check_data()
         if self.store_size is not None and self.store_size > self.image_size:
             raise InputError(
                 f"store_size {self.store_size} is above image_size {self.image_size}; lower it or unset it"
             )
-        if self.undecided == "train" and self.targets == "onehot":
-            raise InputError("undecided train needs vote shares as targets: set targets votes, or undecided drop")
         if self.cutmix + self.mixup > 1:
             raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
-        for name in (
-            "image_size",
-            "total_batch_size",
-            "bootstrap_resamples",
-            "crop_area",
-            "crop_ratio",
-            "cutmix_alpha",
-            "mixup_alpha",
-            "layer_decay",
-        ):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("ema_decay", "drop_path", "label_smoothing"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be below 1")
+
+    def _check_data(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise InputError(f"classes is {self.classes}; give at least two different names")
+        if self.validation_share + self.test_share >= 1:
+            raise InputError("validation_share and test_share leave no rows for train; lower one of them")
+        if self.undecided == "train" and self.targets == "onehot":
+            raise InputError("undecided train needs vote shares as targets: set targets votes, or undecided drop")
+        own = {each.name for each in OUR_FIELDS if each.group == "data"} - SHARED_BY_SOURCES
+        for entry in self.sources:
+            if unknown := entry.keys() - own:
+                raise InputError(
+                    f"sources: {min(unknown)} is not a setting of one source; those are {', '.join(sorted(own))}"
+                )
+            self._check_source(entry)
+
+    def _check_source(self, entry: dict[str, Any]) -> None:
+        try:
+            dataclasses.replace(self, sources=[], **entry)
+        except InputError as error:
+            raise InputError(f"sources: {error}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as keywords, because a read-only mapping cannot be pickled; workers that are not forked need it."""
+        return partial(Recipe, **vars(self) | {"trainer": dict(self.trainer)}), ()
 
     @property
     def output_dir(self) -> Path:
         """Where the run folder is made."""
-        return Path(self.trainer["output_dir"]).expanduser()
+        return Path(self.trainer["output_dir"])
 
     @property
     def seed(self) -> int:
@@ -163,14 +164,14 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Every setting, ours then Trainer's, as plain values: what `recipe.yaml` holds and a later run is compared to."""
-        ours = {f.name: getattr(self, f.name) for f in OUR_FIELDS}
+        ours = {each.name: getattr(self, each.name) for each in OUR_FIELDS}
         return ours | dict(sorted(self.trainer.items()))
 
     def describe(self) -> str:
         """The settings as people read them at the start of a run: a paragraph a group."""
         groups: dict[str, list[str]] = {}
-        for f in OUR_FIELDS:
-            groups.setdefault(f.metadata["group"], []).append(f"{f.name}={getattr(self, f.name)}")
+        for each in OUR_FIELDS:
+            groups.setdefault(each.group, []).append(f"{each.name}={getattr(self, each.name)}")
         groups["trainer"] = [f"{name}={value}" for name, value in sorted(self.trainer.items())]
         return "\n".join(
             textwrap.fill(
@@ -181,7 +182,7 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the settings as a flat YAML file that is itself a recipe."""
-        path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True))
+        path.write_text(yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 # Settings of data that belong to all sources together.
@@ -201,39 +202,4 @@ SHARED_BY_SOURCES = {
     "split_seed",
     "drawn_faces",
 }
-OUR_FIELDS = [f for f in dataclasses.fields(Recipe) if f.metadata]
-
-
-def as_number(value: Any) -> Any:
-    """`value`, but as a float where it is one that YAML reads as text: `1e-6`."""
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]\d+", value, re.I)
-    return float(value) if is_number else value
-
-
-def coerce(name: str, value: Any, annotation: Any) -> Any:
-    """`value` as its annotated type, or an InputError that names the setting.
-
-    YAML reads `1e-4` as a string and `1` as an integer: both are floats where a float is asked for.
-    """
-    if annotation is Any:
-        return as_number(value)
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    if value is None and type(None) in options:
-        return None
-    kind = next(o for o in options if o is not type(None))
-    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
-    if origin is list and isinstance(value, list):
-        return [coerce(name, v, arguments[0]) for v in value]
-    if origin is dict and isinstance(value, dict):
-        return {str(k): coerce(name, v, arguments[1]) for k, v in value.items()}
-    if origin is float and not isinstance(value, bool):
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    if origin is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if type(value) is origin:
-        return value
-    wanted = {"str": "text", "bool": "true or false"}.get(origin.__name__, origin.__name__)
-    raise InputError(f"{name} is {value!r}; it must be {wanted}" + (" or null" if len(options) > 1 else ""))
+OUR_FIELDS = [Setting.of(name, field) for name, field in Recipe.__pydantic_fields__.items() if field.description]  # type: ignore[attr-defined]

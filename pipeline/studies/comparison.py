@@ -1,14 +1,14 @@
-"""Two studies on the same rows: what one is better by, its interval, and how easily chance alone makes as much.
+"""Two studies on the same rows: the difference in accuracy, its confidence interval and its p value.
 
 A row counts by the share of its seeds that are right: the answers of S seeds on one picture are alike, and count as one
-row, not as S (clustered and paired as in Miller 2024, arXiv:2411.00640). What is tested is the difference in each row:
+row, not as S (clustered and paired as in Miller 2024, arXiv:2411.00640). The test is on the difference in each row:
 
-- the p value is that of the exact paired randomisation test (Pitman 1937): were the recipes equal, each row's
+- the p value is that of the exact paired randomisation test (Pitman 1937): if the recipes were equal, each row's
   difference would have either sign with the same probability. With one seed a side it is McNemar's exact test (1947);
-- the interval is a 95 % percentile bootstrap over rows, as in `pipeline.evaluation.evaluate`.
+- the interval is a 95 % percentile bootstrap over rows, as in `pipeline.evaluation.values`.
 
-Both speak of these trained models on other pictures. What a seed changes in single rows is in them; a seed that is
-better in all of them is not: look at the range over seeds too.
+Both describe these trained models on other pictures. They contain what a seed changes in single rows, but not a seed
+that is better on all rows: look at the range over seeds too.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from pipeline.evaluation.evaluate import INTERVAL
+from pipeline.evaluation.values import INTERVAL
 from pipeline.studies.study import Study, refuse_other_rows
 
 
@@ -34,7 +34,7 @@ class Difference:
 
 
 def compare(ours: Study, theirs: Study, name: str | None = None) -> Difference:
-    """Ours less theirs on all rows, or on those of the class `name`, where it is the difference of the recalls.
+    """Ours less theirs on all rows, or on the rows of the class `name`: then it is the difference of the recalls.
 
     Raises:
         InputError: the two do not have the same rows.
@@ -59,9 +59,9 @@ def paired_difference(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], resamp
 
 
 def sign_flip_p(points: NDArray[np.int64]) -> float:
-    """Probability that whole numbers (N,) sum to so much or more, to either side, when the sign of each is tossed.
+    """Probability that whole numbers (N,) sum to as far from 0 as they do, or farther, if each sign is a coin toss.
 
-    Exact: the rows of one size m are m times a binomial, and the distribution of the sum is the convolution of theirs.
+    Exact: the rows of one size m are m times a binomial, and the distribution of the sum is the convolution of these.
     """
     sizes, counts = np.unique(np.abs(points[points != 0]), return_counts=True)
     if not len(sizes):

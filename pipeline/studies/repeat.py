@@ -1,12 +1,12 @@
-"""One recipe under several seeds: run, go on with what was interrupted, and tell mean, range and interval.
+"""One recipe under several seeds: run it, resume what was interrupted, and report mean, range and interval.
 
     python -m pipeline.repeat RECIPE --seeds 0 1 2 [--field value ...] [--against OUTPUT_DIR ...] [--write]
 
 Each seed is a run of `train_hf.py` in a process of its own, in `OUTPUT_DIR-seed-N`. A finished run with equal settings
-is not run again, wherever it was made; an interrupted one goes on. Ctrl-C stops after the running step, and the same
-command goes on. A seed that fails leaves the others alone. `--against` names other studies on the same rows by their
-output_dir (or single runs): what this one is better by, tested in pairs. At the end stands a row for
-`pipeline/recipes/README.md`, which `--write` puts there.
+is not run again, wherever it was made; an interrupted one is resumed. Ctrl-C stops after the running step, and the same
+command goes on. If a seed fails, the others still run. `--against` names other studies on the same rows by their
+output_dir (or single runs) and adds a paired test against each. `--write` appends the rows of the study to
+`docs/log.csv`.
 """
 
 import argparse
@@ -21,14 +21,16 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from pipeline.errors import InputError, Stopped
+from pipeline.run_folder import RECIPE, SEAL
 from pipeline.settings.command_line import parse_command_line
-from pipeline.settings.files import RECIPES, load_yaml
+from pipeline.settings.files import load_yaml
 
-TRAIN = Path(__file__).parents[2] / "train_hf.py"
-LOG = RECIPES / "README.md"
+ROOT = Path(__file__).parents[2]
+TRAIN = ROOT / "train_hf.py"
+LOG = ROOT / "docs" / "log.csv"
 
 
-class Run(NamedTuple):
+class SeedRun(NamedTuple):
     """One seed of a study: its folder, and the words for `train_hf.py`."""
 
     seed: int
@@ -36,10 +38,10 @@ class Run(NamedTuple):
     words: list[str]
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What the command line asks for."""
 
-    runs: list[Run]
+    runs: list[SeedRun]
     against: dict[str, list[Path]]  # name of a study to its finished runs
     write: bool
 
@@ -49,25 +51,25 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"command line: {message}")
 
 
-def parse(argv: list[str]) -> Asked:
+def parse(argv: list[str]) -> Request:
     """The words of a command line; everything but the options here is for `train_hf.py`, and is checked as there.
 
     Raises:
-        InputError: seeds are missing, repeated or no whole numbers; a setting is none, or is given per seed here; what
-            `--against` names is no finished run, or has the name of another.
+        InputError: seeds are missing, repeated or not whole numbers; a setting is unknown, or is the seed itself; what
+            `--against` names is not a finished run, or has the name of another.
     """
     parser = _Parser(
         prog="python -m pipeline.repeat",
-        description="Run a recipe under several seeds and tell mean, range and interval of its figures.",
+        description="Run a recipe under several seeds and report mean, range and interval of its metrics.",
         epilog="RECIPE and --field value as for train_hf.py",
         allow_abbrev=False,
     )
     parser.add_argument("--seeds", nargs="+", type=int, required=True, metavar="N", help="training seeds, each once")
     parser.add_argument("--against", nargs="+", type=Path, default=[], metavar="OUTPUT_DIR", help="other studies")
-    parser.add_argument("--write", action="store_true", help=f"append the rows to {LOG.parent.name}/{LOG.name}")
-    told, words = parser.parse_known_args(argv)
-    if len(set(told.seeds)) < len(told.seeds):
-        raise InputError(f"command line: --seeds {' '.join(map(str, told.seeds))} names a seed twice")
+    parser.add_argument("--write", action="store_true", help="append the rows to docs/log.csv")
+    options, words = parser.parse_known_args(argv)
+    if len(set(options.seeds)) < len(options.seeds):
+        raise InputError(f"command line: --seeds {' '.join(map(str, options.seeds))} names a seed twice")
     if any(word.partition("=")[0] == "--seed" for word in words):
         raise InputError("command line: --seed is given by --seeds here")
     recipe, resume, publish = parse_command_line(words)
@@ -75,13 +77,13 @@ def parse(argv: list[str]) -> Asked:
         raise InputError(f"command line: --{'resume' if resume else 'publish'} is for train_hf.py; here runs go on by "
                          "themselves and are published with push_to_hub.py")  # fmt: skip
     runs = []
-    for seed in told.seeds:
+    for seed in options.seeds:
         folder = recipe.output_dir.with_name(f"{recipe.output_dir.name}-seed-{seed}")
-        runs.append(Run(seed, folder, [*words, "--seed", str(seed), "--output_dir", str(folder)]))
-    names = [path.name for path in told.against]
+        runs.append(SeedRun(seed, folder, [*words, "--seed", str(seed), "--output_dir", str(folder)]))
+    names = [path.name for path in options.against]
     if len(set(names)) < len(names):
         raise InputError(f"command line: --against {' '.join(names)} names two studies alike; rename a folder")
-    return Asked(runs, {path.name: finished_runs(path) for path in told.against}, told.write)
+    return Request(runs, {path.name: finished_runs(path) for path in options.against}, options.write)
 
 
 def finished_runs(path: Path) -> list[Path]:
@@ -90,24 +92,24 @@ def finished_runs(path: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    found = [path] if (path / "evaluation.json").is_file() else [
+    found = [path] if (path / SEAL).is_file() else [
         seal.parent
-        for seal in path.parent.glob("*/evaluation.json")
+        for seal in path.parent.glob(f"*/{SEAL}")
         if re.fullmatch(rf"{re.escape(path.name)}-seed-\d+", seal.parent.name)
     ]  # fmt: skip
     if not found:
-        raise InputError(f"--against {path}: there is no finished run, and no {path.name}-seed-N beside it")
+        raise InputError(f"--against {path}: no finished run here, and no {path.name}-seed-N beside it")
     return sorted(found)
 
 
-def find(runs: list[Run]) -> list[Any]:
+def find(runs: list[SeedRun]) -> list[Any]:
     """The run folder of each, before anything is run.
 
     Raises:
-        InputError: one holds something else than this study.
+        InputError: one holds something other than this study.
     """
-    from pipeline.training.machine import resolve_precision
-    from pipeline.training.output_dir import RECIPE, SEAL, find_run
+    from pipeline.training.output_dir import find_run
+    from pipeline.training.plan import resolve_precision
 
     found = []
     for run in runs:
@@ -120,11 +122,11 @@ def find(runs: list[Run]) -> list[Any]:
     return found
 
 
-def train(run: Run, begun: bool) -> int:
+def train(run: SeedRun, begun: bool) -> int:
     """`train_hf.py` of one seed, in a process of its own: its exit code.
 
-    Signals of a terminal would reach the child too, and a second one ends a run at once: so it gets a session of its
-    own, and what arrives here is passed on.
+    Signals of a terminal would reach the child too, and a second signal ends a run at once: so the child gets a session
+    of its own, and signals that arrive here are passed on.
 
     Raises:
         Stopped: by SIGINT or SIGTERM; the child has saved what it had.
@@ -153,25 +155,23 @@ def train(run: Run, begun: bool) -> int:
     return code
 
 
-def train_all(runs: list[Run]) -> list[int]:
+def train_all(runs: list[SeedRun]) -> list[int]:
     """Bring every seed to its end: the seeds that failed."""
-    from pipeline.training.output_dir import RECIPE
-
     failed = []
     for run, found in zip(runs, find(runs), strict=True):
         if found.finished:
             print(f"seed {run.seed}: {run.folder} is finished", flush=True)
             continue
         begun = (found.aside / RECIPE).is_file()
-        print(f"seed {run.seed}: {'going on in' if begun else 'into'} {run.folder}", flush=True)
+        print(f"seed {run.seed}: {'resuming in' if begun else 'into'} {run.folder}", flush=True)
         if code := train(run, begun):
-            print(f"seed {run.seed}: train_hf.py ended with {code}; the other seeds go on", flush=True)
+            print(f"seed {run.seed}: train_hf.py ended with {code}; the other seeds still run", flush=True)
             failed.append(run.seed)
     return failed
 
 
 def command_of(argv: list[str]) -> str:
-    """The command for the log: without places of this machine, of which the last name is kept."""
+    """The command for the log: of a path of this machine, only the last name is kept."""
     words = [word for word in argv if word != "--write"]
     shown = shlex.join(["python", "-m", "pipeline.repeat", *words])
     return re.sub(r"(?<![\w.~-])~?/(?:[^/\s'\",{}\[\]]+/)*(?=[^/\s])", "", shown)
@@ -179,20 +179,21 @@ def command_of(argv: list[str]) -> str:
 
 def main(argv: list[str]) -> None:
     """Run what is missing, then the tables and the rows of all seeds that are finished."""
-    asked = parse(argv)
-    failed = train_all(asked.runs)
-    finished = [run.folder for run in asked.runs if run.seed not in failed]
+    request = parse(argv)
+    failed = train_all(request.runs)
+    finished = [run.folder for run in request.runs if run.seed not in failed]
     if finished:
-        from pipeline.studies.table import HEADER, append_rows, comparisons, markdown_row, studies_of, text_of
+        from pipeline.studies.log import append_rows, as_csv, log_row
+        from pipeline.studies.table import comparisons, studies_of, text_of
 
         rows = []
         for study in studies_of(finished):
-            compared = comparisons(study, asked.against)
+            compared = comparisons(study, request.against)
             print(f"\n{text_of(study, compared)}")
-            rows.append(markdown_row(study, compared, finished, command_of(argv)))
+            rows.append(log_row(study, compared, finished, command_of(argv)))
         if not failed:
-            print(f"\n{HEADER}{''.join(rows)}")
-            if asked.write:
+            print(f"\n{as_csv(rows)}")
+            if request.write:
                 append_rows(LOG, rows)
                 print(f"written to {LOG}")
     if failed:

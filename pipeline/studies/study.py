@@ -1,25 +1,31 @@
-"""One recipe under several seeds: its figures as mean and range over the seeds, with the interval over rows.
+"""One recipe under several seeds: its metrics as mean and range over the seeds, with the interval over rows.
 
-From the predictions.parquet of each run alone. The interval is the 95 % percentile bootstrap of the mean over seeds,
-over rows as in `pipeline.evaluation.evaluate`: all runs are taken on the same resamples.
+The only input is the predictions.parquet of each run. The interval is the 95 % percentile bootstrap of the mean over
+seeds, over rows as in `pipeline.evaluation.values`: all runs are evaluated on the same resamples.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate import INTERVAL
-from pipeline.evaluation.metrics import bootstrap_figures, point_figures
-from pipeline.evaluation.row_sets import read_predictions, row_sets
+from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import row_sets
+from pipeline.evaluation.values import interval, metric_values, resampled_values
+from pipeline.run_folder import PREDICTIONS
+
+SHOWN = {name: metric.title for name, metric in METRICS.items() if metric.table}
+"""Metrics that a study shows, and their titles."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What S runs said on the N rows of one set, in the order of the rows' names."""
+    """What S runs predicted on the N rows of one set, in the order of the rows' names."""
 
     row_set: str
     classes: list[str]
@@ -38,7 +44,7 @@ class Study:
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """A figure over the seeds: its mean, the least and greatest of them, and the interval of the mean over rows."""
+    """A metric over the seeds: mean, least and greatest value, and the interval of the mean over rows."""
 
     mean: float
     least: float
@@ -49,7 +55,7 @@ class OverSeeds:
 
 def row_sets_of(runs: Sequence[Path]) -> list[str]:
     """Names of the row sets that all runs have, in the order of `pipeline.evaluation.row_sets`."""
-    each = [row_sets(read_predictions(run / "predictions.parquet")) for run in runs]
+    each = [row_sets(read_predictions(run / PREDICTIONS)) for run in runs]
     return [name for name in each[0] if all(name in sets for sets in each)]
 
 
@@ -60,7 +66,7 @@ def read_study(runs: Sequence[Path], row_set: str) -> Study:
         InputError: a file cannot be read, lacks the row set or names a row twice; or the runs differ in their classes,
             rows or labels.
     """
-    each = [_read_run(run / "predictions.parquet", row_set) for run in runs]
+    each = [_read_run(run / PREDICTIONS, row_set) for run in runs]
     for run, one in zip(runs, each, strict=True):
         refuse_other_rows(each[0], one, f"{runs[0]} and {run}")
     first, logits = each[0], np.concatenate([one.logits for one in each])
@@ -69,22 +75,22 @@ def read_study(runs: Sequence[Path], row_set: str) -> Study:
 
 
 def _read_run(path: Path, row_set: str) -> Study:
-    told = read_predictions(path)
-    sets = row_sets(told)
+    read = read_predictions(path)
+    sets = row_sets(read)
     if row_set not in sets:
         raise InputError(f"{path} has no {row_set} rows (it has {', '.join(sets)})")
-    held = np.flatnonzero(sets[row_set][2])
-    held = held[np.lexsort((told.key[held], told.source[held]))]
-    rows = np.stack([told.source[held], told.key[held]], axis=1)
+    held = np.flatnonzero(sets[row_set].held)
+    held = held[np.lexsort((read.key[held], read.source[held]))]
+    rows = np.stack([read.source[held], read.key[held]], axis=1)
     twice = np.flatnonzero((rows[1:] == rows[:-1]).all(1))
     if len(twice):
-        raise InputError(f"{path} holds {' '.join(rows[twice[0]])} twice: its rows cannot be told apart by their names")
-    logits = told.logits[held][None]
-    return Study(row_set, told.classes, rows, told.label[held], told.target[held], logits, [told.seed], told.resamples)
+        raise InputError(f"{path} holds {' '.join(rows[twice[0]])} twice: rows of one name cannot be compared")
+    logits = read.logits[held][None]
+    return Study(row_set, read.classes, rows, read.label[held], read.target[held], logits, [read.seed], read.resamples)
 
 
 def refuse_other_rows(one: Study, other: Study, which: str) -> None:
-    """A row is compared with itself alone.
+    """Studies are compared row by row, so they need the same rows.
 
     Raises:
         InputError: classes, rows or labels differ; `which` names the two.
@@ -108,21 +114,19 @@ def refuse_other_rows(one: Study, other: Study, which: str) -> None:
         )
 
 
-def figures_of(study: Study, watched: Sequence[str]) -> dict[str, OverSeeds]:
-    """`accuracy`, `macro_f1`, `nll`, `ece`, and `recall_<class>` of each class in `watched`."""
-    points = [point_figures(logits, study.label, study.target) for logits in study.logits]
-    draws = [
-        bootstrap_figures(logits, study.label, study.target, study.resamples, study.seeds[0]) for logits in study.logits
+def over_seeds(study: Study, watched: Sequence[str]) -> dict[str, OverSeeds]:
+    """The metrics of `SHOWN`, and `recall_<class>` of each class in `watched`; without those that are not defined."""
+    points = [metric_values(logits, study.label, study.target) for logits in study.logits]
+    samples = [
+        resampled_values(logits, study.label, study.target, study.resamples, study.seeds[0]) for logits in study.logits
     ]
-    tail, figures = 50 * (1 - INTERVAL), {}
-    for name in ("accuracy", "macro_f1", "nll", "ece", *(f"recall_{name}" for name in watched)):
-        of_class = name.removeprefix("recall_")
-        figure, pick = (name, ...) if of_class == name else ("recall", (..., study.classes.index(of_class)))
-        values = np.array([point[figure][pick] for point in points])
-        drawn = np.mean([draw[figure][pick] for draw in draws], axis=0)
-        low, high = np.percentile(drawn, (tail, 100 - tail))
+    picks: dict[str, tuple[str, Any]] = {name: (name, ...) for name in SHOWN}
+    picks |= {f"recall_{of_class}": ("recall", (..., study.classes.index(of_class))) for of_class in watched}
+    found = {}
+    for name, (metric, index) in picks.items():
+        values = np.array([point[metric][index] for point in points])
         mean = float(values.mean())
-        # The calibration error of a resample is biased upwards: see `pipeline.evaluation.evaluate`.
-        ends = (min(float(low), mean), max(float(high), mean))
-        figures[name] = OverSeeds(mean, float(values.min()), float(values.max()), *ends)
-    return figures
+        ends = interval(np.mean([sample[metric][index] for sample in samples], axis=0), mean)
+        if ends is not None:
+            found[name] = OverSeeds(mean, float(values.min()), float(values.max()), *ends)
+    return found

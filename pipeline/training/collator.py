@@ -1,10 +1,10 @@
 """Rows to a batch: `pixel_values (B, 3, H, W) float32` and soft `labels (B, K) float32`.
 
-Evaluation gets the deterministic pictures alone. Training augments and mixes, by random numbers that are a function of
-(seed, epoch, row) and of nothing else: not of the worker, the process or what was drawn before.
+Evaluation gets the deterministic pictures. Training augments and mixes them by random numbers that depend only on
+(seed, epoch, row): not on the worker, the process or earlier batches.
 
-Both work on the device they are given: uint8 pictures of the cached size cross to a GPU, which resizes and augments a
-batch in a small part of the time that a core needs.
+Both collators work on the device they are given. On a GPU, the uint8 pictures of the cached size are moved there first:
+a GPU resizes and augments a batch much faster than a CPU core.
 """
 
 from typing import Any
@@ -31,18 +31,26 @@ class EvalCollator:
 
 
 class TrainCollator:
-    """Augment, normalise, then CutMix or mixup with the settings of `recipe`.
+    """Augment, normalise, then CutMix or mixup with the settings of `recipe`, up to epoch `mix_off_epoch`.
 
-    A batch is mixed with another order of itself. Which of the two methods, if any, the order and lambda are drawn once
-    a batch, from the first row's `Draw`. `index (B,) int64` goes with a batch, to name its rows. Without rows it is one
-    blank picture whose label is zero everywhere: it has no loss, and `index` is empty.
+    A batch is mixed with a permutation of itself. The method, the permutation and lambda are drawn once per batch, from
+    the first row's `Draw`. `index (B,) int64` names the rows of the batch. A batch without rows holds one blank picture
+    whose label is zero everywhere: it adds no loss, and `index` is empty.
     """
 
-    def __init__(self, recipe: Recipe, mean: list[float], std: list[float], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        mean: list[float],
+        std: list[float],
+        device: torch.device | str = "cpu",
+        mix_off_epoch: float | None = None,
+    ) -> None:
         self.recipe, self.mean, self.std, self.device = recipe, mean, std, device
+        self.mix_off_epoch = mix_off_epoch
 
     def __call__(self, rows: Rows) -> Batch:
-        if not rows:  # no share in the last rows of an epoch; models take no empty batch
+        if not rows:  # this process has no rows at the end of an epoch; models refuse empty batches
             size, classes = self.recipe.image_size, len(self.recipe.classes)
             images, labels = (torch.zeros(1, *shape, device=self.device) for shape in ((3, size, size), (classes,)))
         else:
@@ -62,7 +70,7 @@ class TrainCollator:
 
     def _mix(self, images: torch.Tensor, labels: torch.Tensor, draw: Any) -> tuple[torch.Tensor, torch.Tensor]:
         recipe = self.recipe
-        if recipe.mix_off_epoch is not None and draw.progress >= recipe.mix_off_epoch:
+        if self.mix_off_epoch is not None and draw.progress >= self.mix_off_epoch:
             return images, labels
         rng = np.random.default_rng([recipe.seed, int(draw.progress), draw.index, draw.repeat, 1])
         choice, order = rng.random(), torch.from_numpy(rng.permutation(len(labels)))

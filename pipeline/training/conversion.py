@@ -1,4 +1,4 @@
-"""timm's plain vision transformer as transformers' ViT, and back: names change, values do not."""
+"""timm's plain vision transformer as transformers' ViT: names change, values do not."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from transformers import ViTConfig
 
 POSITIONS = "vit.embeddings.position_embeddings"
 
-# timm's names of a plain ViT to those of transformers on disk (4.x and 5.x read them).
+# Names in timm's plain ViT -> names in the files of transformers, which versions 4 and 5 read.
 TIMM_TO_VIT = {
     "cls_token": "vit.embeddings.cls_token",
     "pos_embed": POSITIONS,
@@ -27,7 +27,7 @@ PLAIN_TENSORS = ("cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weig
 
 
 def is_plain_vit(names: set[str], config: dict[str, Any]) -> bool:
-    """Whether a timm checkpoint computes what `ViTForImageClassification` can: CLS pooled, no tensor beyond its own."""
+    """Whether `ViTForImageClassification` can compute a timm checkpoint: class token pooling, no other tensors."""
     if config.get("global_pool", "token") != "token" or not names.issuperset(PLAIN_TENSORS):
         return False
     stems = {name.rpartition(".")[0].split(".", 2)[2] for name in names if name.startswith("blocks.")}
@@ -54,25 +54,6 @@ def timm_to_vit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             converted[TIMM_TO_VIT[name]] = tensor
         else:
             converted[f"{TIMM_TO_VIT[stem]}.{kind}"] = tensor
-    return converted
-
-
-def vit_to_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The inverse of `timm_to_vit`."""
-    block_names = {v: k for k, v in TIMM_BLOCK_TO_VIT.items()}
-    outer_names = {v: k for k, v in TIMM_TO_VIT.items()}
-    converted = {}
-    for name, tensor in state.items():
-        stem, _, kind = name.rpartition(".")
-        if name.startswith("vit.encoder.layer."):
-            layer, part = stem.removeprefix("vit.encoder.layer.").split(".", 1)
-            if part == "attention.attention.query":
-                parts = [state[f"vit.encoder.layer.{layer}.attention.attention.{p}.{kind}"] for p in QKV]
-                converted[f"blocks.{layer}.attn.qkv.{kind}"] = torch.cat(parts)
-            elif not part.startswith("attention.attention."):
-                converted[f"blocks.{layer}.{block_names[part]}.{kind}"] = tensor
-        else:
-            converted[outer_names[name] if name in outer_names else f"{outer_names[stem]}.{kind}"] = tensor
     return converted
 
 

@@ -34,7 +34,7 @@ class EMA:
 
     @contextmanager
     def applied_to(self, model: nn.Module) -> Iterator[None]:
-        """The model has the averaged weights inside, and its own again after."""
+        """Give the model the averaged weights inside `with`, and its own weights again after."""
         own = {name: t.detach().clone() for name, t in _floats(model).items()}
         self.copy_to(model)
         try:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a model trains: a checkpoint, an orderly end, and the words that go on from there."""
+"""SIGTERM and Ctrl-C in training: save a checkpoint, stop, and say how to continue."""
 
 import signal
 from types import FrameType, TracebackType
@@ -11,10 +11,10 @@ from pipeline.errors import Stopped
 
 
 class Interruption(TrainerCallback):
-    """Ends training after the running step, with a checkpoint that an exact resume starts from.
+    """Stops training after the current step, with a checkpoint that resumes exactly.
 
-    Give it to the Trainer as a callback and train inside `with`, which raises `Stopped` on the way out of a run that
-    was ended. Several processes agree on the step, whichever of them got the signal. A second signal ends at once.
+    Pass it to the Trainer as a callback and train inside `with`, which raises `Stopped` at its end if the run was
+    stopped. All processes stop after the same step, whichever of them got the signal. A second signal stops at once.
     """
 
     def __init__(self) -> None:
@@ -45,18 +45,18 @@ class Interruption(TrainerCallback):
             signal.signal(each, handler)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # The last step of an epoch or a run leaves the checkpoint to what follows: its evaluation belongs before it.
+        # At the end of an epoch or a run, the evaluation comes first and the checkpoint after it.
         if not (control.should_training_stop or float(state.epoch).is_integer()) and self._asked(args.device):
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._stopped_at is not None:  # Trainer takes a broken-off epoch for a whole one
+        if self._stopped_at is not None:  # Trainer takes an interrupted epoch for a complete one
             control.should_log = control.should_evaluate = control.should_save = False
         elif self._asked(args.device):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._agreed:  # only now: a checkpoint that says "stopped" is one of a run that has ended
+        if self._agreed:  # not before: a checkpoint that says "stopped" belongs to a run that has ended
             control.should_training_stop, self._stopped_at = True, state.global_step
 
     def _asked(self, device: torch.device) -> bool:

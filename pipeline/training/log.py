@@ -1,6 +1,6 @@
-"""What one watches while a model trains: TensorBoard events, and the clock of the training loop.
+"""TensorBoard events of a run, and the clock of its training loop.
 
-The events hold no host name, no user name and no path: they are published with the run.
+The events are published with the run, so they hold no host name, user name or path.
 """
 
 import io
@@ -16,14 +16,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import EvalPrediction, TrainerCallback
 
 from pipeline.evaluation.figures import confusion_matrix, to_array
-from pipeline.evaluation.metrics import ConfusionMatrix, compute_metrics
+from pipeline.evaluation.metrics import ConfusionMatrix
+from pipeline.evaluation.values import compute_metrics
 
 
 class EventFile:
-    """A TensorBoard event file whose name and content say nothing about the machine.
-
-    TensorBoard's own writer puts the host name into the file name.
-    """
+    """A TensorBoard event file without the name of the machine, which TensorBoard's own writer puts into the name."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +53,7 @@ class EventFile:
 class TrainingLog(TrainerCallback):
     """Writes what Trainer logs into `folder`, with throughput, recall of each class and the confusion matrix.
 
-    It also keeps the clock: rows trained, seconds in the loop without evaluation and saving, seconds waited for data.
+    It also counts rows trained, seconds of the loop (without evaluation and saving) and seconds of waiting for data.
     """
 
     def __init__(self, folder: Path, classes: list[str], rows_per_step: int) -> None:
@@ -67,7 +65,7 @@ class TrainingLog(TrainerCallback):
         self._logged_steps, self._logged_seconds = 0, 0.0
 
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Figures of an evaluation in mid-training, from logits and soft targets `(N, K)`."""
+        """Metrics of an evaluation in training, from logits and soft targets `(N, K)`."""
         logits, target = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
         label = target.argmax(axis=1)
         self._confusion = np.asarray(
@@ -76,7 +74,7 @@ class TrainingLog(TrainerCallback):
         return compute_metrics(logits, label, target, self.classes)
 
     def speed(self) -> dict[str, float]:
-        """What `environment.json` holds of it."""
+        """Speed as `environment.json` records it."""
         return {
             "train_seconds": round(self.train_seconds, 1),
             "pictures_per_second": round(self.pictures_per_second, 1),
@@ -85,12 +83,12 @@ class TrainingLog(TrainerCallback):
 
     @property
     def pictures_per_second(self) -> float:
-        """Rows trained a second, over this process's share of the run, without evaluation and saving."""
+        """Rows trained per second since this process started, without evaluation and saving."""
         return self.steps * self.rows_per_step / max(self.train_seconds, 1e-9)
 
     @property
     def data_wait_share(self) -> float:
-        """Share of the loop's time in which the model waited for its next batch."""
+        """Share of the training loop spent waiting for the next batch."""
         return self.wait_seconds / max(self.train_seconds, 1e-9)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -1,10 +1,9 @@
-"""The run folder: made aside, sealed at the end, and refused where it would overwrite something.
+"""From settings to a sealed run folder: made aside, moved in at the end; nothing is overwritten.
 
-`output_dir` has `logs/` and `checkpoint-*/` from the first step; everything else is written into `.unfinished/` and
-moved in at the end, `evaluation.json` last: it is the seal.
+`output_dir` has `logs/` and `checkpoint-*/` from the first step. Everything else is written into `.unfinished/` and
+moved in at the end, `evaluation.json` last: it is the seal (see `pipeline/run_folder.py`).
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,34 +17,22 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, ViTImageProcessor
 
+from pipeline import run_folder
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
 from pipeline.expressions import CLASSES
-from pipeline.settings.files import load_yaml
+from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
+from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 
-SEAL = "evaluation.json"
 UNFINISHED = ".unfinished"
 PROGRESS = "progress.json"
-RECIPE = "recipe.yaml"
-PUBLISHABLE = (
-    "config.json",
-    "model.safetensors",
-    "preprocessor_config.json",
-    "recipe.yaml",
-    "predictions.parquet",
-    "evaluation.json",
-    "curation.json",
-    "figures/*.png",
-    "examples/*.png",
-    "logs/*",
-)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run is made. `checkpoint` is the one to go on from, or None; `damaged` are newer ones, passed over."""
+    """Where a run is made. `checkpoint` is the one to resume from, or None; `damaged` are newer ones, skipped."""
 
     path: Path
     finished: bool
@@ -54,7 +41,7 @@ class RunFolder:
 
     @property
     def aside(self) -> Path:
-        """Where files wait until the run is whole."""
+        """Where files wait until the run is complete."""
         return self.path / UNFINISHED
 
     @property
@@ -97,7 +84,7 @@ def _is_whole(checkpoint: Path, processes: int) -> bool:
     """Whether a checkpoint was written to its end: every file is there, and none is cut short."""
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         for weights in {checkpoint / "model.safetensors", *checkpoint.glob("*.safetensors")}:
             with safe_open(weights, "pt"):
                 pass
@@ -114,7 +101,7 @@ def _step(checkpoint: Path) -> int:
 def _refuse_other_settings(recipe: Recipe, saved: Path, what: str, weights: Path | None) -> None:
     if not saved.is_file():
         raise InputError(f"{saved.parent} holds {what} without its {RECIPE}; choose another --output_dir")
-    now, then = recipe.settings(), load_yaml(saved)
+    now, then = recipe.settings(), recipe_from(load_yaml(saved), str(saved)).settings()
     differing = sorted(k for k in (now.keys() | then.keys()) - {"output_dir"} if now.get(k) != then.get(k))
     if differing:
         shown = ", ".join(f"{k} {then.get(k)!r} there, {now.get(k)!r} here" for k in differing[:5])
@@ -136,11 +123,11 @@ def _refuse_other_processes(path: Path, processes: int) -> None:
 
 def _progress(path: Path) -> dict[str, Any]:
     noted = path / UNFINISHED / PROGRESS
-    return json.loads(noted.read_text()) if noted.is_file() else {"processes": 1, "resumed_from": []}
+    return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
 
 
 def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
-    """Make the folder; note settings, processes, and over all interruptions the steps that the run went on from."""
+    """Make the folder; note settings, processes, and the steps that the run was resumed from, all of them."""
     try:
         run.aside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -166,32 +153,26 @@ def resumed_from(run: RunFolder) -> list[int]:
 
 
 def closing_words(path: Path) -> str:
-    """What a finished run says: its table, its path, and the next line to type."""
-    evaluation = json.loads((path / SEAL).read_text())
+    """What a finished run prints: its table, its path, and the next line to type."""
+    evaluation = read_json(path / SEAL)
     example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
     loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k={len(evaluation['classes'])})"
     try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
     return f"{format_table(evaluation)}\n\n{path}\nnext: {try_it}"
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Indented JSON, whole or not at all."""
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    aside.replace(path)
-
-
 def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     """Hash every publishable file, then move all into place; from the seal on, the folder is a run.
 
-    The settings are copied and stay aside until then: a run stopped in here is still known for an interrupted one.
+    The settings are copied and stay aside until then, so a run stopped in here is still recognised as interrupted.
     """
     hashes: dict[str, str] = {}
     for pattern in PUBLISHABLE:
         base = run.path if pattern.startswith("logs/") else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
-    write_json(run.aside / "environment.json", environment | history | {"sha256": hashes})
+    evaluation = read_json(run.aside / SEAL)
+    run_folder.seal(run.aside, environment | history | {"sha256": hashes}, evaluation)
     shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
     moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
     for item in sorted(moved, key=lambda p: p.name == SEAL):
@@ -202,23 +183,17 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     shutil.rmtree(run.aside)
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes, as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def git_revision() -> str | None:
-    """The commit that this code is at, with `-dirty` where files differ from it; None outside a checkout."""
+    """The commit of this code, with `-dirty` if files differ from it; None outside a checkout."""
     here = Path(__file__).parent.parent
     try:
-        told = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=here,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return told.stdout.strip() or None
+    return described.stdout.strip() or None

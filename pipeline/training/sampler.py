@@ -1,4 +1,4 @@
-"""Which rows an epoch sees, and in which order: a function of (seed, epoch), so that a resumed run is the same run."""
+"""Which rows an epoch sees, in which order: a function of (seed, epoch), so that a resumed run sees the same rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from pipeline.training.transforms import from_bytes
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One row drawn in an epoch. It travels with the row, so that workers need no shared state."""
+    """One row drawn in an epoch. It is passed on with the row, so worker processes share no state."""
 
     index: int
-    repeat: int  # how often the row was drawn before in this epoch
+    repeat: int  # how many times this epoch has drawn the row before
     progress: float  # epochs done when it is drawn; the whole part is the epoch
 
 
@@ -27,7 +27,7 @@ NOTHING = Draw(-1, 0, 0.0)  # no row
 class EpochSampler(torch.utils.data.Sampler[Draw]):
     """Rows in a seeded order; with `weights` `(N,)`, drawn with replacement in proportion to them.
 
-    The order is filled up with `NOTHING` to a multiple of `multiple`: several processes get equally many batches, and
+    The order is padded with `NOTHING` to a multiple of `multiple`: all processes get the same number of batches, and
     no row is seen twice.
     """
 
@@ -36,7 +36,7 @@ class EpochSampler(torch.utils.data.Sampler[Draw]):
         self.share = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of `epoch` (from 0)."""
+        """Set the epoch (from 0) of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class EpochSampler(torch.utils.data.Sampler[Draw]):
 
 
 def _repeats(order: np.ndarray) -> np.ndarray:
-    """How often each entry of `order` `(N,)` stood before it."""
+    """For each entry of `order` `(N,)`, how many earlier entries are equal."""
     by_value = np.argsort(order, kind="stable")
     ordered = order[by_value]
     first = np.searchsorted(ordered, ordered)
@@ -66,10 +66,10 @@ def _repeats(order: np.ndarray) -> np.ndarray:
 
 
 class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Rows of a mapped table: `pixels (3, S, S) uint8`, `target (K,) float32`; by `Draw` in training, by index else.
+    """Rows of a mapped table: `pixels (3, S, S) uint8` and `target (K,) float32`, by `Draw` in training or by index.
 
-    Targets are the table's, or with `targets` "onehot" its labels. `weights` (N,) says how often a row is drawn beside
-    the others, None that all are drawn once.
+    Targets are those of the table, or its labels where `targets` is "onehot". `weights (N,)` are relative sampling
+    frequencies; None means that every row is drawn once.
     """
 
     def __init__(self, table: datasets.Dataset, targets: str = "votes") -> None:

@@ -1,4 +1,4 @@
-"""`Trainer` with what facial expressions need: soft targets, a collator for training alone, EMA, exact reload."""
+"""`Trainer` with what facial expressions need: soft targets, a collator only for training, EMA, exact reload."""
 
 import contextlib
 import math
@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+    ViTImageProcessor,
+    get_scheduler,
+)
 from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
 from pipeline.errors import InputError
@@ -39,6 +47,8 @@ class ExpressionTrainer(Trainer):
         eval_rows: PictureRows,
         train_collator: TrainCollator,
         eval_collator: EvalCollator,
+        processor: ViTImageProcessor,
+        warmup_steps: int,
         **trainer_arguments: Any,
     ) -> None:
         super().__init__(
@@ -47,9 +57,11 @@ class ExpressionTrainer(Trainer):
             train_dataset=train_rows,
             eval_dataset=eval_rows,
             data_collator=eval_collator,
+            processing_class=processor,
             **trainer_arguments,
         )
-        self.recipe, self.train_collator = recipe, train_collator
+        self.recipe, self.processor = recipe, processor
+        self.train_collator, self.warmup_steps = train_collator, warmup_steps
         shares = torch.from_numpy(train_rows.targets).double().mean(dim=0)
         weights = sampling_weights(train_rows, recipe.class_balance == "sampler")
         in_step = args.per_device_train_batch_size * args.world_size
@@ -63,7 +75,7 @@ class ExpressionTrainer(Trainer):
         self.add_callback(_EachStep(self))
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
-        """The train batches: the collator with augmentation and mixing is seen here and nowhere else."""
+        """The train batches. This is the only place that uses the collator with augmentation and mixing."""
         kept, self.data_collator = self.data_collator, self.train_collator
         try:
             return super().get_train_dataloader()
@@ -85,14 +97,30 @@ class ExpressionTrainer(Trainer):
             self.optimizer = optimizer
         return self.optimizer
 
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The learning rate schedule of the arguments, with our warm-up steps."""
+        if self.lr_scheduler is None:
+            settings: Any = self.args.lr_scheduler_kwargs
+            self.lr_scheduler = get_scheduler(
+                self.args.lr_scheduler_type,
+                optimizer=optimizer or self.create_optimizer(),
+                num_warmup_steps=self.warmup_steps,
+                num_training_steps=num_training_steps,
+                scheduler_specific_kwargs=settings,
+            )
+            self._created_lr_scheduler = True  # a second run makes its own
+        return self.lr_scheduler
+
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
         """Train to the end, from the start or from a checkpoint.
 
-        A checkpoint of a run that had ended is not trained further: Trainer alone would go on where early stopping or
-        `max_steps` in mid-epoch had ended it.
+        A checkpoint of a run that had ended is not trained further. Trainer itself would continue after early stopping,
+        or after `max_steps` in mid-epoch.
 
         Raises:
-            InputError: a loss or gradient is not finite, or memory runs out; with what to set instead.
+            InputError: a loss or gradient is not finite, or memory runs out. The message says what to set instead.
         """
         if resume_from_checkpoint and self._had_ended(resume_from_checkpoint):
             self._load_best_model()
@@ -102,7 +130,7 @@ class ExpressionTrainer(Trainer):
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-        # Out here, for the error's frames hold the activations.
+        # Not in the except block: the frames of the error hold the activations.
         rows, accumulation = self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps
         fits = largest_batch(self.model, self.recipe.image_size, rows, self.compute_loss_context_manager)
         raise InputError(advice(fits, rows, accumulation, self.args.per_device_eval_batch_size))
@@ -111,13 +139,13 @@ class ExpressionTrainer(Trainer):
         state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
         ended = bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
         if ended:
-            # The best checkpoint lies in the run folder, wherever that was moved to; any save sees to it by itself.
+            # The best checkpoint lies in the run folder, even if that was moved; saving finds it by itself.
             state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"checkpoint-{state.best_global_step}")
             self.state = state
         return ended
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, Any]:
-        """The micro-batches of an optimizer step, and its rows over all processes; their indices stay here."""
+        """The micro-batches of an optimizer step, and its rows over all processes. The indices are kept here."""
         batches, rows = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
             self.rows_of_step = torch.cat([batch.pop("index") for batch in batches])
@@ -136,8 +164,8 @@ class ExpressionTrainer(Trainer):
     ) -> Any:
         """Soft-target cross-entropy; class balance and label smoothing act in training only.
 
-        The labels never reach the model's forward: it would take them for multi-label targets and say so in the
-        published config. Logit adjustment follows Menon et al. 2021 (arXiv:2007.07314).
+        The labels are not passed to the model: it would take them for multi-label targets, and the published config
+        would say so. Logit adjustment follows Menon et al. 2021 (arXiv:2007.07314).
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
@@ -152,7 +180,7 @@ class ExpressionTrainer(Trainer):
         losses = F.cross_entropy(
             logits, labels, weight=weight, label_smoothing=self.recipe.label_smoothing, reduction="none"
         )
-        loss = losses[labels.sum(dim=1) > 0].sum()  # all rows but the blank one of an empty batch
+        loss = losses[labels.sum(dim=1) > 0].sum()  # without the blank row of an empty batch
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):
@@ -188,7 +216,7 @@ class ExpressionTrainer(Trainer):
             return super().evaluation_loop(*args, **kwargs)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Rotate checkpoints by step: Trainer goes by file time, and deletes the newest when a clock jumps back."""
+        """Rotate checkpoints by step: Trainer sorts by file time, and deletes the newest when a clock jumps back."""
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
@@ -198,21 +226,20 @@ class ExpressionTrainer(Trainer):
             rotate_checkpoints(str(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights, averages, config and processor; not `training_args.bin`, a pickle that nothing here reads."""
+        """Weights, averages, config and processor; no `training_args.bin`, which is a pickle."""
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
         self.model.save_pretrained(folder, state_dict=state_dict)
-        if self.processing_class is not None:
-            self.processing_class.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
         if self.ema:
             self.ema.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Every tensor of the checkpoint, strictly.
 
-        Stock Trainer loads the file's names into the module, and ViT's differ: it would leave all encoder layers behind
-        (transformers issue 43701).
+        Trainer loads tensors by the names in the file. ViT's differ from those in the module, so it would skip all
+        encoder layers (transformers issue 43701).
         """
         self._reload(Path(resume_from_checkpoint))
         if self.ema:
@@ -232,7 +259,7 @@ class ExpressionTrainer(Trainer):
 
 
 class _EachStep(TrainerCallback):
-    """Tells the sampler its epoch, also in mid-epoch resume, and moves the average after each real optimizer step."""
+    """Gives the sampler its epoch, also after a resume in mid-epoch, and updates the EMA after each real step."""
 
     def __init__(self, trainer: ExpressionTrainer) -> None:
         self.trainer = trainer
@@ -249,12 +276,12 @@ class _EachStep(TrainerCallback):
         self._close_the_loss(control)
 
     def _close_the_loss(self, control: Any) -> None:
-        """The mean of the running loss is in no checkpoint: logged with each, a killed run draws the same curve."""
+        """Log with each checkpoint, which does not hold the running loss: a resumed run then draws the same curve."""
         control.should_log = control.should_log or control.should_save
 
 
 def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
-    """`(N,)`: the rows' own weights; `balanced`, each by one over what its class has of them. None: all drawn once."""
+    """Sampling weights `(N,)`, or None where each row is drawn once; `balanced` makes all classes equally likely."""
     if not balanced:
         return rows.weights
     own = np.ones(len(rows)) if rows.weights is None else rows.weights

@@ -1,7 +1,7 @@
 """Pictures to tensors: the deterministic transform that `datasets.map` caches, and the random ones of a train batch.
 
-The deterministic transform is, bit for bit on uint8, what the saved image processor does before it rescales and
-normalises; so train (without augmentation), evaluation and `pipeline()` see the same picture.
+The deterministic transform gives exactly the uint8 pixels that the saved image processor has before it rescales and
+normalises. So training (without augmentation), evaluation and `pipeline()` see the same picture.
 """
 
 import hashlib
@@ -14,11 +14,12 @@ import numpy as np
 import PIL
 import torch
 import torchvision
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.nn import functional as F
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
+from pipeline import pictures
 from pipeline.settings.recipe import Recipe
 
 UNIFORMS = 14  # random numbers that `augment` uses for one picture
@@ -31,17 +32,18 @@ def resize(pixels: torch.Tensor, size: int) -> torch.Tensor:
 
 def to_pixels(image: Image.Image, size: int) -> torch.Tensor:
     """A picture, turned upright by its EXIF tag, as `(3, size, size) uint8` RGB."""
-    return resize(V.pil_to_tensor(ImageOps.exif_transpose(image).convert("RGB")), size)
+    return resize(V.pil_to_tensor(pictures.upright(image)), size)
 
 
 def map_pictures(table: datasets.Dataset, size: int, description: str) -> datasets.Dataset:
     """`table` with its `image` column replaced by `pixels`, the bytes that `from_bytes` reads.
 
-    As bytes, for a nested array is a list of lists to Arrow, and slow to draw rows from. Cached on disk by the table's
-    content, the size, the source of this file and the versions of the libraries that decode and resize: functions are
-    hashed by reference, so an edit here would else serve old pictures.
+    Arrow stores a nested array as a list of lists, which is slow to read rows from, so pixels are bytes. The cache on
+    disk depends on the table's content, the size, the source of this file and of the decoder, and the versions of the
+    libraries that decode and resize. `datasets` hashes a function by reference: without the source, an edit here would
+    return old pictures.
     """
-    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    code = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in (__file__, pictures.__file__)]
     versions = [m.__version__ for m in (torch, torchvision, PIL, datasets)]
     features = datasets.Features(
         {name: feature for name, feature in table.features.items() if name != "image"}
@@ -49,9 +51,9 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
     )
 
     def decode(batch: dict[str, list[Any]]) -> dict[str, list[bytes]]:
-        return {"pixels": [to_pixels(image, size).numpy().tobytes() for image in batch["image"]]}
+        return {"pixels": [to_pixels(pictures.decode_cell(cell), size).numpy().tobytes() for cell in batch["image"]]}
 
-    return table.map(
+    return table.cast_column("image", datasets.Image(decode=False)).map(
         decode,
         batched=True,
         batch_size=64,

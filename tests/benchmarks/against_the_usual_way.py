@@ -1,11 +1,11 @@
-"""Pictures per second end to end, ours against the usual way: stock Trainer, each picture transformed when it is drawn.
+"""Pictures per second, end to end: this project against stock Trainer with each picture transformed on access.
 
     python -m tests.benchmarks.against_the_usual_way [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
-The rival does what `examples/pytorch/image-classification/run_image_classification.py` of transformers does: pictures
-are decoded in each epoch, and torchvision transforms them one by one in `set_transform`, in as many loader workers as
-is the default (none). As its page starts it, that is 8 rows a step in float32. Each further row changes one thing of
-the one above. Model, weights and size are the same in all rows, and so is the clock: that of the training loop.
+The rival does what `examples/pytorch/image-classification/run_image_classification.py` of transformers does: it decodes
+the pictures in every epoch, and torchvision transforms them one by one in `set_transform`, with the default number of
+loader workers (none). The command in its README means 8 rows per step in float32. Each further row changes one thing of
+the row above. All rows share model, weights and size, and all are timed by the clock of the training loop.
 """
 
 import contextlib
@@ -21,10 +21,11 @@ from datasets import Dataset
 from torchvision import transforms as T
 from transformers import Trainer, TrainingArguments
 
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
 from pipeline.training.model import build_model
-from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.speed import curated, few_rows, heading, parse, print_speeds, take_turns, train_table
 from tests.benchmarks.trainer_against_loop import SteadyLog, trainer
 
 EXAMPLE_ROWS = 8  # rows a step on the page of the example
@@ -97,7 +98,7 @@ def main() -> None:
     """Measure and print the table."""
     words, recipe = parse(__doc__)
     made = curated(recipe)
-    rows, few, table = train_rows(recipe, made), few_rows(recipe, made), made.splits["train"]
+    train, few, table = train_table(recipe, made), few_rows(recipe, made), made.splits["train"]
     plain, total = replace(recipe, precision="fp32"), recipe.total_batch_size
     steps = words.steps
 
@@ -110,13 +111,13 @@ def main() -> None:
         shipped: usual(EXAMPLE_ROWS),
         equal: usual(total),
         "+ the recipe's augmentation, picture by picture": usual(total, **own),
-        f"+ {machine.cores()} loader workers": usual(total, workers=machine.cores(), **own),
+        f"+ {cores()} loader workers": usual(total, workers=cores(), **own),
     }
     if recipe.precision != "fp32":
-        kinds[f"+ {recipe.precision}"] = usual(total, workers=machine.cores(), precision=recipe.precision, **own)
-    ours = {"ours, fp32": lambda: trainer(plain, rows, few, steps)}
+        kinds[f"+ {recipe.precision}"] = usual(total, workers=cores(), precision=recipe.precision, **own)
+    ours = {"ours, fp32": lambda: trainer(plain, train, few, steps)}
     if recipe.precision != "fp32":
-        ours[f"ours, {recipe.precision}"] = lambda: trainer(recipe, rows, few, steps)
+        ours[f"ours, {recipe.precision}"] = lambda: trainer(recipe, train, few, steps)
     speeds = take_turns(kinds | ours, words.rounds)
     print(f"{heading(recipe)}; {steps} steps x {words.rounds} rounds")
     print_speeds(speeds, beside=shipped)

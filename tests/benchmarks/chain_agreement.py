@@ -1,11 +1,11 @@
-"""How far the whole chain (photo, detector, crop, model) agrees with the face that was cut out before, over HTTP.
+"""How well the whole chain (photo, detector, crop, model) agrees with the cropped face, over HTTP.
 
     python -m tests.benchmarks.chain_agreement MODEL PATH... --face_detector PATH [--most 1000] [--seed 0]
 
-A PATH is a parquet file with a column `image`, or a folder of pictures: faces framed as FER2013 frames them. Each is
-asked of a running app twice: as a face (`POST /`), and as a photo (`POST /predict`), once as it is and once pasted into
-a photo that is made for it (see `crop_matters`). How far the answers for the same face lie apart is what finding and
-framing it cost; labels take no part.
+A PATH is a parquet file with a column `image`, or a folder of pictures: faces framed like those of FER2013. Each is
+sent to a running app as a cropped face (`POST /`) and as a photo (`POST /predict`), as it is and pasted into a made-up
+photo (see `crop_matters`). The difference between the two answers is the cost of finding and framing the face. Labels
+are not used.
 """
 
 import argparse
@@ -42,13 +42,13 @@ def png(image: PILImage.Image) -> bytes:
 
 
 def ask_face(client: httpx2.Client, face: PILImage.Image) -> Scores:
-    """What the app answers for a face that is cut out, all classes."""
+    """The app's scores of all classes for a cropped face."""
     asked = {"inputs": base64.b64encode(png(face)).decode(), "parameters": {"top_k": 10**6}}
     return _by_label(client.post("/", json=asked).raise_for_status().json())
 
 
 def ask_photo(client: httpx2.Client, photo: PILImage.Image) -> Scores | None:
-    """What it answers for the largest face of a photo; None where it finds none."""
+    """The app's scores for the largest face of a photo; None if it finds no face."""
     answer = client.post("/predict", files={"files": ("photo.png", png(photo))}).raise_for_status().json()
     faces = answer["files"][0]["faces"]
     return _by_label(faces[0]["scores"]) if faces else None

@@ -1,4 +1,4 @@
-"""Clients in a closed loop: each keeps its connection, and sends a picture when the last is answered."""
+"""Clients in a closed loop: each keeps its connection and sends the next picture when the last one is answered."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Answer:
-    """To which picture, when it ended and how long it took, in seconds; what it was."""
+    """The picture, when the answer ended and how long it took (in seconds), the HTTP status and the body."""
 
     picture: int
     ended: float
@@ -20,7 +20,7 @@ class Answer:
 
 
 def load(port: int, pictures: list[bytes], clients: int, seconds: float) -> list[Answer]:
-    """The answers that `clients` get in `seconds`; `ended` counts from the start. Runs best in a process of its own."""
+    """The answers that `clients` get in `seconds`; `ended` counts from the start. Run it in its own process."""
     return asyncio.run(_load(port, pictures, clients, seconds))
 
 
@@ -34,12 +34,12 @@ async def _load(port: int, pictures: list[bytes], clients: int, seconds: float) 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while (started := time.perf_counter()) < began + seconds:
             writer.write(requests[number % len(requests)])
-            told = await reader.readuntil(b"\r\n\r\n")
-            length = LENGTH.search(told)
-            assert length, told
+            answered = await reader.readuntil(b"\r\n\r\n")
+            length = LENGTH.search(answered)
+            assert length, answered
             body = await reader.readexactly(int(length[1]))
             ended = time.perf_counter()
-            answers.append(Answer(number % len(requests), ended - began, ended - started, int(told[9:12]), body))
+            answers.append(Answer(number % len(requests), ended - began, ended - started, int(answered[9:12]), body))
             number += clients
         writer.close()
 

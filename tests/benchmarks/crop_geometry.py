@@ -1,8 +1,8 @@
-"""Where YuNet's box lies in pictures framed as FER2013, and how well the crop finds such pictures again in a photo.
+"""Position of YuNet's box in pictures framed as FER2013, and how well the crop recovers such pictures from a photo.
 
 python -m tests.benchmarks.crop_geometry face_detection_yunet_2023mar.onnx FERPLUS_FOLDER --pictures 1500
 
-The folder holds train*.parquet with a column `image`. One thread, so that its milliseconds compare.
+The folder holds train*.parquet with a column `image`. It uses one thread, so that milliseconds are comparable.
 """
 
 import argparse

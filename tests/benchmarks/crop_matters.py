@@ -1,11 +1,11 @@
-"""That the face crop matters: one trained model on faces as published, on photos of them, and on crops of the photos.
+"""Effect of the face crop: one trained model on faces as published, on photos of them, and on crops of the photos.
 
     python -m tests.benchmarks.crop_matters RUN --face_detector PATH [--sheet PATH]
 
 The photos are made: each clean validation picture of the run is pasted at a random scale and place into a larger,
-blurred picture of another row, and stands in for the photo of a whole scene. Test is not opened. A photo without a
-found face counts as a wrong answer. A sheet shows some photos beside their crops: its pictures stand under the terms of
-the data.
+blurred picture of another row, as a stand-in for the photo of a whole scene. The test split is not opened. A photo
+without a found face counts as a wrong answer. A sheet shows some photos beside their crops; its pictures are under the
+terms of the data.
 """
 
 import argparse

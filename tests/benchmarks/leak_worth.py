@@ -1,11 +1,11 @@
-"""What leaks are worth: accuracy on validation pictures that have a copy in train, on the others, and on all.
+"""Effect of leaks: accuracy on validation pictures that have a copy in train, on the others, and on all.
 
     python -m tests.benchmarks.leak_worth RUN [RUN ...]
     python -m tests.benchmarks.leak_worth LEAKING CLEANED --paired
 
 reads the predictions of finished runs and opens no test split. LEAKING trained on the data as published, CLEANED with
 `--leaks drop_from_train` on the rest of it: on leaked rows LEAKING is better by what copies are worth, on the others by
-what the dropped rows are worth as training data. The difference of the two differences is told with its interval.
+what the dropped rows are worth as training data. The difference of the two differences is printed with its interval.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 RESAMPLES = 10_000
 
 
-class Told(NamedTuple):
+class Reading(NamedTuple):
     """What a run says about validation rows, sorted by source and key."""
 
     right: NDArray[np.bool_]  # (N,)
@@ -29,7 +29,7 @@ class Told(NamedTuple):
     sets: dict[str, NDArray[np.bool_]]  # (N,) each
 
 
-def read(run: Path) -> Told:
+def read(run: Path) -> Reading:
     """The validation rows of `run`."""
     table = pq.read_table(run / "predictions.parquet", filters=[("split", "=", "validation")])
     table = table.sort_by([("source", "ascending"), ("key", "ascending")])
@@ -44,7 +44,7 @@ def read(run: Path) -> Told:
     }
     if len(set(sources)) > 1:
         sets |= {f"of {name}": [source == name for source in sources] for name in sorted(set(sources))}
-    return Told(
+    return Reading(
         np.array(table["logits"].to_pylist()).argmax(1) == label,
         np.take_along_axis(target, label[:, None], 1)[:, 0],
         list(zip(sources, keys, strict=True)),
@@ -54,19 +54,21 @@ def read(run: Path) -> Told:
 
 def shown(right: np.ndarray) -> str:
     """Share of `right` (N,) bool with its 95 % Wilson interval."""
-    told = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    return f"{right.mean():.3f} ({told.low:.3f} to {told.high:.3f})"
+    reading = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return f"{right.mean():.3f} ({reading.low:.3f} to {reading.high:.3f})"
 
 
-def print_accuracy(runs: dict[str, Told]) -> None:
+def print_accuracy(runs: dict[str, Reading]) -> None:
     """A line a run and row set; votes are the mean share that the label has of them: how hard the rows are."""
     print(f"{'run':32} {'validation rows':28} {'n':>6}  votes  accuracy (95 %, Wilson)")
-    for name, told in runs.items():
-        for rows, held in told.sets.items():
-            print(f"{name:32} {rows:28} {held.sum():6,}  {told.votes[held].mean():.3f}  {shown(told.right[held])}")
+    for name, reading in runs.items():
+        for rows, held in reading.sets.items():
+            print(
+                f"{name:32} {rows:28} {held.sum():6,}  {reading.votes[held].mean():.3f}  {shown(reading.right[held])}"
+            )
 
 
-def print_worth(leaking: Told, cleaned: Told) -> None:
+def print_worth(leaking: Reading, cleaned: Reading) -> None:
     """By how much `leaking` is better, by row set, and by how much more on leaked rows than on others."""
     if leaking.keys != cleaned.keys:
         raise SystemExit("error: the two runs have other validation rows; give two runs on the same data")

@@ -1,4 +1,4 @@
-"""What a linear model on raw pixels reaches on the rows of a finished run: if it comes close, the task is too easy.
+"""Accuracy of a linear model on raw pixels, on the rows of a finished run: if it comes close, the task is too easy.
 
 python -m tests.benchmarks.linear_on_pixels runs/quickstart
 """
@@ -25,7 +25,7 @@ ITERATIONS = 150  # a budget, not convergence: on validation more of them are no
 
 
 def pixels(table: Dataset) -> np.ndarray:
-    """Pictures as rows (N, SIDE * SIDE * 3) float32; grey alone is worse."""
+    """Pictures as rows (N, SIDE * SIDE * 3) float32; only grey values are worse."""
     return np.stack([np.asarray(row.convert("RGB").resize((SIDE, SIDE)), np.float32).ravel() for row in table["image"]])
 
 
@@ -56,8 +56,8 @@ def main(run: Path) -> None:
     print(f"{'official test':<40} accuracy  95 % (Wilson)  n")
     for name, accuracy in ((str(run), official["accuracy"]["value"]), (f"linear on pixels ({which})", linear)):
         right = round(accuracy * official["n"])
-        told = binomtest(right, official["n"]).proportion_ci(method="wilson")
-        print(f"{name:<40} {accuracy:.3f}     {told.low:.3f}-{told.high:.3f}    {official['n']}")
+        interval = binomtest(right, official["n"]).proportion_ci(method="wilson")
+        print(f"{name:<40} {accuracy:.3f}     {interval.low:.3f}-{interval.high:.3f}    {official['n']}")
 
 
 if __name__ == "__main__":

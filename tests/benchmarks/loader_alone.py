@@ -1,11 +1,11 @@
-"""The loader alone beside what the model eats; how long the first step takes, cold and warm; memory at its highest.
+"""Speed of the loader without a model, and of the model without a loader; seconds to the first step; peak memory.
 
     python -m tests.benchmarks.loader_alone [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
 The loader reads cached uint8 pictures, augments and mixes, in the main process as the recipe has it and with two
 workers; the model trains on one batch again and again. The first step is counted from the start of `python train_hf.py`
-to the log line of step 1: cold with an empty cache of data sets, so that pictures are decoded, measured and looked
-through for copies, then once more on what that left.
+to the log line of step 1: cold, with an empty cache of data sets, so that pictures are decoded, measured and searched
+for copies; then warm, with the cache of that run.
 """
 
 import os
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training.collator import TrainCollator
-from pipeline.training.machine import cores
 from pipeline.training.sampler import EpochSampler, PictureRows
-from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.speed import curated, heading, parse, print_speeds, take_turns, train_table
 from tests.benchmarks.trainer_against_loop import bare_loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,7 +29,7 @@ MODEL = "the model, one batch again and again"
 
 
 def loading(recipe: Recipe, rows: PictureRows, steps: int, workers: int) -> float:
-    """Pictures per second of the loader when nobody trains on its batches; the first five are not counted."""
+    """Pictures per second of the loader without training; the first five batches are not counted."""
     loader = torch.utils.data.DataLoader(
         rows,
         recipe.total_batch_size,
@@ -49,7 +49,7 @@ def loading(recipe: Recipe, rows: PictureRows, steps: int, workers: int) -> floa
 
 
 def first_step(words: list[str], steps: int, cache: Path) -> tuple[float, float]:
-    """Seconds from the start of train_hf.py to its first step, and GiB of its highest resident memory in `steps`."""
+    """Seconds from the start of train_hf.py to its first step, and its peak resident memory in GiB over `steps`."""
     with tempfile.TemporaryDirectory() as folder:
         few = {"max_steps": steps, "logging_steps": 1, "disable_tqdm": "true", "evaluate_test": "false"}
         few |= {"max_eval_samples": 256, "output_dir": f"{folder}/run"}
@@ -71,10 +71,11 @@ def first_step(words: list[str], steps: int, cache: Path) -> tuple[float, float]
 def main() -> None:
     """Measure and print the tables."""
     words, recipe = parse(__doc__)
-    rows = train_rows(recipe, curated(recipe))
+    train = train_table(recipe, curated(recipe))
+    rows = PictureRows(train, recipe.targets)
     workers = int(recipe.trainer.get("dataloader_num_workers", 0))
     kinds = {
-        MODEL: lambda: bare_loop(recipe, rows, words.steps, False, False, False),
+        MODEL: lambda: bare_loop(recipe, train, words.steps, False, False, False),
         f"the loader, {workers} workers": lambda: loading(recipe, rows, words.steps, workers),
         f"the loader, {cores()} workers": lambda: loading(recipe, rows, words.steps, cores()),
     }

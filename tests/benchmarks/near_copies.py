@@ -1,11 +1,11 @@
-"""Which constructed near copies are found, which pictures of some data are taken for copies, and what it costs.
+"""Search for near copies: which made copies it finds, which pictures it wrongly takes for copies, and what it costs.
 
     python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800] [--sheet PATH]
     python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
     python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
 
 DIR is what `train_hf.py --data_path` reads. `pairs` of two sources without a common picture counts wrong ones. A sheet
-shows sampled near pairs (`kinds`: the wrong ones) side by side: its pictures stand under the terms of the data.
+shows sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
 """
 
 import argparse
@@ -95,14 +95,14 @@ def read(path: str) -> DatasetDict:
 
 
 def merged(paths: list[str]) -> Dataset:
-    """All rows of all sources, the column image alone."""
+    """All rows of all sources, only the column image."""
     tables = [table.select_columns("image").cast(PICTURE) for path in paths for table in read(path).values()]
     return concatenate_datasets(tables)
 
 
 def copies_among(tables: dict[str, Dataset]) -> NearCopies:
     """Of the pictures of all `tables`, rows counted over them in their order."""
-    return near_copies(np.concatenate([measure_pictures(table, name)["thumbnail"] for name, table in tables.items()]))
+    return near_copies(np.concatenate([measure_pictures(table, name).thumbnail for name, table in tables.items()]))
 
 
 def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
@@ -110,8 +110,8 @@ def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
-    alone = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
-    chosen = rng.permutation(alone)
+    single = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
+    chosen = rng.permutation(single)
     parts = np.array_split(chosen, len(KINDS))
     made = [
         KINDS[kind](table[int(i)]["image"].convert("RGB"), rng)

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.on_a_gpu [RECIPE] [--field value ...] [--steps 60] [--rounds 3]
 
 In the rows with workers they resize and augment the batches, as many workers as there are cores; in the other rows the
-GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi tells it, from the start
+GPU does it. Busy is the share of time in which a kernel ran, as nvidia-smi reports it, from the start
 of a row to its end, model and first steps included.
 """
 
@@ -15,10 +15,12 @@ from dataclasses import replace
 from functools import partial
 from statistics import mean
 
+from datasets import Dataset
+
+from pipeline.cores import cores
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
-from pipeline.training.sampler import PictureRows
-from tests.benchmarks.speed import curated, few_rows, parse, print_speeds, take_turns, train_rows
+from tests.benchmarks.speed import curated, few_rows, parse, print_speeds, take_turns, train_table
 from tests.benchmarks.trainer_against_loop import trainer
 
 SIZES, PRECISIONS = (112, 224), ("fp32", "bf16", "fp16")
@@ -43,32 +45,32 @@ def watched(seen: list[float]) -> Iterator[None]:
         thread.join()
 
 
-def watched_row(recipe: Recipe, rows: PictureRows, few: PictureRows, steps: int, seen: list[float]) -> float:
+def watched_row(recipe: Recipe, train: Dataset, few: Dataset, steps: int, seen: list[float]) -> float:
     """Pictures per second of training, with the utilisation added to `seen`."""
     with watched(seen):
-        return trainer(recipe, rows, few, steps)
+        return trainer(recipe, train, few, steps)
 
 
 def main() -> None:
     """Measure and print the tables."""
     words, recipe = parse(__doc__)
     if machine.device_type() != "cuda":
-        raise SystemExit("error: there is no CUDA GPU here")
+        raise SystemExit("error: this machine has no CUDA GPU")
     made = curated(recipe)
     busy: dict[str, list[float]] = {}
     kinds: dict[str, Callable[[], float]] = {}
     for size in SIZES:
         recipe = replace(recipe, image_size=size)
-        rows, few = train_rows(recipe, made), few_rows(recipe, made)
+        train, few = train_table(recipe, made), few_rows(recipe, made)
         for precision in PRECISIONS:
-            for workers in (0, machine.cores()) if precision == "fp16" else (0,):
+            for workers in (0, cores()) if precision == "fp16" else (0,):
                 ours = replace(
                     recipe, precision=precision, trainer=recipe.trainer | {"dataloader_num_workers": workers}
                 )
                 name = f"{size} px, {precision}" + (f", {workers} workers" if workers else "")
-                kinds[name] = partial(watched_row, ours, rows, few, words.steps, busy.setdefault(name, []))
+                kinds[name] = partial(watched_row, ours, train, few, words.steps, busy.setdefault(name, []))
     speeds = take_turns(kinds, words.rounds)
-    print(f"{recipe.name}: batch {recipe.total_batch_size}, {machine.cores()} cores, {machine.describe()['device']}")
+    print(f"{recipe.name}: batch {recipe.total_batch_size}, {cores()} cores, {machine.describe()['device']}")
     print(f"{words.steps} steps x {words.rounds} rounds")
     print_speeds(speeds, beside=next(iter(kinds)))
     for name, shares in busy.items():

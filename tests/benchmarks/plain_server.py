@@ -1,9 +1,9 @@
-"""What one writes who needs a server by tonight: FastAPI around one `pipeline("image-classification")`, and well made.
+"""A server as anyone would write it quickly, but carefully: FastAPI around one `pipeline("image-classification")`.
 
     FER_MODEL=runs/NAME THREADS=1 uvicorn tests.benchmarks.plain_server:app
 
-`POST /` with a picture's bytes answers as the app in `hub/server` does. Decoding and model run in as many workers as
-keep all cores busy with `THREADS` threads of torch each, so that no request waits for a free core or crowds the cores.
+`POST /` with a picture's bytes answers like the app in `hub/server`. Decoding and the model run in a pool of workers
+with `THREADS` torch threads each; together they use every core once, so requests do not compete for cores.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""How long `push_to_hub.py` takes against a Hub on the loopback: the first time, again, and with one small change.
+"""Time of `push_to_hub.py` against a local Hub: the first time, again, and with one small change.
 
 python -m tests.benchmarks.push_time RUN [--data_path DIR]
 
-Prints a table: wall-clock seconds of the whole process, bytes that the Hub received, its requests. The Hub is local, so
-this is what staging, export, proof and reading back cost, not the network. Once each, on the machine as it is.
+Prints a table: wall-clock seconds of the whole process, bytes that the Hub received, its requests. The Hub is
+local, so this measures staging, export, checks and reading back, not the network. Each is measured once.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Requests per second of the app, and milliseconds of an answer, beside a plain server; each row changes one thing.
+"""Requests per second and latency of the app, compared with a plain server; each row changes one thing.
 
     python -m tests.benchmarks.serving MODEL [--pictures PATH] [--clients 1 8 32] [--seconds 8] [--rounds 3]
 
-MODEL is a run folder, or a published one. The plain server (`plain_server.py`) runs with one thread and with all cores,
-and the faster of the two at each number of clients is what ours is compared with. Pictures are those of a folder, or of
-the column `image` of a parquet file; drawn faces by default. Clients are a process of their own, on the same machine,
-and keep their connections. The servers take turns, and medians of the rounds are printed with their range. Every answer
-is held against `pipeline()`: one that differs by 1e-4 ends the run.
+MODEL is a run folder or a published folder. The plain server (`plain_server.py`) runs with one thread and with all
+cores; for each number of clients, the app is compared with the faster of the two. Pictures come from a folder or from
+the column `image` of a parquet file; the default is drawn faces. The clients run in their own process on the same
+machine and keep their connections. The servers take turns; medians over the rounds are printed with their range. Every
+answer is compared with `pipeline()`, and a difference of 1e-4 ends the run.
 """
 
 import argparse
@@ -31,16 +31,17 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import pipeline
 
-from hub.export.onnx_files import FILES, write_files
+from hub.export import fp32
+from hub.export.classifier import load_classifier
+from pipeline.cores import cores
 from pipeline.drawn.face import draw_face
 from pipeline.expressions import CLASSES
-from pipeline.training.machine import cores
 from tests.benchmarks.closed_loop import Answer, load
 from tests.conftest import ROOT
 
-WARM = 1.5  # seconds of each measurement that are not counted
+WARM = 1.5  # first seconds of each measurement, not counted
 TOLERANCE = 1e-4
 PLAIN = ["tests.benchmarks.plain_server:app"]
 OURS = ["app:app", "--app-dir", "hub/server"]
@@ -48,7 +49,7 @@ OURS = ["app:app", "--app-dir", "hub/server"]
 
 @dataclass
 class Row:
-    """A server, and its rates and latencies by number of clients, one a round."""
+    """A server, and its rates and latencies by number of clients, one per round."""
 
     name: str
     words: list[str]
@@ -66,7 +67,7 @@ class Row:
 
 
 def read_pictures(path: Path | None, most: int = 64) -> list[bytes]:
-    """The files of pictures: of a folder, of a parquet file, or drawn."""
+    """Contents of picture files: from a folder, from a parquet file, or drawn."""
     if path is None:
         files = [io.BytesIO() for _ in range(most)]
         for number, file in enumerate(files):
@@ -78,19 +79,17 @@ def read_pictures(path: Path | None, most: int = 64) -> list[bytes]:
 
 
 def model_folders(model: Path, folder: Path) -> dict[str, str]:
-    """The model without ONNX and with it, as `torch` and `onnx`; what it has not is made as publishing makes it."""
+    """Folders of the model without ONNX (`torch`) and with it (`onnx`), exported as for publishing if missing."""
     for name in ("torch", "onnx"):
         (folder / name).mkdir()
         for file in ("config.json", "preprocessor_config.json", "model.safetensors"):
             shutil.copy(model / file, folder / name / file)
     (folder / "onnx" / "onnx").mkdir()
-    ready = model / "onnx" / FILES["fp32"]
+    ready = model / "onnx" / fp32.FORMAT.file
     if ready.exists():
         shutil.copy(ready, folder / "onnx" / "onnx")
     else:
-        made = AutoModelForImageClassification.from_pretrained(model, attn_implementation="eager").eval()
-        size = json.loads((model / "preprocessor_config.json").read_text())["size"]
-        write_files(made, (1, 3, size["height"], size["width"]), folder / "onnx" / "onnx")
+        fp32.write(load_classifier(model), folder / "onnx" / "onnx" / fp32.FORMAT.file)
     return {name: str(folder / name) for name in ("torch", "onnx")}
 
 
@@ -102,14 +101,14 @@ def scores_of_pipeline(model: str, pictures: list[bytes]) -> list[dict[str, floa
 
 
 def check(answers: list[Answer], expected: list[dict[str, float]]) -> float:
-    """The largest difference to `expected`; ends the program where it is too large, or an answer none."""
+    """The largest difference from `expected`; ends the program if it is too large or a request failed."""
     largest = 0.0
     for answer in answers:
-        told = json.loads(answer.body)
+        answered = json.loads(answer.body)
         if answer.status != 200:
-            raise SystemExit(f"picture {answer.picture}: status {answer.status}: {told}")
-        scores = {one["label"]: one["score"] for one in told}
-        # Of two equal scores either may be the fifth.
+            raise SystemExit(f"picture {answer.picture}: status {answer.status}: {answered}")
+        scores = {one["label"]: one["score"] for one in answered}
+        # If two scores are equal, either may be the fifth.
         shared = scores.keys() & expected[answer.picture].keys()
         differences = [abs(scores[label] - expected[answer.picture][label]) for label in shared]
         largest = max(largest, *differences) if len(shared) >= 4 else 1.0
@@ -126,7 +125,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(row: Row, picture: bytes) -> Iterator[None]:
-    """The server of a row as a process; ready once it has answered a picture."""
+    """Run the server of a row as a process; it is ready when it has answered a picture."""
     row.port = free_port()
     command = [sys.executable, "-m", "uvicorn", *row.words, "--port", str(row.port)]
     process = subprocess.Popen(
@@ -163,7 +162,7 @@ def report(rows: list[Row], clients: list[int]) -> None:
 
 
 def parse(description: str | None, seconds: float) -> argparse.ArgumentParser:
-    """The words that a benchmark of the app takes."""
+    """The arguments of a benchmark of the app."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--pictures", type=Path)

@@ -1,16 +1,15 @@
-"""Where the time of the app goes: milliseconds of CPU that each stage of an answer takes, and of the clock.
+"""Where the app spends its time: milliseconds of CPU time and of wall time in each stage of an answer.
 
     python -m tests.benchmarks.serving_stages MODEL [--pictures PATH] [--clients 1 8 32] [--seconds 8]
 
-The app runs here, its clients in another process. Stages are measured by the thread that they run in; what is left of
-the process's CPU time is the model's, whose threads are onnxruntime's or torch's own. Of the clock, `waiting` is what
-is left of an answer's time: for a thread, a core or a batch, and on the loopback.
+The app runs in this process, its clients in another. The CPU time of a stage is measured in its thread. The rest of the
+process's CPU time belongs to the model, whose threads are those of onnxruntime or torch. `waiting` is the rest of the
+wall time of an answer: waiting for a thread, a core or a batch, and the loopback network.
 """
 
 import asyncio
 import multiprocessing
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,16 +19,14 @@ from typing import Any
 
 import uvicorn
 
-from pipeline.training.machine import cores
+from hub.server import answers
+from pipeline.cores import cores
 from tests.benchmarks.closed_loop import load
 from tests.benchmarks.serving import free_port, parse, read_pictures
-from tests.conftest import ROOT
-
-sys.path.append(str(ROOT / "hub" / "server"))
 
 
 class Stages:
-    """CPU and clock seconds by stage."""
+    """Seconds of CPU time and of wall time by stage."""
 
     def __init__(self) -> None:
         self.cpu: dict[str, float] = defaultdict(float)
@@ -48,9 +45,8 @@ class Stages:
 
 
 async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> None:
-    """Print a row a stage and number of clients."""
-    import answers
-    from app import app
+    """Print one row per stage, for each number of clients."""
+    from hub.server.app import app  # reads FER_MODEL
 
     stages, port = Stages(), free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=True))
@@ -61,7 +57,7 @@ async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> 
     model = service.model
     service.model = replace(model, prepare=stages.timed("resize, normalize", model.prepare))
     service.batcher._run = stages.timed("model", service.batcher._run)
-    answers.decode = stages.timed("decode", answers.decode)
+    answers.read_picture = stages.timed("decode", answers.read_picture)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
         loop = asyncio.get_running_loop()
         for count in clients:
@@ -69,15 +65,15 @@ async def measure(clients: list[int], pictures: list[bytes], seconds: float) -> 
             stages.cpu.clear(), stages.clock.clear()
             batches, rows = service.batcher.batches, service.batcher.rows
             everything, here = time.process_time(), time.thread_time()
-            told = await loop.run_in_executor(processes, load, port, pictures, count, seconds)
+            answered = await loop.run_in_executor(processes, load, port, pictures, count, seconds)
             stages.cpu["HTTP, routing, queue, JSON"] = time.thread_time() - here
             named = ("HTTP, routing, queue, JSON", "decode", "resize, normalize")
             stages.cpu["model"] = time.process_time() - everything - sum(stages.cpu[name] for name in named)
             together = (service.batcher.rows - rows) / (service.batcher.batches - batches)
             stages.clock["model"] *= together  # each picture waits for its whole batch
             stages.clock["HTTP, routing, queue, JSON"] = stages.cpu["HTTP, routing, queue, JSON"]
-            stages.clock["waiting"] = sum(one.seconds for one in told) - sum(stages.clock.values())
-            report(count, len(told), len(told) / seconds, together, stages)
+            stages.clock["waiting"] = sum(one.seconds for one in answered) - sum(stages.clock.values())
+            report(count, len(answered), len(answered) / seconds, together, stages)
     server.should_exit = True
     await serving
 

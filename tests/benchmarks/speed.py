@@ -1,23 +1,25 @@
-"""What the speed benchmarks share: their words, a recipe made ready for this machine, and rows that take turns."""
+"""Shared by the speed benchmarks: command line, a recipe resolved for this machine, and rows measured in turns."""
 
 import argparse
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from datasets import Dataset
+
+from pipeline.cores import cores
 from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
-from pipeline.training.sampler import PictureRows
+from pipeline.training.plan import make_plan
 from pipeline.training.transforms import map_pictures
 
 
 def parse(description: str | None, steps: int = 60, rounds: int = 3) -> tuple[argparse.Namespace, Recipe]:
     """`[RECIPE] [--field value ...] [--steps N] [--rounds N]`: the words of a benchmark, and the recipe they name.
 
-    Threads and precision are those that `train_hf.py` would have.
+    Threads and precision are those of `train_hf.py`.
     """
     parser = argparse.ArgumentParser(
         description=description.splitlines()[0] if description else None,
@@ -29,8 +31,9 @@ def parse(description: str | None, steps: int = 60, rounds: int = 3) -> tuple[ar
     words, rest = parser.parse_known_args()
     words.recipe_words = rest
     recipe = parse_command_line(rest).recipe
-    machine.use_all_cores()
-    return words, replace(recipe, precision=machine.resolve_precision(recipe.precision)[0])
+    plan = make_plan(recipe)
+    machine.use_threads(plan.threads)
+    return words, plan.recipe
 
 
 def curated(recipe: Recipe) -> Curated:
@@ -38,19 +41,18 @@ def curated(recipe: Recipe) -> Curated:
     return curate(read_sources(recipe), recipe)
 
 
-def train_rows(recipe: Recipe, made: Curated) -> PictureRows:
-    """The cached train pictures."""
-    table = map_pictures(made.splits["train"], recipe.store_size or recipe.image_size, "map train")
-    return PictureRows(table, recipe.targets)
+def train_table(recipe: Recipe, made: Curated) -> Dataset:
+    """The mapped train pictures."""
+    return map_pictures(made.splits["train"], recipe.store_size or recipe.image_size, "map train")
 
 
-def few_rows(recipe: Recipe, made: Curated) -> PictureRows:
-    """Eight pictures to evaluate on, where a benchmark must and does not measure it."""
-    return PictureRows(map_pictures(made.splits["train"].select(range(8)), recipe.image_size, "map for the evaluation"))
+def few_rows(recipe: Recipe, made: Curated) -> Dataset:
+    """Eight mapped pictures to evaluate on: a trainer needs some, and their evaluation is not measured."""
+    return map_pictures(made.splits["train"].select(range(8)), recipe.image_size, "map for the evaluation")
 
 
 def take_turns(kinds: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Every row measured once a round, so that a drift of the machine falls on all of them."""
+    """Measure every row once per round, so that a drift of the machine affects all of them."""
     values: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, measure in kinds.items():
@@ -62,7 +64,7 @@ def heading(recipe: Recipe) -> str:
     """What was measured, and on what."""
     return (
         f"{recipe.name}: {recipe.image_size} px, batch {recipe.total_batch_size}, {recipe.precision}, "
-        f"{machine.cores()} cores, {machine.device_type()}"
+        f"{cores()} cores, {machine.device_type()}"
     )
 
 

@@ -1,15 +1,15 @@
-"""Minutes of training to an accuracy on validation, from what runs and plain scripts left behind.
+"""Minutes of training until a validation accuracy is reached, from finished runs and the output of plain scripts.
 
     python -m tests.benchmarks.time_to_accuracy RUN_OR_LOG ... [--accuracy 0.85]
 
 A folder is a run of `train_hf.py` (its event files), a file the saved output of a script that prints, after each epoch,
-`epoch 1/6 120 s, 140 pictures/s, validation 0.8110`, the seconds since the first step. Both clocks start with that and
-hold evaluation. For a race start both in the same hour, one after the other:
+`epoch 1/6 120 s, 140 pictures/s, validation 0.8110`, the seconds since the first step. Both clocks start
+with it and include evaluation. For a fair comparison run both in the same hour, one after the other:
 
     python train_hf.py ferplus_vit_tiny_cpu --data_path DIR --checkpoint DIR --output_dir runs/ours
     python SCRIPT --epochs 6 --cutmix 0 | tee plain.log
 
-Where the CPU would emulate the bf16 of SCRIPT, `python -m tests.benchmarks.without_autocast SCRIPT` trains in fp32, as
+Where the CPU would emulate the bf16 of SCRIPT, `python -m tests.experiments.without_autocast SCRIPT` trains in fp32, as
 ours does there. Our validation rows are those without a pixel copy in train; a script that keeps the copies has the
 easier ones.
 """
@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
 
 
 def of_run(run: Path) -> list[Evaluation]:
-    """The evaluations of a run that was never interrupted: over an interruption its clock would run on."""
+    """The evaluations of a run that was never interrupted: the clock would count the interruption."""
     files = sorted((run / "logs").glob("events.out.tfevents.*"))
     if len(files) != 1:
         raise SystemExit(f"error: {run} has {len(files)} event files; it takes a run that went through without a stop")

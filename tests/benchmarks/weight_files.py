@@ -1,10 +1,10 @@
-"""What a picture costs in each weight file on a CPU: torch and the ONNX files side by side in one run.
+"""Time per picture of each weight file on a CPU: torch and the ONNX files, in one run.
 
     python -m tests.benchmarks.weight_files RUN FOLDER_WITH_ONNX [--rounds 7]
 
-FOLDER_WITH_ONNX is the folder `onnx` that hub.export wrote. Every round goes through all files, batches and numbers of
-threads, so that a drift of the machine falls on all of them; of each file and batch the number of threads with the
-smaller median is shown. Pictures are noise: only the model is timed.
+FOLDER_WITH_ONNX is the folder `onnx` that hub.export wrote. Every round measures all files, batches and numbers of
+threads, so that a drift of the machine affects all of them. For each file and batch the number of threads with the
+lower median is shown. Pictures are noise: only the model is timed.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-from hub.export.onnx_files import FILES, INPUT, OUTPUT
+from hub.export.export import FORMATS
+from hub.export.onnx_files import INPUT, OUTPUT
 
 BATCHES = (1, 16)
 THREADS = (1, 2)
@@ -58,12 +59,12 @@ def variants(run: Path, folder: Path) -> dict[str, tuple[int, dict[int, Runner]]
         f"torch {attention or ''}".strip(): (size, {n: torch_runner(run, attention, n) for n in THREADS})
         for attention in (("eager", "sdpa") if native else (None,))
     }
-    files = {f"onnx {precision}": folder / name for precision, name in FILES.items() if (folder / name).is_file()}
+    files = {f"onnx {f.name}": folder / f.file for f in FORMATS if (folder / f.file).is_file()}
     return made | {name: (f.stat().st_size, {n: onnx_runner(f, n) for n in THREADS}) for name, f in files.items()}
 
 
 def milliseconds(call: Runner, pixels: np.ndarray) -> float:
-    """Of one picture; the first call, which finds caches and threads of another variant, is not timed."""
+    """Milliseconds per picture; the first call, which still has the caches of another variant, is not timed."""
     call(pixels)
     began = time.perf_counter()
     for _ in range(PICTURES // len(pixels)):

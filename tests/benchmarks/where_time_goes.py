@@ -1,13 +1,12 @@
-"""Where the seconds of an epoch go: each part by its own clock, the rest in a row of its own, in sum the wall time.
+"""Where the seconds of an epoch go: each part has its own clock, and the rest has a row, so the sum is the wall time.
 
     python -m tests.benchmarks.where_time_goes [RECIPE] [--field value ...] [--steps N]
 
 trains an epoch with its evaluation and its checkpoint as `train_hf.py` does, in one process and without loader workers,
-for what they do beside the model shows on no clock of it. `--steps N` trains N steps only; the last two columns then
-stretch what happens in each step to the epoch, the slower first steps too, and leave evaluation and checkpoint as they
-are.
+because the clocks here would not see their work. `--steps N` trains only N steps. The last two columns then scale the
+time of the steps, including the slower first ones, to a whole epoch; evaluation and checkpoint are not scaled.
 
-A part that is entered inside another stops the outer one's clock, so nothing is counted twice.
+A part that starts inside another stops the clock of the outer part, so nothing is counted twice.
 """
 
 import contextlib
@@ -26,14 +25,13 @@ from pipeline.settings.recipe import Recipe
 from pipeline.training import collator, transforms
 from pipeline.training.arguments import training_arguments
 from pipeline.training.ema import EMA
-from pipeline.training.interruption import Interruption
 from pipeline.training.log import TrainingLog
-from pipeline.training.machine import resolve_schedule
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import PictureRows
+from pipeline.training.steps import build_trainer
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
 from tests.benchmarks.speed import curated, heading, parse
-from train_hf import build_trainer
 
 ONCE_AN_EPOCH = ("evaluation", "checkpoint")
 REST = "the rest"
@@ -57,7 +55,7 @@ class Clocks:
 
     @contextlib.contextmanager
     def running(self, part: str) -> Iterator[None]:
-        """What is done inside is counted under `part`; the rest of an evaluation stays with the evaluation."""
+        """Count the time inside under `part`; the rest of an evaluation stays with the evaluation."""
         self._turn()
         outer = self._entered[-1:]
         self._entered += outer if outer and outer[0] in ONCE_AN_EPOCH else [part]
@@ -68,7 +66,7 @@ class Clocks:
             self._entered.pop()
 
     def of(self, part: str, owner: Any, name: str) -> None:
-        """From now on the calls of `owner.name` are counted under `part`."""
+        """Count the calls of `owner.name` under `part` from now on."""
         function: Callable[..., Any] = getattr(owner, name)
 
         @functools.wraps(function)
@@ -109,14 +107,13 @@ def profile(recipe: Recipe, steps: int) -> tuple[dict[str, float], float, int]:
     clean = map_pictures(made.splits["validation"], recipe.image_size, "map validation").filter(
         lambda clean: clean, input_columns="clean"
     )
-    an_epoch = resolve_schedule(recipe, len(train)).steps_per_epoch
+    an_epoch = make_plan(recipe).schedule(len(train)).steps_per_epoch
     steps = min(steps or an_epoch, an_epoch)
     with tempfile.TemporaryDirectory() as folder:
         settings = {"output_dir": folder, "max_steps": steps, "save_strategy": "steps", "save_steps": steps}
-        recipe = replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0})
-        args = training_arguments(recipe)
-        log = TrainingLog(Path(folder) / "logs", recipe.classes, recipe.total_batch_size)
-        trainer = build_trainer(recipe, args, train, clean, log, Interruption(), lambda *_: None)
+        plan = make_plan(replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0}))
+        log = TrainingLog(Path(folder) / "logs", recipe.classes, plan.rows_per_step)
+        trainer = build_trainer(plan, training_arguments(plan), train, clean, log)
         trainer._load_best_model = lambda: None  # the end of a run, not of an epoch
         clocks = Clocks()
         watch(clocks, trainer)

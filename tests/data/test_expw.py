@@ -87,6 +87,11 @@ def test_a_photo_that_is_missing_is_named_with_its_first_line(tmp_path):
     refused(tmp_path, r"label.lst line 1: no picture file 'a.jpg' in .*image")
 
 
+def test_photos_that_label_lst_does_not_list_are_counted(tmp_path):
+    face(save_expw(tmp_path) / "image" / "b.jpg")
+    assert record(read(tmp_path)).left_out == {"all": {"photo that label.lst does not list": 1}}
+
+
 def test_source_expw_for_another_layout_is_refused(tmp_path):
     face(tmp_path / "sad" / "a.png")
     refused(tmp_path, "no label.lst of ExpW there", source="expw")
@@ -98,8 +103,11 @@ def test_a_damaged_photo_of_expw_is_counted_with_the_unusable_pictures(tmp_path)
     (tmp_path / "image" / "7.jpg").write_bytes(b"no picture")
     two = {"classes": ["happiness", "sadness"], "leaks": "report", "near_copies": False, "max_bad_share": 0.1}
     recipe = Recipe(data_path=str(tmp_path), validation_share=0.2, test_share=0.0, **two)
-    (told,) = curate(read_sources(recipe), recipe).report["sources"].values()
-    assert told["unreadable"] == {"count": 1, "keys": ["7.jpg#0 (no picture that Pillow knows)"]}
+    (entry,) = curate(read_sources(recipe), recipe).report["sources"].values()
+    assert entry["unreadable"] == {
+        "count": 1,
+        "keys": ["7.jpg#0 (not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000 or PPM picture)"],
+    }
 
 
 def test_a_table_with_boxes_joins_one_without_and_is_mapped_for_training(tmp_path):

@@ -91,16 +91,17 @@ def test_the_largest_face_is_cut_out_and_pictures_without_one_are_dropped_and_co
     assert share == pytest.approx((crop.BOX_WIDTH * crop.BOX_HEIGHT) ** 0.5, abs=0.05)
 
 
-def test_what_cannot_be_used_and_what_shows_no_face_are_told_apart_in_the_report(squares, tmp_path):
+def test_the_report_counts_unusable_pictures_and_pictures_without_a_face_separately(squares, tmp_path):
     for label, start in (("happy", 20), ("sad", 60)):
         for i in range(6):
             (tmp_path / label).mkdir(exist_ok=True)
             PILImage.fromarray(squares_photo((start + i, 30 + i, 50 + i))).save(tmp_path / label / f"{i}.png")
     photos(tmp_path, none=np.zeros((90, 90, 3), np.uint8), damaged=b"no picture")
     recipe = recipe_for(tmp_path, max_bad_share=0.2, test_share=0.0, validation_share=0.2, near_copies=False)
-    (told,) = curate(read_sources(recipe), recipe).report["sources"].values()
-    assert told["faces"] == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
-    assert told["unreadable"] == {"count": 1, "keys": ["happy/damaged.png (no picture that Pillow knows)"]}
+    (entry,) = curate(read_sources(recipe), recipe).report["sources"].values()
+    assert entry["faces"] == {"no_face": {"count": 1, "keys": ["happy/none.png"]}, "several_faces": 0}
+    assert entry["unreadable"]["count"] == 1
+    assert entry["unreadable"]["keys"][0].startswith("happy/damaged.png (not a JPEG, PNG")
 
 
 def test_faces_are_looked_for_once(squares, tmp_path, monkeypatch):
@@ -134,19 +135,19 @@ def test_a_source_without_any_face_is_refused(squares, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("detector", "told"),
+    ("detector", "message"),
     [
         ("other.onnx", r"face detector .*other\.onnx: sha256 is .*, and give its path with --face_detector"),
         (".", r"face detector .*face_detection_yunet_2023mar\.onnx: No such file"),
         ("nobody/nothing", r"face_detector nobody/nothing is not a file here and could not be downloaded from the Hub"),
     ],
 )
-def test_a_detector_that_is_not_there_is_named_with_where_to_get_it(tmp_path, monkeypatch, detector, told):
+def test_a_detector_that_is_not_there_is_named_with_where_to_get_it(tmp_path, monkeypatch, detector, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     photos(tmp_path, one=squares_photo((100, 50, 70)))
     (tmp_path / "other.onnx").write_bytes(b"weights of another year")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=message) as error:
         read_source(recipe_for(tmp_path, face_detector=detector))
     assert "\n" not in str(error.value) and crop.YUNET_PAGE in str(error.value)
 

@@ -62,15 +62,16 @@ def test_the_merged_recipe_fetches_its_three_data_sets_by_their_ids(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("token", "told"), [(None, "no data set of that name that can be seen"), (TOKEN, ""), ("hf_wrong", "hf auth login")]
+    ("token", "message"),
+    [(None, "no data set of that name that can be seen"), (TOKEN, ""), ("hf_wrong", "hf auth login")],
 )
-def test_a_private_data_set_needs_its_owners_login(token: str | None, told: str, tmp_path: Path) -> None:
+def test_a_private_data_set_needs_its_owners_login(token: str | None, message: str, tmp_path: Path) -> None:
     with HubServer() as hub:
         hub.add_user("anna", TOKEN)
         files = {"train.parquet": parquet(list(CLASSES) * 6, 0, None)}
         hub.add_repo("anna/faces", files, repo_type="dataset", private=True)
         done = curate(hub, tmp_path, "own_faces", "--data_path", "anna/faces", "--near_copies", "false", token=token)
-    assert done.returncode == (2 if told else 0), done.stderr
-    if told:
-        assert told in done.stderr.splitlines()[-1]
+    assert done.returncode == (2 if message else 0), done.stderr
+    if message:
+        assert message in done.stderr.splitlines()[-1]
         assert not (tmp_path / "out").exists()

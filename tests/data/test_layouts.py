@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data.curation import main
+from pipeline.curation import main
 from pipeline.data.readers.affectnet import AFFECTNET_CODES
 from pipeline.data.readers.rafdb import RAFDB_CODES
 from pipeline.data.readers.rows import names_of_codes
@@ -457,7 +457,7 @@ def test_linked_folders_are_read_and_links_in_a_circle_end(tmp_path):
 
 
 def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes(tmp_path):
-    """A source with its own validation split once vanished from a merge: here every row stands under its source."""
+    """A source with its own validation split once vanished from a merge: here every row is counted under its source."""
     votes = [[f"{i}.png", BOX, *HAPPY] for i in range(4)]
     save_ferplus(tmp_path / "ferplus", votes, ("FER2013Train", "FER2013Valid", "FER2013Test"))
     for split in ("training", "validation"):
@@ -482,7 +482,7 @@ def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes
         assert sum(rows.values()) == sum(source[split] for source in counted.values())
         kept = pq.read_table(tmp_path / "out" / f"{split}.parquet")["source"].to_pylist()
         assert {name: kept.count(name) for name in counted} == {name: rows[split] for name, rows in counted.items()}
-    assert {s: sum(source["dropped"].get("train", {}).values()) for s, source in report["sources"].items()} == {
+    assert {s: sum(source["left_out"].get("train", {}).values()) for s, source in report["sources"].items()} == {
         "ferplus": 0,
         "affectnet": 4,
         "rafdb": 0,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PILImage
 from PIL import ImageEnhance, ImageOps
 
-from pipeline.data import near_copies as room
+from pipeline.data import near_copies as search
 from pipeline.data.measure import measure_picture
 from pipeline.data.near_copies import clusters_of, near_copies
 from pipeline.drawn.face import draw_face
@@ -63,24 +63,24 @@ def test_a_copy_is_found_among_other_faces(kind):
     assert linked(*faces, *(KINDS[kind](f) for f in faces[:3])) == [[0, 6], [1, 7], [2, 8]]
 
 
-def test_different_faces_are_no_copies_and_mirror_images_are_found_among_many():
+def test_different_faces_are_not_copies_and_mirror_images_are_found_among_many():
     faces = [face(i, "happiness") for i in range(40)]
     assert linked(*faces, *map(ImageOps.mirror, faces[:4])) == [[0, 40], [1, 41], [2, 42], [3, 43]]
 
 
-def test_expressions_of_one_face_in_one_scene_are_no_copies():
+def test_expressions_of_one_face_in_one_scene_are_not_copies():
     shown = [face(i, label) for i in range(12) for label in ("happiness", "surprise", "fear", "sadness")]
     assert linked(*shown) == []
 
 
-def test_unusable_pictures_are_passed_over():
+def test_unusable_pictures_are_skipped():
     assert linked(b"no picture", face(0), None, face(1), face(0, size=96)) == [[1, 4]]
     assert linked(b"no picture", None) == []
     assert copies().pairs.shape == (0, 2)
     assert linked(face(0), face(0)) == [[0, 1]]
 
 
-def test_pictures_of_one_tone_are_copies_of_their_equals_alone():
+def test_pictures_of_one_tone_are_copies_of_equal_pictures_only():
     tones = [PILImage.new("RGB", (20, 20), (v, v, v)) for v in (0, 90, 255, 90)]
     assert linked(face(0), *tones, face(1)) == [[2, 4]]
 
@@ -93,10 +93,10 @@ def test_exact_copies_are_linked_once_each():
     assert len(set(clusters[[1, 2, 4, 5]])) == 1
     assert len(set(clusters)) == 3
     assert found.similarity.dtype == np.float32
-    assert found.similarity.max() == 1 and found.similarity.min() >= room.SIMILARITY
+    assert found.similarity.max() == 1 and found.similarity.min() >= search.SIMILARITY
 
 
-def test_the_order_of_rows_decides_nothing():
+def test_the_order_of_rows_has_no_effect():
     pictures = [face(i, label) for i, label in enumerate(CLASSES)]
     pictures += [change(picture) for picture, change in zip(pictures, list(KINDS.values())[3:10], strict=True)]
     order = np.random.default_rng(0).permutation(len(pictures))
@@ -109,16 +109,16 @@ def test_the_order_of_rows_decides_nothing():
 def test_more_copies_than_neighbours_are_one_cluster():
     same = [stored(face(0), "JPEG", quality=q) for q in range(30, 95, 4)]
     pictures = [*same, *(face(i) for i in range(1, 9))]
-    assert len(same) > room.NEIGHBOURS
+    assert len(same) > search.NEIGHBOURS
     clusters = clusters_of(copies(*pictures).pairs, len(pictures))
     assert len(set(clusters[: len(same)])) == 1
     assert len(set(clusters)) == 9
 
 
-def test_what_was_found_is_kept_and_new_pictures_are_searched_anew(monkeypatch):
+def test_the_result_is_cached_and_new_pictures_are_searched_again(monkeypatch):
     pictures = [*map(face, range(4)), face(1, size=160)]
     found = copies(*pictures)
-    monkeypatch.setattr(room, "_candidates", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr(search, "_candidates", lambda *_: pytest.fail("searched again"))
     again = copies(*reversed(pictures))
     assert (4 - again.pairs[:, ::-1]).tolist() == found.pairs.tolist() == [[1, 4]]
     assert again.similarity.tolist() == found.similarity.tolist()

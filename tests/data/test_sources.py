@@ -453,6 +453,8 @@ def test_a_data_path_that_no_source_reads_is_refused(tmp_path):
         read_sources(Recipe(source="drawn", data_path="faces"))
     with pytest.raises(InputError, match="would not be read, because each of the sources names its own"):
         read_sources(Recipe(sources=entries, data_path="faces"))
+    with pytest.raises(InputError, match="labels.csv would not be read, because its source is drawn: add source: auto"):
+        read_sources(Recipe(sources=entries, source="drawn"))
 
 
 def test_level_eyes_without_a_crop_are_refused():

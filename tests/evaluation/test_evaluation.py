@@ -1,4 +1,3 @@
-import hashlib
 import json
 import re
 import subprocess
@@ -11,9 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError, end_in_one_line
-from pipeline.evaluation.evaluate import evaluate_predictions, main, metrics, write_evaluation, write_figures
-from pipeline.evaluation.row_sets import most_important, read_predictions
+from pipeline.evaluation.evaluate import evaluate_predictions, main, write_evaluation, write_figures
+from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.row_sets import most_important
 from pipeline.evaluation.text import format_table
+from pipeline.evaluation.values import metric_values, resampled_values
+from pipeline.run_folder import read_json, seal, sha256, verify
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["anger", "disgust", "fear"]
@@ -87,26 +90,26 @@ def test_near_copies_make_a_row_set_where_they_were_looked_for(tmp_path):
     assert "near copy" in evaluation["clean_near"]["rows"]
 
 
-def test_several_sources_are_told_together_and_each_alone(tmp_path):
+def test_several_sources_are_reported_together_and_one_by_one(tmp_path):
     parts = [drawn_rows("validation", 50), drawn_rows("validation", 30, 1), drawn_rows("test", 60, 2)]
     parts[1]["source"] = ["photos"] * 30
     path = write_predictions(tmp_path / "p.parquet", *parts)
     evaluation = evaluate_predictions(path)
     assert evaluation["validation"]["n"] == 72
-    told = {
+    counts = {
         source: {name: rows["n"] for name, rows in sets.items()} for source, sets in evaluation["per_source"].items()
     }
-    assert told == {"drawn": {"validation": 45, "official": 60, "clean": 54}, "photos": {"validation": 27}}
+    assert counts == {"drawn": {"validation": 45, "official": 60, "clean": 54}, "photos": {"validation": 27}}
     photos = evaluation["per_source"]["photos"]["validation"]
-    alone = evaluate_predictions(write_predictions(tmp_path / "alone.parquet", parts[1]))["validation"]
-    assert photos["accuracy"] == alone["accuracy"] and photos["rows"].endswith("photos alone")
-    assert "per_source" not in evaluate_predictions(tmp_path / "alone.parquet")
+    only = evaluate_predictions(write_predictions(tmp_path / "only.parquet", parts[1]))["validation"]
+    assert photos["accuracy"] == only["accuracy"] and photos["rows"].endswith("photos only")
+    assert "per_source" not in evaluate_predictions(tmp_path / "only.parquet")
     assert re.search(r"^validation, photos +27 ", format_table(evaluation), re.MULTILINE)
 
 
-def test_a_closed_test_split_leaves_validation_alone(tmp_path):
+def test_with_a_closed_test_split_there_is_only_validation(tmp_path):
     evaluation = evaluate_predictions(write_predictions(tmp_path / "p.parquet", drawn_rows("validation", 50)))
-    assert set(evaluation) == {"classes", "interval", "resamples", "recipe", "validation"}
+    assert set(evaluation) == {"classes", "interval", "resamples", "recipe", "metrics", "validation"}
     assert most_important(evaluation) == "validation"
 
 
@@ -122,11 +125,11 @@ def test_validation_rows_whose_copies_are_unknown_all_count_and_the_words_say_so
     assert validation["n"] == 60 and "not looked for" in validation["rows"]
 
 
-def test_every_figure_stands_inside_its_interval_with_n_seed_split_and_label_rule(path):
+def test_every_value_lies_inside_its_interval_with_n_seed_split_and_label_rule(path):
     official = evaluate_predictions(path)["official"]
     per_class = [figure for name in CLASSES for figure in official["per_class"][name].values()]
     intervals = [value for value in (*official.values(), *per_class) if isinstance(value, dict) and "low" in value]
-    assert len(intervals) == 7 + 3 * 3
+    assert len(intervals) == len(METRICS) + 1 + 3 * 3, "one more: human agreement"
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in intervals)
     assert all(figure["low"] < figure["high"] for figure in intervals)
     about = ("n", "seed", "split", "label_rule", "rows")
@@ -137,8 +140,8 @@ def test_values_are_those_of_the_metric_modules(path):
     predictions, official = read_predictions(path), evaluate_predictions(path)["official"]
     held = predictions.split == "test"
     logits, label, target = predictions.logits[held], predictions.label[held], predictions.target[held]
-    expected = metrics.point_figures(logits, label, target)
-    for name in ("accuracy", "macro_f1", "balanced_accuracy", "nll", "kl", "ece"):
+    expected = metric_values(logits, label, target)
+    for name in METRICS:
         assert official[name]["value"] == expected[name]
     for k, name in enumerate(CLASSES):
         assert official["per_class"][name]["f1"]["value"] == expected["f1"][k]
@@ -152,10 +155,11 @@ def test_intervals_run_from_the_2_5th_to_the_97_5th_percentile_of_the_resamples(
     predictions, official = read_predictions(path), evaluate_predictions(path)["official"]
     held = predictions.split == "test"
     rows = predictions.logits[held], predictions.label[held], predictions.target[held]
-    samples = metrics.bootstrap_figures(*rows, resamples=200, seed=7)
+    samples = resampled_values(*rows, resamples=200, seed=7)
     for got, sample in (
         (official["accuracy"], samples["accuracy"]),
         (official["nll"], samples["nll"]),
+        (official["auroc"], samples["auroc"]),
         (official["per_class"]["disgust"]["recall"], samples["recall"][:, 1]),
     ):
         assert [got["low"], got["high"]] == pytest.approx(np.percentile(sample, (2.5, 97.5)))
@@ -193,7 +197,7 @@ def rows_right_with_probability(share: float, n: int, random: np.random.Generato
 
 def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_formula_says():
     logits, label, target = rows_right_with_probability(0.87, 3136, np.random.default_rng(0))
-    accuracy = metrics.bootstrap_figures(logits, label, target, resamples=2000, seed=0)["accuracy"]
+    accuracy = resampled_values(logits, label, target, resamples=2000, seed=0)["accuracy"]
     low, high = np.percentile(accuracy, (2.5, 97.5))
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.87 * 0.13 / 3136), rel=0.1)
 
@@ -202,13 +206,13 @@ def test_the_interval_of_accuracy_holds_the_true_share_about_95_times_in_100():
     random, held = np.random.default_rng(0), 0
     for trial in range(200):
         logits, label, target = rows_right_with_probability(0.8, 400, random)
-        accuracy = metrics.bootstrap_figures(logits, label, target, resamples=400, seed=trial)["accuracy"]
+        accuracy = resampled_values(logits, label, target, resamples=400, seed=trial)["accuracy"]
         low, high = np.percentile(accuracy, (2.5, 97.5))
         held += low <= 0.8 <= high
     assert 180 <= held <= 199
 
 
-def test_the_same_file_gives_the_same_figures_and_another_seed_other_intervals(path, tmp_path):
+def test_the_same_file_gives_the_same_values_and_another_seed_other_intervals(path, tmp_path):
     parts = drawn_rows("validation", 100), drawn_rows("test", 120, 1)
     other = evaluate_predictions(write_predictions(tmp_path / "other.parquet", *parts, seed=8))
     assert evaluate_predictions(path) == evaluate_predictions(path)
@@ -216,14 +220,14 @@ def test_the_same_file_gives_the_same_figures_and_another_seed_other_intervals(p
     assert other["official"]["nll"]["low"] != evaluate_predictions(path)["official"]["nll"]["low"]
 
 
-def test_a_changed_prediction_changes_the_figures(path, tmp_path):
+def test_a_changed_prediction_changes_the_values(path, tmp_path):
     rows = drawn_rows("test", 120, 1)
     right = next(i for i in range(120) if int(np.argmax(rows["logits"][i])) == rows["label"][i])
     rows["logits"][right] = [9.0 * (k != rows["label"][right]) for k in range(3)]
     changed = evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows))["official"]
     official = evaluate_predictions(path)["official"]
     assert changed["accuracy"]["value"] == pytest.approx(official["accuracy"]["value"] - 1 / 120)
-    assert all(changed[name]["value"] != official[name]["value"] for name in ("macro_f1", "nll", "kl", "ece"))
+    assert all(changed[name]["value"] != official[name]["value"] for name in METRICS)
 
 
 def test_a_class_with_a_single_row_gets_the_widest_interval(tmp_path):
@@ -266,16 +270,46 @@ def test_the_table_says_which_class_has_no_rows(tmp_path):
     assert "no official rows of fear" in table
 
 
+def test_the_metrics_are_listed_with_what_a_reader_needs_to_know(path):
+    evaluation = evaluate_predictions(path)
+    assert list(evaluation["metrics"]) == list(METRICS)
+    assert evaluation["metrics"]["auroc"] == {
+        "title": "AUROC",
+        "meaning": METRICS["auroc"].meaning,
+        "greater_is_better": True,
+        "hub_id": "roc_auc",
+        "table": "value",
+        "needs_votes": False,
+    }
+    for name, facts in evaluation["metrics"].items():
+        assert name in evaluation["official"] and facts["meaning"], name
+    titles = format_table(evaluation).splitlines()[0]
+    assert all((facts["title"] in titles) == bool(facts["table"]) for facts in evaluation["metrics"].values())
+
+
+def test_a_metric_that_the_rows_do_not_define_is_named_and_nan_is_never_written(tmp_path):
+    rows = drawn_rows("test", 40)
+    rows["label"] = [1] * 40
+    evaluation = evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows))
+    assert "auroc" not in evaluation["official"] and evaluation["official"]["undefined"] == ["auroc"]
+    assert re.search(r"^official .*\]  -  ", format_table(evaluation), re.MULTILINE)
+    write_evaluation(tmp_path, evaluation)
+    assert (
+        "undefined"
+        not in evaluate_predictions(write_predictions(tmp_path / "q.parquet", drawn_rows("test", 40)))["official"]
+    )
+
+
 def test_evaluation_json_is_written_in_one_step_and_is_strict_json(path, tmp_path):
     evaluation = evaluate_predictions(path)
     write_evaluation(tmp_path, evaluation)
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == evaluation
+    assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) == evaluation
     with pytest.raises(ValueError, match="JSON"):
         write_evaluation(tmp_path, {"accuracy": float("nan")})
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == evaluation
+    assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) == evaluation
 
 
-def test_figures_are_drawn_from_predictions_alone(path, tmp_path):
+def test_figures_are_drawn_from_predictions_only(path, tmp_path):
     drawn = write_figures(path, tmp_path / "figures")
     assert [file.name for file in drawn] == ["confusion_matrix.png", "reliability.png"]
     assert all(file.stat().st_size > 10_000 for file in drawn)
@@ -327,26 +361,48 @@ def run(tmp_path):
     folder = tmp_path / "runs" / "lr=0.001"
     folder.mkdir(parents=True)
     write_predictions(folder / "predictions.parquet", drawn_rows("validation", 100), drawn_rows("test", 120, 1))
-    write_evaluation(folder, {"stale": True})
-    hashes = {"evaluation.json": "stale", "config.json": "as it was"}
-    (folder / "environment.json").write_text(json.dumps({"precision": "fp32", "sha256": hashes}))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    hashes = {name: sha256(folder / name) for name in ("predictions.parquet", "model.safetensors")}
+    seal(folder, {"precision": "fp32", "sha256": hashes}, {"stale": True})
     return folder
 
 
-def test_the_command_makes_figures_anew_and_renews_their_hashes(run):
+SEALED = {"predictions.parquet", "model.safetensors", "figures/confusion_matrix.png", "figures/reliability.png"}
+
+
+def test_the_command_makes_metrics_and_figures_again_and_seals_the_run(run):
     done = evaluation_command(run)
-    evaluation = json.loads((run / "evaluation.json").read_text())
-    environment = json.loads((run / "environment.json").read_text())
+    evaluation, environment = read_json(run / "evaluation.json"), read_json(run / "environment.json")
     assert (done.returncode, done.stderr) == (0, "")
+    assert evaluation.pop("sha256").keys() == {"environment.json", "evaluation.json"}
     assert evaluation == evaluate_predictions(run / "predictions.parquet")
     assert done.stdout == format_table(evaluation) + "\n"
-    assert environment["precision"] == "fp32" and environment["sha256"].pop("config.json") == "as it was"
-    assert set(environment["sha256"]) == {"evaluation.json", "figures/confusion_matrix.png", "figures/reliability.png"}
-    for name, digest in environment["sha256"].items():
-        assert hashlib.sha256((run / name).read_bytes()).hexdigest() == digest
-    assert sorted(path.name for path in run.iterdir()) == sorted(
-        ["environment.json", "evaluation.json", "figures", "predictions.parquet"]
-    )
+    assert environment["precision"] == "fp32" and environment["sha256"].keys() == SEALED
+    verify(run)
+    assert {path.name for path in run.iterdir()} == {name.partition("/")[0] for name in SEALED} | {
+        "environment.json",
+        "evaluation.json",
+    }
+
+
+def test_the_command_gives_a_run_with_the_older_seal_the_one_of_today(run):
+    """Until then environment.json held the hash of evaluation.json too, and evaluation.json none."""
+    write_evaluation(run, {"stale": True})
+    environment = read_json(run / "environment.json")
+    environment["sha256"]["evaluation.json"] = sha256(run / "evaluation.json")
+    (run / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
+    verify(run)
+    assert evaluation_command(run).returncode == 0
+    verify(run)
+    assert read_json(run / "environment.json")["sha256"].keys() == SEALED
+    assert read_json(run / "evaluation.json")["sha256"]["environment.json"] == sha256(run / "environment.json")
+
+
+def test_what_was_changed_since_the_run_was_sealed_stays_changed_for_the_command(run):
+    (run / "model.safetensors").write_bytes(b"other weights")
+    assert evaluation_command(run).returncode == 0
+    with pytest.raises(InputError, match="model.safetensors was changed since the run was sealed"):
+        verify(run)
 
 
 def test_a_folder_without_the_seal_is_refused_by_the_command_in_one_line(run):
@@ -381,7 +437,7 @@ def no_environment(run: Path) -> None:
         (no_environment, "environment.json"),
     ],
 )
-def test_a_damaged_run_is_refused_in_one_line_and_left_alone(run, damage, message, capsys, monkeypatch):
+def test_a_damaged_run_is_refused_in_one_line_and_stays_as_it_is(run, damage, message, capsys, monkeypatch):
     damage(run)
     before = {path: path.read_bytes() for path in run.rglob("*")}
     monkeypatch.setattr(sys, "argv", ["pipeline.evaluation", str(run)])

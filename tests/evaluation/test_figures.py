@@ -58,13 +58,6 @@ def test_learning_curves_of_a_run_without_a_logged_step_are_empty_panels(tmp_pat
     assert (tmp_path / "empty.png").stat().st_size > 0
 
 
-@pytest.mark.parametrize("count", [0, 1, 5, 17])
-def test_contact_sheet_shows_every_picture_with_its_caption(count):
-    images = [Image.new(mode, (48, 48)) for mode in ("L", "RGB", "RGBA", "P") * 5][:count]
-    figure = figures.contact_sheet(images, [f"face {i}" for i in range(count)], "faces")
-    assert [axes.get_xlabel() for axes in figure.axes if axes.images] == [f"face {i}" for i in range(count)]
-
-
 def test_a_saved_figure_says_nothing_about_the_machine(tmp_path):
     figures.save(figures.learning_curves(log_history()), tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:

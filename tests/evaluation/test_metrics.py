@@ -1,10 +1,22 @@
 import evaluate
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn import metrics as sk
 
-from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import ECE, KL, NLL, Accuracy, BalancedAccuracy, ConfusionMatrix, MacroF1, PerClass
+from pipeline.evaluation import per_row, values
+from pipeline.evaluation.metrics import (
+    AUROC,
+    ECE,
+    KL,
+    METRICS,
+    NLL,
+    Accuracy,
+    BalancedAccuracy,
+    ConfusionMatrix,
+    MacroF1,
+    PerClass,
+)
 
 CLASSES = ["anger", "disgust", "fear", "happiness"]
 
@@ -37,7 +49,7 @@ def test_balanced_accuracy_is_that_of_scikit_learn_where_every_class_has_rows(ro
     assert got == {"balanced_accuracy": pytest.approx(expected)}
 
 
-def test_per_class_figures_are_those_of_scikit_learn(rows):
+def test_per_class_values_are_those_of_scikit_learn(rows):
     logits, label, _ = rows
     report = sk.classification_report(label, logits.argmax(1), target_names=CLASSES, output_dict=True)
     got = PerClass().compute(predictions=logits, references=label)
@@ -107,7 +119,7 @@ def test_ece_lets_gaps_of_one_bin_cancel_and_those_of_two_bins_add_up():
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_lower_of_its_two_bins():
-    assert metrics.confidence_bin(np.array([[0.0, 0.0], [9.0, 0.0], [90.0, 0.0]]), bins=2).tolist() == [0, 1, 1]
+    assert per_row.confidence_bin(np.array([[0.0, 0.0], [9.0, 0.0], [90.0, 0.0]]), bins=2).tolist() == [0, 1, 1]
 
 
 def test_modules_take_batches_and_combine_as_evaluate_does(rows):
@@ -122,7 +134,7 @@ def test_modules_take_batches_and_combine_as_evaluate_does(rows):
 
 def test_training_log_holds_accuracy_means_nll_and_a_recall_for_every_class(rows):
     logits, label, target = rows
-    log = metrics.compute_metrics(logits, label, target, CLASSES)
+    log = values.compute_metrics(logits, label, target, CLASSES)
     recall = sk.recall_score(label, logits.argmax(1), average=None)
     assert list(log) == ["accuracy", "macro_f1", "balanced_accuracy", "nll", *(f"recall_{name}" for name in CLASSES)]
     assert [log[f"recall_{name}"] for name in CLASSES] == pytest.approx(recall)
@@ -130,29 +142,72 @@ def test_training_log_holds_accuracy_means_nll_and_a_recall_for_every_class(rows
     assert all(type(value) is float for value in log.values())
 
 
-def test_summed_rows_give_the_figures_of_the_metric_modules(rows):
+def test_summed_rows_give_the_values_of_the_metric_modules(rows):
     logits, label, target = rows
     label[label == 1] = 0  # a class without rows
-    expected = metrics.point_figures(logits, label, target)
-    got = metrics.figures_of_sums(metrics.summands(logits, label, target).sum(0, keepdims=True), 200, 4)
-    assert got.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(got[name][0], value, rtol=1e-9, atol=1e-12, err_msg=name)
+    expected = values.metric_values(logits, label, target)
+    got = values.values_of_sums(per_row.summands(logits, label, target).sum(0, keepdims=True), 200, 4)
+    assert got.keys() == expected.keys() - {"auroc"}
+    for name, value in got.items():
+        np.testing.assert_allclose(value[0], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_auroc_is_that_of_scikit_learn(rows):
+    logits, label, _ = rows
+    shares = softmax(logits.astype(float), axis=1)
+    expected = sk.roc_auc_score(label, shares, multi_class="ovr", average="macro")
+    assert AUROC().compute(predictions=logits, references=label) == {"auroc": pytest.approx(expected)}
+
+
+def test_auroc_counts_a_tie_of_two_rows_as_half_a_pair():
+    # Scores of class 1: .2 for the first two rows (labels 0 and 1), .8 for the third (label 1).
+    logits = np.log([[0.8, 0.2], [0.8, 0.2], [0.2, 0.8]])
+    assert AUROC().compute(predictions=logits, references=[0, 1, 1]) == {"auroc": pytest.approx(0.75)}
+
+
+def test_auroc_leaves_out_a_class_without_rows(rows):
+    logits, label, _ = rows
+    label[label == 1] = 0
+    shares = softmax(logits.astype(float), axis=1)
+    areas = [sk.roc_auc_score(label == k, shares[:, k]) for k in (0, 2, 3)]
+    assert AUROC().compute(predictions=logits, references=label) == {"auroc": pytest.approx(np.mean(areas))}
+
+
+def test_auroc_of_rows_of_one_class_is_not_defined(rows):
+    logits, label, target = rows
+    assert np.isnan(AUROC().compute(predictions=logits, references=np.zeros_like(label))["auroc"])
+    assert np.isnan(values.resampled_values(logits, np.zeros_like(label), target, 3, 0)["auroc"]).all()
+
+
+def test_an_interval_passes_over_resamples_that_do_not_define_the_value():
+    samples = np.array([0.2, np.nan, 0.4, 0.6, np.nan])
+    assert values.interval(samples, 0.4) == values.interval(np.array([0.2, 0.4, 0.6]), 0.4)
+    assert values.interval(samples, float("nan")) is None
+    assert values.interval(np.array([np.nan]), 0.5) is None
+
+
+def test_every_metric_has_one_way_to_be_resampled_and_a_module_that_names_its_value(rows):
+    logits, label, target = rows
+    for name, metric in METRICS.items():
+        assert (metric.of_sums is None) != (metric.of_rows is None), name
+        references = target if metric.module.of_shares else label
+        assert metric.module().compute(predictions=logits, references=references).keys() == {name}
 
 
 def test_resamples_are_those_of_a_plain_loop_over_drawn_rows(rows):
     logits, label, target = rows
-    got = metrics.bootstrap_figures(logits, label, target, resamples=5, seed=11)
     drawn = np.random.default_rng(11).integers(200, size=(5, 200))
+    logits[::3] = logits[1]  # equal scores, so that there are ties
+    got = values.resampled_values(logits, label, target, resamples=5, seed=11)
     for r, index in enumerate(drawn):
-        expected = metrics.point_figures(logits[index], label[index], target[index])
+        expected = values.metric_values(logits[index], label[index], target[index])
         for name, value in expected.items():
             np.testing.assert_allclose(got[name][r], value, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-def test_every_resample_is_drawn_anew_when_memory_holds_only_a_few(rows, monkeypatch):
+def test_every_resample_is_drawn_again_when_memory_holds_only_a_few(rows, monkeypatch):
     logits, label, target = rows
-    monkeypatch.setattr(metrics, "DRAWS_AT_ONCE", 200 * 3)
-    got = metrics.bootstrap_figures(logits, label, target, resamples=8, seed=0)
+    monkeypatch.setattr(values, "DRAWS_AT_ONCE", 200 * 3)
+    got = values.resampled_values(logits, label, target, resamples=8, seed=0)
     assert got["accuracy"].shape == (8,) and got["recall"].shape == (8, 4)
     assert len(set(got["nll"])) == 8

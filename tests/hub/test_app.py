@@ -1,4 +1,4 @@
-"""The app over real HTTP: what it answers, what it refuses, and that nothing stops it."""
+"""The app over real HTTP: what it answers, what it refuses, and that it keeps running."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +37,25 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 
+from hub import space_folder
 from hub.clients.picture_kinds import picture_kinds
+from hub.server.answers import FILES_AT_ONCE, REFUSALS, SENT, Service, read_file, read_picture
+from hub.server.application import create_app
+from hub.server.batching import Batcher
+from hub.server.bodies import Upload
+from hub.server.contract import Failure, Health, Prediction, Refused, Score
+from hub.server.engine import load_model, to_scores
+from hub.server.faces import Cut, covered, needed
+from hub.server.preprocessing import resize
+from hub.server.settings import Settings, read_settings
 from pipeline import crop
 from pipeline.drawn.face import draw_face
+from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
+from pipeline.pictures import MAX_SIDE, Fault
 from tests.conftest import ROOT
 
-SPACE = ROOT / "hub" / "server"
-sys.path.append(str(SPACE))
-from answers import FILES_AT_ONCE, Service, read_file  # noqa: E402
-from app import create_app  # noqa: E402
-from batching import Batcher  # noqa: E402
-from bodies import Upload  # noqa: E402
-from contract import Failure, Health, Prediction, Score  # noqa: E402
-from engine import load_model, to_scores  # noqa: E402
-from faces import Cut, covered, needed  # noqa: E402
-from pictures import MAX_SIDE, decode  # noqa: E402
-from preprocessing import resize  # noqa: E402
-from refusal import CannotStart, Refused  # noqa: E402
-from settings import Settings, read_settings  # noqa: E402
-
+APP = ROOT / "hub" / "server"
 RNG = np.random.default_rng(0)
 SIZE = 48
 JSON = {"Content-Type": "application/json"}
@@ -74,7 +73,7 @@ PNG, JPEG = encoded(NOISE), encoded(NOISE, "JPEG", quality=95)
 
 
 def bomb(side: int) -> bytes:
-    """A PNG that says it is `side` px wide and high, and holds next to nothing."""
+    """A PNG whose header says `side` px in width and height, with almost no data."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -104,7 +103,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small ViT from random weights that says something, as a published folder without ONNX."""
+    """A small ViT with random weights and varied answers, as a published folder without ONNX."""
     torch.manual_seed(0)
     config = ViTConfig(
         hidden_size=32,
@@ -129,7 +128,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def onnx_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with ONNX, and without the weights that torch would load."""
+    """The same model with ONNX, and without weights for torch."""
     from hub.export.onnx_files import Logits
 
     path = tmp_path_factory.mktemp("exported") / "small"
@@ -143,7 +142,7 @@ def onnx_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path / "onnx" / "model.onnx",
         input_names=["pixel_values"],
         output_names=["logits"],
-        dynamo=False,  # the quick exporter: what hub/export/onnx_files.py writes has its own tests
+        dynamo=False,  # the fast exporter; hub/export/onnx_files.py has its own tests
         dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}},
     )
     return path
@@ -151,7 +150,7 @@ def onnx_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def served(settings: Settings) -> Iterator[tuple[str, Service]]:
-    """The app behind uvicorn, in a thread: its address, and what it holds."""
+    """The app under uvicorn in a thread: its URL and its service."""
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
     thread = threading.Thread(target=server.run)
@@ -191,7 +190,7 @@ def classify(folder: Path) -> Any:
 
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub's client may speak, as with a server on this machine."""
+    """Lets the Hub's client make requests, here to this machine."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
 
@@ -222,7 +221,7 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
             top = by_label(answer.json())
             assert len(top) == 5
             assert top == pytest.approx({label: expected[label] for label in top}, abs=1e-4), kind
-            pixels = torch_model.prepare(decode(path.read_bytes(), 10**9))
+            pixels = torch_model.prepare(read_picture(path.read_bytes(), 10**9))
             by_torch = to_scores(torch_model.run(pixels[None]), "softmax")[0]
             assert dict(zip(CLASSES, by_torch, strict=True)) == pytest.approx(expected, abs=1e-4), kind
 
@@ -238,21 +237,23 @@ def test_every_kind_of_picture_gets_the_scores_of_pipeline(
         (["no recipe"], False),
     ],
 )
-def test_eyes_are_level_where_all_crops_had_them_so(recipe: Any, level: bool, folder: Path, tmp_path: Path) -> None:
+def test_the_app_aligns_crops_only_if_all_training_crops_were_aligned(
+    recipe: Any, level: bool, folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "model")
     (tmp_path / "model" / "recipe.yaml").write_text(json.dumps(recipe))
     assert load_model(str(tmp_path / "model"), threads=1).align is level
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (20, 31), (97, 131), (500, 37), (1200, 900)])
-def test_the_resize_is_the_image_processors_to_the_bit(folder: Path, shape: tuple[int, int]) -> None:
+def test_the_resize_equals_the_image_processors_bit_for_bit(folder: Path, shape: tuple[int, int]) -> None:
     picture = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
     processor = ViTImageProcessor.from_pretrained(folder, do_normalize=False, do_rescale=False)
     theirs = processor([picture], return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
     assert np.array_equal(resize(picture, (SIZE, SIZE)), theirs)
 
 
-def test_what_resizes_a_long_picture_fits_in_memory() -> None:
+def test_resizing_a_long_picture_needs_little_memory() -> None:
     tracemalloc.start()
     resize(np.zeros((1, MAX_SIDE, 3), np.uint8), (224, 224))
     _, most = tracemalloc.get_traced_memory()
@@ -261,15 +262,15 @@ def test_what_resizes_a_long_picture_fits_in_memory() -> None:
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
-def test_a_batch_that_threads_share_is_answered_in_its_order(onnx_folder: Path, folder: Path, engine: str) -> None:
+def test_a_batch_divided_among_threads_is_answered_in_order(onnx_folder: Path, folder: Path, engine: str) -> None:
     model = load_model(str(onnx_folder if engine == "onnxruntime" else folder), threads=2)
     assert model.engine == engine
     pixels = RNG.standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)
-    alone = np.concatenate([model.run(pixels[n : n + 1]) for n in range(5)])
-    assert model.run(pixels) == pytest.approx(alone, abs=1e-4)
+    single = np.concatenate([model.run(pixels[n : n + 1]) for n in range(5)])
+    assert model.run(pixels) == pytest.approx(single, abs=1e-4)
 
 
-def test_what_a_processor_does_not_say_is_what_transformers_takes_it_for(folder: Path, tmp_path: Path) -> None:
+def test_settings_missing_in_the_processor_have_the_defaults_of_transformers(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "model")
     file = tmp_path / "model" / "preprocessor_config.json"
     said = json.loads(file.read_text())
@@ -305,14 +306,14 @@ def test_the_hubs_client_shows_the_reason_of_a_refusal(online: None, url: str) -
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "image/gif", "application/x-www-form-urlencoded", "nonsense"])
-def test_a_picture_under_a_wrong_type_is_the_same_picture(url: str, kind: str) -> None:
+def test_the_content_type_of_a_picture_does_not_matter(url: str, kind: str) -> None:
     answer = HTTP.post(url, content=JPEG, headers={"Content-Type": kind})
     assert answer.status_code == 200
     assert answer.json() == HTTP.post(url, content=JPEG).json()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_usable_picture_is_refused_with_a_reason(url: str, name: str) -> None:
+def test_unusable_pictures_are_refused_with_a_reason(url: str, name: str) -> None:
     for asked in (
         {"content": HOSTILE[name]},
         {"json": {"inputs": base64.b64encode(HOSTILE[name]).decode()}},
@@ -329,15 +330,15 @@ PICTURE = base64.b64encode(PNG).decode()
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b'{"inputs": ' + b"9" * 10_000 + b"}", "JSON"),
         (b"[]", "inputs"),
         (b"{}", "inputs"),
         (b'{"inputs": null}', "inputs"),
-        (b'{"inputs": "@@@@"}', "no base64"),
-        ('{"inputs": "é"}'.encode(), "no base64"),
+        (b'{"inputs": "@@@@"}', "not base64"),
+        ('{"inputs": "é"}'.encode(), "not base64"),
         (b'{"inputs": "http://127.0.0.1/face.png"}', "not fetched"),
         (json.dumps({"inputs": PICTURE, "colour": 1}).encode(), "unknown field 'colour'"),
         *[
@@ -369,7 +370,7 @@ def test_parameters_may_be_left_out_or_large(url: str, parameters: Any) -> None:
     assert len(answer.json()) == (7 if parameters and parameters["top_k"] else 5)
 
 
-def test_everything_else_is_refused_in_the_same_shape(url: str) -> None:
+def test_other_errors_have_the_same_format(url: str) -> None:
     for method, path, status in [("GET", "/nothing", 404), ("DELETE", "/", 405), ("GET", "/examples/..%2f.png", 404)]:
         answer = HTTP.request(method, url + path)
         assert (answer.status_code, bool(Failure(**answer.json()).error)) == (status, True)
@@ -379,7 +380,7 @@ def test_everything_else_is_refused_in_the_same_shape(url: str) -> None:
 # ---- Faces
 
 
-def test_without_a_detector_only_finding_faces_is_refused(settings: Settings) -> None:
+def test_without_a_detector_only_predict_is_refused(settings: Settings) -> None:
     with served(replace(settings, face_detector="")) as (url, _):
         answer = HTTP.post(f"{url}/predict", files={"files": PNG})
         assert answer.status_code == 503
@@ -409,8 +410,8 @@ def test_a_photo_and_the_same_face_cropped_for_training_get_the_same_scores(
 ) -> None:
     answer = HTTP.post(finding, files=[("files", ("two.png", encoded(photo)))])
     assert answer.status_code == 200
-    told = Prediction(**answer.json())
-    (file,) = told.files
+    answered = Prediction(**answer.json())
+    (file,) = answered.files
     assert (file.name, file.width, file.height, file.message) == ("two.png", 500, 300, None)
     areas = [(face.box[2] - face.box[0]) * (face.box[3] - face.box[1]) for face in file.faces]
     assert len(areas) == 2
@@ -426,7 +427,7 @@ def test_a_photo_and_the_same_face_cropped_for_training_get_the_same_scores(
     assert file.faces[0].map is None
 
 
-def test_a_map_is_drawn_where_it_is_asked_for(finding: str, photo: Image.Image) -> None:
+def test_a_map_is_drawn_on_request(finding: str, photo: Image.Image) -> None:
     answer = HTTP.post(finding, params={"explain": "true"}, files=[("files", ("two.png", encoded(photo)))])
     for face in answer.json()["files"][0]["faces"]:
         image = Image.open(io.BytesIO(base64.b64decode(face["map"].partition(",")[2])))
@@ -434,7 +435,7 @@ def test_a_map_is_drawn_where_it_is_asked_for(finding: str, photo: Image.Image) 
     assert HTTP.post(finding, params={"explain": "perhaps"}, files={"files": PNG}).status_code == 422
 
 
-def test_no_face_and_an_unreadable_file_are_told_beside_a_face(finding: str, photo: Image.Image) -> None:
+def test_a_picture_without_a_face_and_a_damaged_file_do_not_fail_the_others(finding: str, photo: Image.Image) -> None:
     files = [
         ("files", ("half.jpg", HOSTILE["half a JPEG"])),
         ("files", ("gray.png", encoded(Image.new("RGB", (90, 90), "gray")))),
@@ -446,9 +447,9 @@ def test_no_face_and_an_unreadable_file_are_told_beside_a_face(finding: str, pho
     assert "No face" in gray["message"]
     assert (gray["faces"], gray["width"]) == ([], 90)
     assert (two["message"], len(two["faces"])) == (None, 2)
-    alone = HTTP.post(finding, files=files[:1])
-    assert alone.status_code == 400
-    assert alone.json()["error"].startswith("half.jpg: damaged")
+    only_half = HTTP.post(finding, files=files[:1])
+    assert only_half.status_code == 400
+    assert only_half.json()["error"].startswith("half.jpg: damaged")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -479,12 +480,12 @@ def test_forms_that_do_not_follow_the_contract_are_refused(finding: str) -> None
         assert any(part in answer.json()["error"] for part in reason.split("|")), answer.text
 
 
-def test_the_map_is_highest_where_covering_costs_most() -> None:
+def test_the_map_is_highest_where_covering_lowers_the_score_most() -> None:
     picture = np.full((SIZE, SIZE, 3), 200, np.uint8)
     pictures = covered(picture)
     assert pictures.shape == (49, SIZE, SIZE, 3)
-    assert (pictures != 200).any(0).all(), "some place is never covered"
-    scores = [1 - 0.5 * float((one[30:36, 6:12] == 127).all()) for one in pictures]  # what is needed is there
+    assert (pictures != 200).any(0).all(), "some pixel is never covered"
+    scores = [1 - 0.5 * float((one[30:36, 6:12] == 127).all()) for one in pictures]  # the model depends on this place
     need = needed(1.0, scores, SIZE, SIZE)
     assert need.max() == 1
     rows, columns = np.nonzero(need == 1)
@@ -496,7 +497,7 @@ def test_the_map_is_highest_where_covering_costs_most() -> None:
 # ---- Pages for people and programs
 
 
-def test_health_and_the_description_of_the_api_are_true(url: str) -> None:
+def test_health_and_openapi_describe_the_real_answers(url: str) -> None:
     health = Health(**HTTP.get(f"{url}/health").json())
     assert (health.engine, health.model, health.classes) == ("onnxruntime", "small", list(CLASSES))
     described = HTTP.get(f"{url}/openapi.json").json()
@@ -514,7 +515,7 @@ def test_health_and_the_description_of_the_api_are_true(url: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["/", "/docs"])
-def test_the_pages_talk_to_this_server_alone(url: str, page: str) -> None:
+def test_the_pages_only_load_from_this_server(url: str, page: str) -> None:
     answer = HTTP.get(url + page)
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert not re.findall(r"https?:|[\"'(]//", answer.text), "an address outside"
@@ -529,7 +530,7 @@ def test_a_space_may_be_shown_in_the_hubs_frame(url: str, path: str) -> None:
     assert "frame-ancestors" not in headers.get("content-security-policy", "")
 
 
-def test_other_hosts_and_origins_are_shut_out_until_they_are_named(url: str, settings: Settings) -> None:
+def test_other_hosts_and_origins_are_refused_until_they_are_named(url: str, settings: Settings) -> None:
     page = {"Origin": "https://a.example"}
     assert HTTP.get(f"{url}/health", headers={"Host": "evil.example"}).status_code == 400
     assert HTTP.get(f"{url}/health", headers={"Host": "[::1]:80"}).status_code == 200
@@ -544,20 +545,20 @@ def test_other_hosts_and_origins_are_shut_out_until_they_are_named(url: str, set
 # ---- Together, and too much
 
 
-def test_requests_that_come_together_go_through_the_model_together(server: tuple[str, Service]) -> None:
+def test_simultaneous_requests_share_a_batch(server: tuple[str, Service]) -> None:
     url, service = server
     batches, rows = service.batcher.batches, service.batcher.rows
-    alone = HTTP.post(url, content=PNG).json()
+    single = HTTP.post(url, content=PNG).json()
     assert (service.batcher.batches, service.batcher.rows) == (batches + 1, rows + 1)
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(lambda _: HTTP.post(url, content=PNG).json(), range(48)))
     assert service.batcher.rows == rows + 49
     assert service.batcher.batches - batches < 40
     for answer in answers:
-        assert by_label(answer) == pytest.approx(by_label(alone), abs=1e-5)
+        assert by_label(answer) == pytest.approx(by_label(single), abs=1e-5)
 
 
-def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
+def test_a_batch_only_waits_for_announced_pictures() -> None:
     seen: list[int] = []
 
     def run(pixels: np.ndarray) -> np.ndarray:
@@ -568,7 +569,7 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
         batcher = Batcher(run, rows=8, wait=5)
         started = time.perf_counter()
         await batcher(np.zeros((1, 3, 2, 2), np.float32))
-        assert time.perf_counter() - started < 4, "a lone request waited"
+        assert time.perf_counter() - started < 4, "a single request waited"
         with batcher.coming():
             first = asyncio.ensure_future(batcher(np.full((1, 3, 2, 2), 1, np.float32)))
             await asyncio.sleep(0.02)
@@ -586,12 +587,12 @@ def test_a_batch_waits_for_what_is_coming_and_for_nothing_else() -> None:
     assert seen == [1, 3, 1, 6, 6]
 
 
-def test_closing_leaves_nobody_waiting() -> None:
+def test_closing_cancels_all_waiting_requests() -> None:
     async def ask() -> None:
         entered = threading.Event()
         batcher = Batcher(lambda pixels: entered.set() or time.sleep(0.5) or pixels[:, :, 0, 0], rows=3, wait=0)
         three = [asyncio.ensure_future(batcher(np.zeros((2, 3, 2, 2), np.float32))) for _ in range(3)]
-        await asyncio.to_thread(entered.wait)  # one is in the model, one in the hand, one in the queue
+        await asyncio.to_thread(entered.wait)  # one is in the model, one was taken from the queue, one is in the queue
         await batcher.close()
         done, waiting = await asyncio.wait(three, timeout=5)
         assert not waiting
@@ -600,7 +601,7 @@ def test_closing_leaves_nobody_waiting() -> None:
     asyncio.run(ask())
 
 
-def test_only_so_many_files_hold_their_faces_in_memory_at_once(settings: Settings, onnx_folder: Path) -> None:
+def test_the_number_of_files_with_faces_in_memory_is_limited(settings: Settings, onnx_folder: Path) -> None:
     model = load_model(str(onnx_folder), threads=1)
     held, most = 0, 0
 
@@ -630,7 +631,7 @@ def test_only_so_many_files_hold_their_faces_in_memory_at_once(settings: Setting
     assert 1 < most <= FILES_AT_ONCE
 
 
-def test_a_model_that_fails_fails_its_batch_alone() -> None:
+def test_an_error_of_the_model_only_fails_its_batch() -> None:
     def run(pixels: np.ndarray) -> np.ndarray:
         if pixels.any():
             raise RuntimeError("broken")
@@ -646,7 +647,7 @@ def test_a_model_that_fails_fails_its_batch_alone() -> None:
     asyncio.run(ask())
 
 
-def test_overload_is_refused_with_a_time_to_come_back_and_passes(settings: Settings) -> None:
+def test_overload_is_refused_with_retry_after_and_ends(settings: Settings) -> None:
     slow = encoded(Image.fromarray(RNG.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)))
     with served(replace(settings, queue=2)) as (url, _):
         with ThreadPoolExecutor(16) as pool:
@@ -668,13 +669,13 @@ def test_large_bodies_and_pictures_are_refused(settings: Settings) -> None:
         assert chunks.status_code in (413, 503)
         assert HTTP.post(url, content=bytes(4_500)).status_code == 503
         held = [HTTP.post(url, content=bytes(1_500)).status_code for _ in range(4)]
-        assert held == [415] * 4, "what was held is not given back"
+        assert held == [415] * 4, "the memory of earlier bodies is not released"
         gray = encoded(Image.new("L", (71, 71)))
         assert "71 x 71" in HTTP.post(url, content=gray).json()["error"]
         assert HTTP.post(url, content=encoded(Image.new("L", (70, 71)))).status_code == 200
 
 
-def test_a_slow_client_is_cut_and_stops_nobody(settings: Settings) -> None:
+def test_a_slow_client_is_cut_off_and_blocks_no_one(settings: Settings) -> None:
     with served(replace(settings, seconds=2)) as (url, _):
         port = int(url.rpartition(":")[2])
         with (
@@ -690,7 +691,7 @@ def test_a_slow_client_is_cut_and_stops_nobody(settings: Settings) -> None:
         assert HTTP.post(url, content=PNG).status_code == 200
 
 
-def test_an_answer_that_takes_too_long_is_given_up(settings: Settings) -> None:
+def test_an_answer_that_takes_too_long_is_cancelled(settings: Settings) -> None:
     given_up = threading.Event()
     with served(replace(settings, seconds=2)) as (url, service):
         run, service.batcher._run = service.batcher._run, lambda pixels: given_up.wait(30) and run(pixels)
@@ -704,9 +705,9 @@ def test_an_answer_that_takes_too_long_is_given_up(settings: Settings) -> None:
 
 
 def started(
-    model: Path, tmp_path: Path, *words: str, app: Path = SPACE, **environment: str
+    model: Path, tmp_path: Path, *words: str, app: Path = APP, **environment: str
 ) -> tuple[subprocess.Popen[str], str]:
-    """uvicorn as a person starts it, and the address that it tells."""
+    """uvicorn as a person starts it, and the URL that it prints (or all its output, if it ended)."""
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(app), "--port", "0", *words],
         cwd=tmp_path,
@@ -724,7 +725,7 @@ def started(
     return process, said
 
 
-def test_a_running_request_is_answered_after_sigterm_and_nothing_is_left(onnx_folder: Path, tmp_path: Path) -> None:
+def test_a_running_request_is_answered_after_sigterm_and_no_file_remains(onnx_folder: Path, tmp_path: Path) -> None:
     process, url = started(onnx_folder, tmp_path, TMPDIR=str(tmp_path))
     large = encoded(Image.fromarray(RNG.integers(0, 256, (3000, 3000, 3), dtype=np.uint8)), compress_level=1)
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(large)}\r\nExpect: 100-continue\r\n\r\n"
@@ -746,14 +747,13 @@ def test_a_running_request_is_answered_after_sigterm_and_nothing_is_left(onnx_fo
 
 
 @pytest.mark.slow
-def test_reload_answers_as_its_files_say_now(onnx_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(SPACE, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pipeline" / "crop.py", tmp_path / "space")
-    process, url = started(onnx_folder, tmp_path, "--reload", app=tmp_path / "space")
+def test_reload_uses_the_edited_files(onnx_folder: Path, tmp_path: Path) -> None:
+    app = copied_app(tmp_path)
+    process, url = started(onnx_folder, tmp_path, "--reload", app=app)
     try:
         assert top_k(url) == 5
-        bodies = tmp_path / "space" / "bodies.py"
-        bodies.write_text(bodies.read_text().replace("TOP_K = 5", "TOP_K = 2"))
+        contract = app / "contract.py"
+        contract.write_text(contract.read_text().replace("TOP_K = 5", "TOP_K = 2"))
         end = time.monotonic() + 60
         while top_k(url) != 2:
             assert time.monotonic() < end
@@ -766,8 +766,16 @@ def test_reload_answers_as_its_files_say_now(onnx_folder: Path, tmp_path: Path) 
     assert "Traceback" not in said
 
 
+def copied_app(folder: Path) -> Path:
+    """The app in `folder` with the files that a Space gets; returns its `--app-dir`."""
+    for file in (file for pattern in space_folder.COPIED for file in ROOT.glob(pattern)):
+        (folder / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file.relative_to(ROOT))
+    return folder / "hub" / "server"
+
+
 def top_k(url: str) -> int:
-    """How many classes are told unasked; a server that is starting is waited for."""
+    """How many classes are answered by default; waits for a server that is starting."""
     with httpx2.Client(transport=httpx2.HTTPTransport(retries=8), timeout=60) as client:
         return len(client.post(url, content=PNG).json())
 
@@ -819,7 +827,7 @@ def assert_flat(model: Path, tmp_path: Path, warm: int, count: int) -> None:
 
 
 def hostile(rng: random.Random) -> bytes:
-    """A body of the list, random bytes, or a good file of some kind with a few bytes changed."""
+    """A body from HOSTILE, random bytes, or a valid file with a few bytes changed."""
     choice = rng.random()
     if choice < 0.3:
         return rng.choice(list(HOSTILE.values()))
@@ -850,7 +858,9 @@ def test_a_wrong_setting_fails_in_one_line(tmp_path: Path) -> None:
     assert said.splitlines() == [line for line in said.splitlines() if "FER_QUEUE" in line]
 
 
-def test_what_cannot_be_loaded_is_named(folder: Path, onnx_folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(
+    folder: Path, onnx_folder: Path, tmp_path: Path
+) -> None:
     def changed(name: str, content: str, source: Path = onnx_folder) -> str:
         path = shutil.copytree(source, tmp_path / str(len(list(tmp_path.iterdir()))))
         (path / name).write_text(content)
@@ -859,9 +869,9 @@ def test_what_cannot_be_loaded_is_named(folder: Path, onnx_folder: Path, tmp_pat
     config = json.loads((onnx_folder / "config.json").read_text())
     fewer = json.dumps(config | {"id2label": {"0": "a"}})
     for model, reason in [
-        ("", "FER_MODEL names no model"),
-        (str(tmp_path / "no"), "is no folder"),
-        ("no/such", "could not be had from the Hub"),
+        ("", "no model: set FER_MODEL"),
+        (str(tmp_path / "no"), "is not a folder"),
+        ("no/such", "could not be loaded from the Hub"),
         (str(tmp_path), "config.json: No such file"),
         (changed("config.json", "{"), "config.json is damaged"),
         (changed("config.json", "{}"), "names no classes"),
@@ -870,7 +880,7 @@ def test_what_cannot_be_loaded_is_named(folder: Path, onnx_folder: Path, tmp_pat
         (changed("model.safetensors", "no weights", folder), "weights cannot be loaded"),
         (changed("preprocessor_config.json", "[]"), "preprocessor_config.json is damaged"),
     ]:
-        with pytest.raises(CannotStart, match=reason) as caught:
+        with pytest.raises(InputError, match=reason) as caught:
             load_model(model)
         assert "\n" not in str(caught.value)
 
@@ -880,29 +890,58 @@ def test_settings_are_read_from_the_environment_and_checked() -> None:
     assert (read.model, read.queue, read.seconds) == ("a", 3, 2.5)
     assert read.hosts.split(",")[-1] == "a-b.hf.space"
     for value in ("0", "-1", "x", "", "1.5"):
-        with pytest.raises(CannotStart, match="FER_QUEUE"):
+        with pytest.raises(InputError, match="FER_QUEUE"):
             read_settings({"FER_QUEUE": value})
     for typo in ("FER_MODELS", "FER_MAX_BYTE", "FER_ORIGIN"):
-        with pytest.raises(CannotStart, match=f"{typo} is no setting"):
+        with pytest.raises(InputError, match=f"{typo} is not a setting"):
             read_settings({typo: "1"})
     assert read_settings({"FER_DATA": "of another program"}) == Settings()
-    with pytest.raises(CannotStart, match="FER_SECONDS"):
+    with pytest.raises(InputError, match="FER_SECONDS"):
         read_settings({"FER_SECONDS": "nan"})
 
 
-def test_the_app_runs_from_a_folder_of_its_own_files_with_the_crop_beside(onnx_folder: Path, tmp_path: Path) -> None:
-    for file in [*SPACE.iterdir(), ROOT / "pipeline" / "crop.py"]:
-        if file.is_file():
-            shutil.copy(file, tmp_path / file.name)
-    code = "import app, faces; print(faces.crop.__name__, app.app.title)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.startswith("crop "), done.stderr
+def test_the_page_on_serving_lists_every_setting_with_its_default_and_meaning() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `FER_(\w+)` \| `?([^|`]*)`? \| (.*) \|$", page, re.M)
+    expected = [(f.name.upper(), str(f.default), f.metadata["help"]) for f in fields(Settings)]
+    assert [(name, default.strip(), meaning) for name, default, meaning in listed] == expected
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
-    with pytest.raises(Refused, match="60000 x 60000|too many pixels"):
-        decode(bomb(60_000), 40_000_000)
-    with pytest.raises(Refused, match="7000 x 7000"):
-        decode(bomb(7_000), 40_000_000)
-    with pytest.raises(Refused, match="40000 x 1 is too long"):
-        decode(encoded(Image.new("L", (40_000, 1))), 40_000_000)
+def test_the_app_starts_from_the_files_of_a_space_and_from_any_working_directory(
+    onnx_folder: Path, tmp_path: Path
+) -> None:
+    app = copied_app(tmp_path / "space")
+    (tmp_path / "elsewhere").mkdir()
+    process, url = started(onnx_folder, tmp_path / "elsewhere", app=app, PYTHONPATH="")
+    try:
+        assert len(HTTP.post(url, content=PNG).json()) == 5
+    finally:
+        process.terminate()
+        process.wait(30)
+    code = f"import sys; sys.path[:0] = [{str(app)!r}]; import app; print(*sys.modules['pipeline'].__path__)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [str(tmp_path / "space" / "pipeline")], done.stderr
+
+
+def test_a_picture_of_too_many_pixels_is_refused_with_its_size() -> None:
+    for content, reason in [
+        (bomb(7_000), "more than 40,000,000 pixels (7000 x 7000)"),
+        (encoded(Image.new("L", (40_000, 1))), f"a side of more than {MAX_SIDE:,} pixels (40000 x 1)"),
+        (bomb(60_000), "more than 40,000,000 pixels"),
+    ]:
+        with pytest.raises(Refused) as caught:
+            read_picture(content, 40_000_000)
+        assert (caught.value.status, caught.value.reason) == (413, reason)
+
+
+def test_every_fault_of_a_picture_has_a_status() -> None:
+    assert set(REFUSALS) == set(Fault)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG2000", "PPM", "ICO", "EPS"])
+def test_formats_that_no_browser_sends_are_refused_whatever_they_are_called(url: str, kind: str) -> None:
+    answer = HTTP.post(url, content=encoded(NOISE, kind), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 415
+    assert answer.json()["error"].startswith("not a JPEG, PNG, WebP, GIF, BMP or AVIF picture")
+    assert kind not in SENT

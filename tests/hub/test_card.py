@@ -1,4 +1,4 @@
-"""The card of a release: true to the run, figure by figure, whatever the run is of."""
+"""The card of a release: true to the run, figure by figure, whatever its pictures are."""
 
 import json
 import re
@@ -12,19 +12,22 @@ from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 from huggingface_hub import ModelCard
 
 from hub.card.card import example_scores, make_card, reproduce
-from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results
+from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
 from hub.privacy import refuse_private
-from hub.run import Run, load_run
+from hub.run import load_run
 from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
+from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES
+from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import Recipe
-from pipeline.training import prediction
+from pipeline.source import Source
+from tests.hub import sample_card
 
 EXPORT = {
     "measured_on": "validation",
@@ -39,7 +42,7 @@ EXPORT = {
     "left_out": {"int8": "it loses 0.91 points of validation accuracy (0.8630 against 0.8721), more than the 0.5 that "
                          "are allowed"},
 }  # fmt: skip
-EXAMPLES_ALONE = {
+ONLY_EXAMPLES = {
     "measured_on": "examples",
     "rows": None,
     "clean_rows": None,
@@ -62,13 +65,18 @@ PARITY = {
 SCORES = {"happiness.png": [{"label": "happiness", "score": 0.9123}, {"label": "neutral", "score": 0.0877}]}
 PUBLICATION = Publication("someone/fer-vit-tiny", "v1", EXPORT, PARITY, SCORES)
 
-# What the card says of the world and not of the run: names, years, law, and the pictures of FER2013.
+LEFT_OUT = "left_out"  # "dropped" in runs from before sources had a record
+
+# What the card says about the world and not about the run: names, years, law, and the pictures of FER2013.
 OF_THE_WORLD = {
     *("F1", "FER2013", "float32", "sha256", "kl_divergence"),
     *("2019", "10.1177/1529100619832930", "48"),  # Barrett et al.; FER2013's pictures
     *("2024/1689", "2", "2025", "5(1)(f)", "1(c)", "50(3)"),  # EU AI Act
     *("Apache-2.0", "apache-2.0", "top_k: 7", "int8", "90 % Wilson"),
 }
+RECORD = ("id", "title", "layout", "origin", "datasets", "licence", "terms", "citation")
+"""What the record of a source says in words."""
+KEPT = ("checkpoint", "data_path", "file", "precision", "interval", *RECORD)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
 
 
@@ -100,7 +108,7 @@ def save_voted_faces(folder: Path) -> Path:
 
 
 def evaluated(curated: Curated, folder: Path, recipe: Recipe) -> dict:
-    """The figures of a model that is right more often than not, from predictions as a run writes them."""
+    """The figures of a model that is mostly right, from predictions as a run writes them."""
     tables = {split: curated.splits[split] for split in ("validation", "test")}
     rng = np.random.default_rng(0)
     logits = {
@@ -108,7 +116,7 @@ def evaluated(curated: Curated, folder: Path, recipe: Recipe) -> dict:
         for split, table in tables.items()
     }
     about = {"classes": recipe.classes, "label_rule": curated.label_rule, "seed": 0, "resamples": 30, "recipe": "made"}
-    prediction.write_predictions(folder / "predictions.parquet", tables, logits, about)
+    predictions.write_predictions(folder / "predictions.parquet", tables, logits, about)
     return evaluate_predictions(folder / "predictions.parquet")
 
 
@@ -133,12 +141,14 @@ def prose(card: str) -> str:
 
 
 def other(value):
-    """The same with every number in it changed, order and zeros kept; what is no figure (paths, terms) stays."""
+    """The same with every number in it changed, order and zeros kept; what is not a figure (paths, terms) stays."""
     if isinstance(value, dict) and value.keys() == {"value", "low", "high"}:
         return {name: part * 0.61 + 0.017 for name, part in value.items()}
     if isinstance(value, dict):
-        kept = ("checkpoint", "data_path", "terms", "layout", "file", "precision", "interval")
-        return {key: part if key in kept and isinstance(part, str) else other(part) for key, part in value.items()}
+        words = {
+            key for key, part in value.items() if key in KEPT and isinstance(part, list if key == "datasets" else str)
+        }
+        return {key: part if key in words else other(part) for key, part in value.items()}
     if isinstance(value, list):
         return [other(part) for part in value]
     if isinstance(value, bool) or not value:
@@ -173,13 +183,13 @@ def unescaped(cell: str) -> str:
 # Figures
 
 
-def test_every_number_of_the_card_comes_from_the_run_and_all_else_is_the_same_for_any_figures(voted: Run) -> None:
+def test_every_number_of_the_card_comes_from_the_run_and_the_rest_is_the_same_for_any_figures(voted: Run) -> None:
     one = prose(make_card(voted, PUBLICATION))
     changed = {"export": other(EXPORT), "parity": other(PARITY), "examples": other(SCORES)}
     two = prose(make_card(with_other_figures(voted), replace(PUBLICATION, **changed)))
     assert NUMBER.sub("#", one) == NUMBER.sub("#", two)
     names = [base_model_of(voted), PUBLICATION.revision, *PARITY["clients"]["pipeline()"]["kinds"]]
-    names += [source["terms"] for source in voted.curation["sources"].values()]
+    names += [word for s in sources_of(voted) for word in (s.terms, title_of(s), s.layout, s.citation or "")]
     names.append(f"{(voted.path / 'model.safetensors').stat().st_size / 1e6:.1f}")
     explained = {number for words in (*OF_THE_WORLD, *names) for number in NUMBER.findall(words)}
     pairs = zip(NUMBER.finditer(one), NUMBER.findall(two), strict=True)
@@ -187,7 +197,7 @@ def test_every_number_of_the_card_comes_from_the_run_and_all_else_is_the_same_fo
     assert not [one[max(0, f.start() - 60) : f.end() + 20] for f in fixed if f[0] not in explained]
 
 
-def test_a_changed_figure_changes_the_card_where_it_is_told_and_nowhere_else(voted: Run) -> None:
+def test_a_changed_figure_changes_the_card_only_where_it_is_shown(voted: Run) -> None:
     evaluation = json.loads(json.dumps(voted.evaluation))
     evaluation["official"]["accuracy"] = {"value": 0.12345, "low": 0.1, "high": 0.2}
     changed = changed_lines(
@@ -200,31 +210,31 @@ def test_a_changed_figure_changes_the_card_where_it_is_told_and_nowhere_else(vot
 
 
 @pytest.mark.parametrize(
-    ("file", "keys", "value", "told"),
+    ("file", "keys", "value", "shown"),
     [
         ("evaluation", ("official", "per_class", "fear", "recall", "value"), 0.0, ["| fear |", "- It misses fear"]),
         ("evaluation", ("clean", "nll", "high"), 9.0, ["high: 9.0", "| NLL |"]),
         ("curation", ("leaks", "found", "exact copy", "test_in_train"), 987, ["| exact copy | 987 |"]),
-        ("curation", ("sources", "ferplus", "dropped", "train", "no majority"), 987, ["- Left out of train: 987 (no"]),
+        ("curation", ("sources", "ferplus", LEFT_OUT, "train", "no majority"), 987, ["- Left out of train: 987 (no"]),
         ("environment", ("wall_seconds",), 9000.0, ["| time | 2.5 hours"]),
         ("environment", ("packages", "torch"), "9.9", ["| torch | 9.9 |"]),
     ],
 )
-def test_so_does_any_other_fact_of_the_run(voted: Run, file: str, keys: tuple[str, ...], value, told) -> None:
+def test_so_does_any_other_fact_of_the_run(voted: Run, file: str, keys: tuple[str, ...], value, shown) -> None:
     content = json.loads(json.dumps(getattr(voted, file)))
     inner = content
     for key in keys[:-1]:
-        inner = inner[key]
+        inner = inner["dropped" if key == LEFT_OUT and key not in inner else key]
     assert keys[-1] in inner
     inner[keys[-1]] = value
     changed = changed_lines(make_card(voted, PUBLICATION), make_card(replace(voted, **{file: content}), PUBLICATION))
-    assert len(changed) == len(told)
-    for line, start in zip(changed, told, strict=True):
+    assert len(changed) == len(shown)
+    for line, start in zip(changed, shown, strict=True):
         assert line.startswith(start)
 
 
 def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
-    def told(found: dict[str, float]) -> str:
+    def written(found: dict[str, float]) -> str:
         return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
     shown = {table[0][0].strip() or table[0][1].strip(): table for table in tables(make_card(voted, PUBLICATION))}
@@ -235,11 +245,17 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
     sets = [voted.evaluation[name] for name in figures[""]]
     assert figures[""] == ["official", "clean", "clean_near", "validation"]
     assert figures["rows"] == [str(rows["n"]) for rows in sets] and len(set(figures["rows"])) > 2
-    for words, name in {"macro F1": "macro_f1", "NLL": "nll", "*one human voter*": "human_agreement"}.items():
-        assert figures[words] == [told(rows[name]) for rows in sets]
+    for words, name in {
+        "macro F1": "macro_f1",
+        "AUROC": "auroc",
+        "NLL": "nll",
+        "*one human voter*": "human_agreement",
+    }.items():
+        assert figures[words] == [written(rows[name]) for rows in sets]
     for label, rows, *rest in ([cell.strip() for cell in row] for row in by_class[5][2:]):
         of_class = voted.evaluation["official"]["per_class"][label]
-        assert [rows, *rest] == [str(of_class["support"]), *(told(of_class[n]) for n in ("precision", "recall", "f1"))]
+        expected = [written(of_class[name]) for name in ("precision", "recall", "f1")]
+        assert [rows, *rest] == [str(of_class["support"]), *expected]
     for label, *counts in ([cell.strip() for cell in row] for row in by_class[4][2:-1]):
         assert counts == [str(of[label]) for of in voted.curation["rows_used"].values()]
 
@@ -249,20 +265,22 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
     assert "| `onnx/model.onnx` | fp32 | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |" in card
     assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
     assert "in torch it is 0.872 (0.860 to 0.884)" in card
-    assert "Compared on 1,234 validation pictures. Accuracy is that on the 1,111 of them" in card
-    card = make_card(voted, replace(PUBLICATION, export=EXAMPLES_ALONE))
+    assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
+    card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     assert "| `onnx/model_fp16.onnx` | fp16 | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not measured |" in card
-    assert "Compared on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
+    assert (
+        "Compared only on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
+    )
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 
 
-def test_clients_are_told_with_what_they_answer_otherwise_and_why_one_was_not_asked(voted: Run) -> None:
+def test_clients_are_listed_with_their_differences_or_why_one_was_not_compared(voted: Run) -> None:
     card = make_card(voted, PUBLICATION)
-    assert "| 48 px gray (5) | 1.2e-06 | 0.015, 2 with another first answer |" in card
+    assert "| 48 px gray (5) | 1.2e-06 | 0.015, 2 with a different first answer |" in card
     assert "| RGBA (5) | 3e-06 | 0.0021 |" in card
-    assert "- onnxruntime was not asked: onnxruntime not installed." in card
-    assert "which moves a probability by up to 0.015. The snippet above" in card
+    assert "- onnxruntime was not compared: onnxruntime not installed." in card
+    assert "which changes a probability by up to 0.015. The snippet above" in card
 
 
 # What the Hub reads
@@ -271,10 +289,10 @@ def test_clients_are_told_with_what_they_answer_otherwise_and_why_one_was_not_as
 def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     card = ModelCard(make_card(voted, PUBLICATION))
     assert card.data.eval_results == eval_results(voted)
-    told = {(r.dataset_config, r.dataset_split, r.metric_type) for r in card.data.eval_results}
-    kinds = ("accuracy", "f1", "balanced_accuracy", "nll", "kl_divergence", "ece")
+    shown = {(r.dataset_config, r.dataset_split, r.metric_type) for r in card.data.eval_results}
+    kinds = ("accuracy", "f1", "balanced_accuracy", "roc_auc", "nll", "kl_divergence", "ece")
     sets = {"official": "test", "clean": "test", "clean_near": "test", "validation": "validation"}
-    assert told == {(name, split, kind) for name, split in sets.items() for kind in kinds}
+    assert shown == {(name, split, kind) for name, split in sets.items() for kind in kinds}
     accuracy = voted.evaluation["clean_near"]["accuracy"]
     (result,) = (r for r in card.data.eval_results if (r.dataset_config, r.metric_type) == ("clean_near", "accuracy"))
     assert result.metric_value == pytest.approx(accuracy["value"], abs=5e-5)
@@ -289,7 +307,7 @@ def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     assert card.data.model_name == "fer-vit-tiny" and str(ModelCard(str(card))) == str(card)
 
 
-def test_the_licence_is_open_for_drawn_faces_from_random_weights_alone(drawn: Run, voted: Run) -> None:
+def test_the_licence_is_open_only_for_drawn_faces_from_random_weights(drawn: Run, voted: Run) -> None:
     assert ModelCard(make_card(drawn, PUBLICATION)).data.license == "apache-2.0"
     started = replace(drawn, recipe=drawn.recipe | {"checkpoint": "user/model"})
     for run in (voted, started):
@@ -317,8 +335,18 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
     assert base_model_of(replace(started_here, recipe=drawn.recipe | {"checkpoint": "runs/gone"})) is None
 
 
+def entry_before_records(layout: str) -> dict:
+    """An entry of curation.json from before sources had a record."""
+    about = {"terms": "unknown", "pixels_may_travel": False, "label_rule": None, "dropped": {}}
+    return about | {
+        "layout": layout,
+        "unreadable": {"count": 0, "keys": []},
+        "splits": {"official": ["train"], "made": []},
+    }
+
+
 @pytest.mark.parametrize(
-    ("entry", "layout", "told"),
+    ("entry", "layout", "shown"),
     [
         ({"data_path": "user/faces"}, "Hub data set with the columns image and label", ["user/faces"]),
         ({"data_path": "user/faces"}, "parquet with the columns image and label", []),
@@ -327,13 +355,67 @@ def test_the_base_model_is_a_name_on_the_hub_or_none(drawn: Run, tmp_path, monke
         ({"data_path": None, "source": "drawn"}, "20 faces drawn from seed 0", []),
     ],
 )
-def test_data_sets_are_named_where_they_came_from_the_hub(drawn: Run, entry, layout: str, told: list[str]) -> None:
-    source = drawn.curation["sources"]["drawn"] | {"layout": layout}
+def test_data_sets_are_named_where_they_came_from_the_hub(drawn: Run, entry, layout: str, shown: list[str]) -> None:
+    source = entry_before_records(layout)
     run = replace(drawn, recipe=drawn.recipe | entry, curation=drawn.curation | {"sources": {"x": source}})
-    assert datasets_of(run) == told
+    assert datasets_of(run) == shown
     several = replace(run, recipe=drawn.recipe | {"sources": [entry]})
-    assert datasets_of(several) == told
-    assert ("DIR" in reproduce(several, PUBLICATION)) == (not told)
+    assert datasets_of(several) == shown
+    assert ("DIR" in reproduce(several, PUBLICATION)) == (not shown)
+
+
+MEASURED = {"unreadable": {"count": 0, "keys": []}, "splits": {"official": ["train"], "made": []}}
+DRAWN = Source(id="drawn", title="drawn faces", layout="20 faces", origin="drawn", licence="Apache-2.0", terms="free")
+PHOTOS = Source(id="photos", title="photos", layout="class folders", origin="local", terms="photos of people")
+
+
+def of_sources(run: Run, *sources: Source) -> Run:
+    """A run on these sources."""
+    entries = {source.id: source.to_json() | MEASURED for source in sources}
+    return replace(run, curation=run.curation | {"sources": entries})
+
+
+def from_before_records(run: Run) -> Run:
+    """A run on a curated folder of drawn faces and photos, from when it had one entry for all of its sources."""
+    terms = "drawn: drawn by this project, Apache-2.0; photos: the source does not state the terms of its pictures"
+    entry = entry_before_records("curated table") | {"terms": terms}
+    return replace(run, curation=run.curation | {"sources": {"drawn and photos": entry}})
+
+
+def test_a_curated_folder_of_drawn_faces_and_photos_is_neither_open_nor_a_demonstration(drawn: Run) -> None:
+    for run in (of_sources(drawn, DRAWN, PHOTOS), from_before_records(drawn)):
+        card = ModelCard(make_card(run, PUBLICATION))
+        assert card.data.license == "other" and "demo" not in card.data.tags
+        assert "seen a photo of a person" not in card.text and "trained and measured only on drawings" not in card.text
+        assert "Apache-2.0; photos" in card.text or "photos: photos of people" in card.text
+    mixed, only = (make_card(of_sources(drawn, *sources), PUBLICATION) for sources in ((DRAWN, PHOTOS), (DRAWN,)))
+    assert "Some of the pictures are faces that a program drew" in mixed
+    assert "Some of the pictures are" not in only and ModelCard(only).data.license == "apache-2.0"
+
+
+def test_the_licence_depends_on_fields_and_not_on_words(drawn: Run) -> None:
+    words = replace(PHOTOS, terms="drawn by this project, Apache-2.0", title="drawn faces")
+    assert ModelCard(make_card(of_sources(drawn, words), PUBLICATION)).data.license == "other"
+    closed = replace(DRAWN, licence="other")
+    assert ModelCard(make_card(of_sources(drawn, closed), PUBLICATION)).data.license == "other"
+
+
+def test_known_data_sets_are_cited_by_their_field_and_others_in_their_own_words(drawn: Run) -> None:
+    keys = {"FER2013": "goodfellow2013", "FER+": "barsoum2016", "RAF-DB": "li2017", "AffectNet": "mollahosseini2019"}
+    for name, key in keys.items():
+        card = make_card(of_sources(drawn, replace(PHOTOS, datasets=(name,), citation="Its paper")), PUBLICATION)
+        assert [other for other in keys.values() if other in card] == [key] and "- Cite:" not in card
+    other_set = replace(PHOTOS, datasets=("Other",), citation="Its paper, 2020", terms="not FER2013, not FER+")
+    card = make_card(of_sources(drawn, other_set), PUBLICATION)
+    assert "- Cite: Its paper, 2020." in card and not [key for key in keys.values() if key in card]
+
+
+def test_a_hub_data_set_in_a_curated_folder_is_named_and_the_folder_is_not(drawn: Run) -> None:
+    faces = replace(PHOTOS, id="user/faces", origin="hub")
+    recipe = {"source": "curated", "data_path": "runs/curated"}
+    run = replace(of_sources(drawn, DRAWN, faces), recipe=drawn.recipe | recipe)
+    assert datasets_of(run) == ["user/faces"]
+    assert datasets_of(replace(of_sources(drawn, DRAWN, PHOTOS), recipe=drawn.recipe | recipe)) == []
 
 
 def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None:
@@ -349,6 +431,11 @@ def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None
 
 
 # What a stranger reads
+
+
+def test_the_sample_in_the_docs_is_the_card_of_today() -> None:
+    written = sample_card.FILE.read_text(encoding="utf-8")
+    assert written == sample_card.sample_text(), "write it again with python -m tests.hub.sample_card"
 
 
 def test_a_run_on_drawn_faces_is_called_a_demonstration_first(drawn: Run, voted: Run) -> None:
@@ -385,11 +472,11 @@ def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: 
     assert "transformers.js" in usual.data.tags and "await" in usual.text and "pip install timm" not in usual.text
 
 
-def test_a_class_without_rows_is_told(voted: Run) -> None:
+def test_a_class_without_rows_is_reported(voted: Run) -> None:
     evaluation = json.loads(json.dumps(voted.evaluation))
     evaluation["official"]["per_class"]["fear"] |= {"support": 0, "recall": {"value": 0.0, "low": 0.0, "high": 0.0}}
     card = make_card(replace(voted, evaluation=evaluation), PUBLICATION)
-    assert "There are no rows of fear: they count as 0 in" in card and "It misses fear most" not in card
+    assert "There are no rows of fear: that counts as 0 in" in card and "It misses fear most" not in card
     assert "There are no rows of" not in make_card(voted, PUBLICATION)
 
 
@@ -409,7 +496,7 @@ def test_a_run_from_before_near_copies_says_that_they_were_not_looked_for(voted:
     curation |= {"leaks": leaks | {"found": found}}
     evaluation = {name: value for name, value in voted.evaluation.items() if name != "clean_near"}
     card = make_card(replace(voted, curation=curation, evaluation=evaluation), PUBLICATION)
-    assert "were not looked for" in card and "clean_near" not in card and "| near copy |" not in card
+    assert "were not searched for" in card and "clean_near" not in card and "| near copy |" not in card
     assert "pixel copy in the training" in card
 
 
@@ -420,13 +507,14 @@ def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: R
         half = len(table) // 2
         renamed = table.select(range(half)).map(lambda row: {"source": "my|faces"})
         curated.splits[split] = concatenate_datasets([renamed, table.select(range(half, len(table)))])
-    sources = voted.curation["sources"] | {"my|faces": drawn.curation["sources"]["drawn"]}
+    mine = drawn.curation["sources"]["drawn"] | {"id": "my|faces", "title": "my|faces"}
+    sources = voted.curation["sources"] | {"my|faces": mine}
     entries = [{"data_path": "/disk/ferplus"}, {"data_path": "/disk/mine", "face_detector": "/disk/yunet.onnx"}]
     files = {"curation": voted.curation | {"sources": sources}, "evaluation": evaluated(curated, tmp_path, recipe)}
     run = replace(voted, **files, recipe=voted.recipe | {"sources": entries, "data_path": None})
     card = make_card(run, PUBLICATION)
     (table,) = (t for t in tables(card) if t[0][1].strip() == "row set")
-    assert {unescaped(row[0]) for row in table[2:]} == {"FER+", "my|faces"}
+    assert {unescaped(row[0]) for row in table[2:]} == {title_of(source) for source in sources_of(run)}
     figures = run.evaluation["per_source"]["my|faces"]["official"]
     assert f"{figures['accuracy']['value']:.3f} (" in next(row[3] for row in table[2:] if "my" in row[0])
     assert card.count("- Terms: ") == 2 and "/disk" not in card
@@ -443,7 +531,8 @@ def test_odd_names_break_neither_the_yaml_nor_the_tables(voted: Run) -> None:
         return [named(part) for part in value] if isinstance(value, list) else odd.get(value, value)
 
     files = {name: named(getattr(voted, name)) for name in ("evaluation", "curation")}
-    sources = {"s|\n# t: 'u'": files["curation"]["sources"]["ferplus"]}
+    name = "s|\n# t: 'u'"
+    sources = {name: files["curation"]["sources"]["ferplus"] | {"id": name, "title": name}}
     run = replace(voted, evaluation=files["evaluation"], curation=files["curation"] | {"sources": sources})
     scores = {"p q.png": [{"label": label, "score": 0.25} for label in odd.values()]}
     card = make_card(run, replace(PUBLICATION, examples=scores))
@@ -500,9 +589,9 @@ def test_the_rows_of_a_step_are_those_that_were_trained_with(voted: Run) -> None
     assert "| rows of an optimizer step | `total_batch_size` | 24 |" in make_card(run, PUBLICATION)
 
 
-def test_what_was_done_to_rows_of_train_is_told(voted: Run) -> None:
+def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:
     settings = {"undecided": "train", "caps": {"ferplus/neutral": 20}, "row_weights": {"ferplus": 2.0}}
     lines = make_card(replace(voted, recipe=voted.recipe | settings), PUBLICATION).splitlines()
-    assert any("without a label are in train all the same" in line for line in lines)
+    assert any("without a label are kept in train" in line for line in lines)
     assert [line for line in lines if "`caps`" in line and "ferplus/neutral" in line and "20" in line]
     assert [line for line in lines if "`row_weights`" in line and "2.0" in line]

@@ -1,7 +1,9 @@
+"""What is exported answers as the run, or it is not published."""
+
 import json
 import shutil
 import socket
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,21 @@ from datasets import Dataset
 from PIL import ImageOps
 from transformers import AutoModelForImageClassification
 
-from hub.export import export, onnx_files
-from hub.export.export import export_onnx
-from hub.export.onnx_files import FILES, OPSET
-from hub.run import Run
+from hub.export import fp32, int8, onnx_files
+from hub.export.compare import Reference, compare, why_inaccurate
+from hub.export.export import FORMATS, export_onnx
+from hub.export.formats import Format
+from hub.export.onnx_files import OPSET
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.errors import InputError
+from pipeline.run_folder import Run
 from pipeline.settings.files import load_yaml, recipe_from
 from tests.conftest import ROOT, Finished, run_train_hf, write_recipe
 
-INT8_LOSS = export.INT8_LOSS
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _any_int8() -> Iterator[None]:
-    """A model of two layers is mostly graph, and of 15 rows one is seven points: here every int8 is kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "INT8_SHARE", 1.0)
-        patch.setattr(export, "INT8_LOSS", 1.0)
-        yield
+FILES = {format.name: format.file for format in FORMATS}
+# A model of two layers is mostly graph, and of 15 rows one is seven points: here every int8 file is kept.
+ANY_INT8 = (*FORMATS[:2], replace(int8.FORMAT, share=1.0, loss=1.0))
 
 
 def run_of(path: Path) -> Run:
@@ -63,18 +60,22 @@ def validation(run: Run) -> Dataset:
 def exported(run: Run, validation: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The folder `onnx` of the finished run, and what was returned."""
     folder = tmp_path_factory.mktemp("export") / "new"
-    return folder / "onnx", export_onnx(run, folder, validation)
+    return folder / "onnx", export_onnx(run, folder, validation, ANY_INT8)
 
 
 @pytest.fixture
-def ready(exported: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of `exported` instead of another export, for tests of what is measured and decided."""
+def ready(exported: tuple[Path, dict[str, Any]]) -> tuple[Format, ...]:
+    """Formats that copy the files of `exported` instead of exporting again: tests of what is measured and decided."""
 
-    def copy(model: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> None:
-        for name in FILES.values():
-            shutil.copy(exported[0] / name, folder)
+    def copied(format: Format) -> Format:
+        return replace(format, write=lambda _, path: shutil.copy(exported[0] / format.file, path))
 
-    monkeypatch.setattr(export, "write_files", copy)
+    return tuple(copied(format) for format in ANY_INT8)
+
+
+def changed(formats: tuple[Format, ...], name: str, **how: Any) -> tuple[Format, ...]:
+    """The formats, one of them changed."""
+    return tuple(replace(format, **how) if format.name == name else format for format in formats)
 
 
 def answers(file: Path, pixels: np.ndarray) -> np.ndarray:
@@ -111,12 +112,12 @@ def test_the_report_measures_every_file_on_the_rows_of_the_run(exported, run: Ru
 
 def test_differences_are_of_probabilities(validation: Dataset) -> None:
     logits = np.log(np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
-    reference = export.Reference("examples", validation, logits + 5)
+    reference = Reference("examples", validation, logits + 5)
     moved = np.log(np.array([[0.4, 0.4, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
-    assert export._compare(logits, reference)["max_difference"] < 1e-6
-    assert export._compare(moved, reference)["max_difference"] == pytest.approx(0.1, abs=1e-6)
-    assert export._compare(moved, reference)["mean_difference"] == pytest.approx(0.2 / 6, abs=1e-6)
-    assert export._compare(logits[:, [1, 0, 2]], reference)["agreement"] == 0.5
+    assert compare(logits, reference)["max_difference"] < 1e-6
+    assert compare(moved, reference)["max_difference"] == pytest.approx(0.1, abs=1e-6)
+    assert compare(moved, reference)["mean_difference"] == pytest.approx(0.2 / 6, abs=1e-6)
+    assert compare(logits[:, [1, 0, 2]], reference)["agreement"] == 0.5
 
 
 @pytest.mark.parametrize("name", FILES.values())
@@ -172,40 +173,33 @@ def test_metadata_within_a_graph_within_a_node_goes_too() -> None:
     inner.node[0].metadata_props.add(key="trace", value="/disk/me")
     node = onnx.helper.make_node("If", ["c"], ["b"], then_branch=inner)
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "h", [], [], doc_string="/disk/me"))
-    onnx_files._strip(model)
+    onnx_files.strip(model)
     assert b"/disk/me" not in model.SerializeToString()
 
 
 def test_other_pictures_than_the_run_saw_are_an_error_and_leave_nothing(run, validation, ready, tmp_path: Path) -> None:
-    changed = validation.map(lambda row: {"image": ImageOps.invert(row["image"].convert("RGB"))})
-    with pytest.raises(
-        InputError, match=r"model.onnx does not answer as the run: a probability is .* from predictions"
-    ):
-        export_onnx(run, tmp_path / "new", changed)
+    others = validation.map(lambda row: {"image": ImageOps.invert(row["image"].convert("RGB"))})
+    with pytest.raises(InputError, match=r"model.onnx disagrees with predictions.parquet: a probability differs by"):
+        export_onnx(run, tmp_path / "new", others, ready)
     assert list((tmp_path / "new").iterdir()) == []
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-9), ("fp16", 1e-9), ("fp16", float("nan"))])
-def test_a_file_beyond_its_bound_is_an_error(precision, bound, run, validation, ready, monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(export.BOUNDS, precision, bound)
-    with pytest.raises(InputError, match=f"^{FILES[precision]} does not answer as the run"):
-        export_onnx(run, tmp_path, validation)
+def test_a_file_beyond_its_bound_is_an_error(precision, bound, run, validation, ready, tmp_path) -> None:
+    with pytest.raises(InputError, match=f"^{FILES[precision]} disagrees with predictions.parquet"):
+        export_onnx(run, tmp_path, validation, changed(ready, precision, bound=bound))
 
 
-def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported, monkeypatch, tmp_path) -> None:
+def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported, ready, tmp_path) -> None:
     rarest = int(np.bincount(validation["label"][:], minlength=7).argmin())
 
-    def spoilt(model: torch.nn.Module, shape: tuple[int, ...], folder: Path) -> None:
-        for name in FILES.values():
-            shutil.copy(exported[0] / name, folder)
-        int8 = onnx.load(folder / FILES["int8"])
-        bias = next(t for t in int8.graph.initializer if t.name.endswith("classifier.bias"))
+    def spoilt(_: object, path: Path) -> None:
+        graph = onnx.load(exported[0] / FILES["int8"])
+        bias = next(t for t in graph.graph.initializer if t.name.endswith("classifier.bias"))
         bias.CopyFrom(onnx.numpy_helper.from_array(np.eye(7, dtype=np.float32)[rarest] * 100, bias.name))
-        onnx.save(int8, folder / FILES["int8"])
+        onnx.save(graph, path)
 
-    monkeypatch.setattr(export, "write_files", spoilt)
-    monkeypatch.setattr(export, "INT8_LOSS", INT8_LOSS)
-    report = export_onnx(run, tmp_path, validation)
+    report = export_onnx(run, tmp_path, validation, changed(ready, "int8", write=spoilt, loss=int8.FORMAT.loss))
     assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]
     assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
     assert "points of validation accuracy" in report["left_out"]["int8"]
@@ -213,24 +207,35 @@ def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported
 
 
 @pytest.mark.parametrize(("wrong", "kept"), [(0, True), (5, True), (6, False), (1000, False)])
-def test_int8_may_lose_half_a_point_and_no_more(wrong: int, kept: bool, validation, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(export, "INT8_LOSS", INT8_LOSS)
+def test_int8_may_lose_half_a_point_and_no_more(wrong: int, kept: bool, validation) -> None:
     labels = np.arange(1200) % 7
     right = np.eye(7, dtype=np.float32)[labels]
     rough = np.concatenate([np.roll(right[:wrong], 1, axis=1), right[wrong:]])
-    rough[1000:] = 0  # what is not clean does not count
-    reference = export.Reference("validation", validation, right, labels, np.arange(1200) < 1000)
-    (tmp_path / FILES["int8"]).touch()
-    measured = {"int8": export._compare(rough, reference)}
-    left_out = export._drop_inaccurate(measured, reference, tmp_path)
-    assert (left_out == {}, "int8" in measured, (tmp_path / FILES["int8"]).exists()) == (kept,) * 3
+    rough[1000:] = 0  # rows that are not clean do not count
+    reference = Reference("validation", validation, right, labels, np.arange(1200) < 1000)
+    assert (why_inaccurate(int8.FORMAT, compare(rough, reference), reference) is None) == kept
+    assert why_inaccurate(fp32.FORMAT, compare(rough, reference), reference) is None, "it may not differ at all"
 
 
-def test_int8_that_is_hardly_smaller_is_left_out(run, validation, ready, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(export, "INT8_SHARE", 0.1)
-    report = export_onnx(run, tmp_path, validation)
+def test_int8_that_is_hardly_smaller_is_left_out(run, validation, ready, tmp_path) -> None:
+    report = export_onnx(run, tmp_path, validation, changed(ready, "int8", share=0.1))
     assert "of the bytes of fp32" in report["left_out"]["int8"]
     assert not (tmp_path / "onnx" / FILES["int8"]).exists()
+
+
+def test_a_new_format_is_one_entry_of_the_list(run, validation, ready, exported, tmp_path) -> None:
+    def write(_: object, path: Path) -> None:
+        shutil.copy(exported[0] / FILES["fp16"], path)
+
+    def answer_upside_down(path: Path):
+        answer = onnx_files.open_file(path)
+        return lambda pixels: answer(pixels)[:, ::-1]
+
+    new = Format(name="q4", file="model_q4.onnx", write=write, open=answer_upside_down)
+    report = export_onnx(run, tmp_path, validation, (*ready, new))
+    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16", "int8", "q4"]
+    assert report["files"][-1]["max_difference"] > 0.01, "it answers by its own function"
+    assert (tmp_path / "onnx" / "model_q4.onnx").is_file()
 
 
 def test_rows_of_the_predictions_without_a_picture_are_counted(run, validation, tmp_path) -> None:
@@ -246,11 +251,11 @@ def test_rows_are_found_by_source_and_key_in_any_order(run, validation, exported
 
     other = validation.map(lambda row: {"source": "another", "image": ImageOps.invert(row["image"].convert("RGB"))})
     mixed = Dataset.from_list([*validation.shuffle(seed=1), *other], features=validation.features)
-    assert figures(export_onnx(run, tmp_path, mixed)) == figures(exported[1])
+    assert figures(export_onnx(run, tmp_path, mixed, ready)) == figures(exported[1])
 
 
 def test_without_validation_pictures_torch_answers_the_drawn_examples(run, ready, tmp_path) -> None:
-    report = export_onnx(run, tmp_path, None)
+    report = export_onnx(run, tmp_path, None, ready)
     assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
     assert [(file["n"], file["accuracy"]) for file in report["files"]] == [(7, None)] * 2
     assert all(file["max_difference"] < 0.02 for file in report["files"])

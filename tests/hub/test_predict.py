@@ -1,4 +1,4 @@
-"""`python -m hub.predict`: what it prints, what it names as unreadable, and its exit codes."""
+"""`python -m hub.predict`: what it prints, how it reports unreadable pictures, and its exit codes."""
 
 import json
 import os
@@ -23,13 +23,13 @@ from tests.hub.test_app import folder, onnx_folder  # noqa: F401
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Forty good pictures in two folders, one of them in a folder within; and two files that are none."""
+    """Forty pictures in a folder and its subfolder, and two files that are not pictures."""
     for number in range(40):
         inside = tmp_path / ("a" if number % 2 else "a/within")
         inside.mkdir(parents=True, exist_ok=True)
         draw_face(CLASSES[number % 7], 0, number, 40).save(inside / f"{number:02d}.png")
     (tmp_path / "a" / "half.jpg").write_bytes(b"\xff\xd8\xff")
-    (tmp_path / "a" / "notes.txt").write_text("no picture, and not looked at")
+    (tmp_path / "a" / "notes.txt").write_text("not a picture, and ignored")
     return tmp_path / "a"
 
 
@@ -45,36 +45,36 @@ def test_json_lines_have_the_scores_of_pipeline(
 ) -> None:
     predict.main([str(onnx_folder), str(pictures), "--json"])
     captured = capsys.readouterr()
-    told = lines(captured)
-    assert len(told) == 40
-    assert [one["file"] for one in told] == sorted(one["file"] for one in told)
-    assert f"{pictures / 'half.jpg'}: not a picture" in captured.err
+    printed = lines(captured)
+    assert len(printed) == 40
+    assert [one["file"] for one in printed] == sorted(one["file"] for one in printed)
+    assert f"{pictures / 'half.jpg'}: not a JPEG" in captured.err
     assert "1 of 41 pictures could not be read" in captured.err
     classify = pipeline("image-classification", model=str(folder), top_k=7)
-    for one in told[::7]:
+    for one in printed[::7]:
         (face,) = one["faces"]
         assert [score["label"] for score in face["scores"]] == [score["label"] for score in classify(one["file"])]
         expected = {score["label"]: score["score"] for score in classify(one["file"])}
         assert {score["label"]: score["score"] for score in face["scores"]} == pytest.approx(expected, abs=1e-4)
     predict.main([str(folder), str(pictures / "01.png"), "--json"])
-    by_torch, by_onnx = lines(capsys.readouterr())[0]["faces"][0]["scores"], told[0]["faces"][0]["scores"]
-    assert told[0]["file"].endswith("01.png")
+    by_torch, by_onnx = lines(capsys.readouterr())[0]["faces"][0]["scores"], printed[0]["faces"][0]["scores"]
+    assert printed[0]["file"].endswith("01.png")
     assert [one["score"] for one in by_torch] == pytest.approx([one["score"] for one in by_onnx], abs=1e-4)
 
 
-def test_the_table_is_a_line_a_picture(
+def test_the_table_has_one_line_per_picture(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = [pictures / "01.png", pictures / "within" / "00.png"]
     predict.main([str(onnx_folder), *map(str, files), str(files[0])])
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in told] == [str(file) for file in files]
-    assert all(line.count("%") == 3 and line.split()[1] in CLASSES for line in told)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == [str(file) for file in files]
+    assert all(line.count("%") == 3 and line.split()[1] in CLASSES for line in printed)
 
 
-def test_only_if_nothing_could_be_read_the_exit_code_says_so(
+def test_the_exit_code_is_1_only_if_nothing_could_be_read(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
@@ -90,12 +90,12 @@ def test_only_if_nothing_could_be_read_the_exit_code_says_so(
     [
         (["MODEL", "nothing-here"], "nothing-here: no such file or folder"),
         (["MODEL", "EMPTY"], "no picture in"),
-        (["nothing/here", "PICTURE"], "could not be had from the Hub"),
+        (["nothing/here", "PICTURE"], "could not be loaded from the Hub"),
         (["MODEL", "PICTURE", "--crop", "detect", "--face_detector", "no.onnx"], "face detector no.onnx"),
         (["MODEL", "PICTURE", "--crop", "detect"], "--face_detector"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_mistakes_end_in_one_line(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
     tmp_path: Path,
@@ -127,12 +127,12 @@ def test_faces_are_found_as_in_the_app(
     assert none["faces"] == []
     assert [face["box"][0] > 200 for face in two["faces"]] == [True, False], "the largest is first"
     predict.main(words)
-    told = capsys.readouterr().out.splitlines()
-    assert "no face was found" in told[0]
-    assert ["two.png #1" in told[1], "two.png #2" in told[2]] == [True, True]
+    printed = capsys.readouterr().out.splitlines()
+    assert "no face was found" in printed[0]
+    assert ["two.png #1" in printed[1], "two.png #2" in printed[2]] == [True, True]
 
 
-def test_as_a_command_it_ends_with_its_code_and_quietly_where_its_reader_leaves(
+def test_the_command_has_exit_codes_and_ends_quietly_on_a_closed_pipe(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_as_a_command_it_ends_with_its_code_and_quietly_where_its_reader_leaves(
     assert "BrokenPipe" not in said
     odd = os.fsdecode(b"face\xff.png")  # no text
     shutil.copy(next(pictures.rglob("*.png")), tmp_path / odd)
-    told = subprocess.run([*command[:-1], str(tmp_path / odd)], cwd=ROOT, capture_output=True, text=True)
-    assert (told.returncode, r"face\udcff.png" in told.stdout) == (0, True), told.stderr
+    printed = subprocess.run([*command[:-1], str(tmp_path / odd)], cwd=ROOT, capture_output=True, text=True)
+    assert (printed.returncode, r"face\udcff.png" in printed.stdout) == (0, True), printed.stderr
     wrong = subprocess.run([*command[:-1], "nothing-here"], cwd=ROOT, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stderr) == (2, "error: nothing-here: no such file or folder\n")

@@ -1,4 +1,4 @@
-"""What must never be published is found wherever it hides, and ordinary words are left alone."""
+"""What must never be published is found wherever it is, and ordinary words pass."""
 
 import getpass
 import json

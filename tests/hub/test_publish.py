@@ -110,7 +110,7 @@ def test_a_pull_request_leaves_main_as_it_is(hub: HubServer, folder: Path) -> No
 
 def test_of_two_at_once_one_wins_and_the_other_says_so(hub: HubServer, tmp_path: Path) -> None:
     repo = hub.add_repo(REPO, OLD)
-    told: list[str] = []
+    said: list[str] = []
     both_looked = threading.Barrier(2)
 
     class Slow(HfApi):
@@ -125,22 +125,22 @@ def test_of_two_at_once_one_wins_and_the_other_says_so(hub: HubServer, tmp_path:
         api = Slow(endpoint=hub.url, token=TOKEN)
         try:
             publish(api, tmp_path / name, Release(REPO), True, print)
-            told.append("published")
+            said.append("published")
         except InputError as error:
-            told.append(str(error))
+            said.append(str(error))
 
     both = [threading.Thread(target=one, args=(name,)) for name in ("one", "other")]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
-    assert "published" in told
-    told.remove("published")
-    assert "somebody else changed main meanwhile" in told[0]
+    assert "published" in said
+    said.remove("published")
+    assert "somebody else changed main meanwhile" in said[0]
     assert repo.files()["config.json"] in (b'"one"', b'"other"')
 
 
-def test_a_card_that_the_hub_refuses_is_told_before_anything_is_sent(hub: HubServer, folder: Path) -> None:
+def test_a_card_that_the_hub_refuses_is_reported_before_anything_is_sent(hub: HubServer, folder: Path) -> None:
     repo = hub.add_repo(REPO, OLD)
     (folder / "README.md").write_bytes(CARD.replace(b"other", b"[un: closed"))
     with pytest.raises((InputError, ValueError)):

@@ -13,9 +13,11 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub.run import load_run, sha256
+from hub.release import prove
+from hub.run import load_run
 from pipeline.errors import InputError
-from push_to_hub import main, parse, prove
+from pipeline.run_folder import sha256
+from push_to_hub import main, parse
 from tests.conftest import ROOT, run_train_hf, write_recipe
 from tests.hub_server import HubServer
 
@@ -83,8 +85,8 @@ def test_a_run_goes_up_whole_and_answers_from_there(hub: HubServer, push: Push, 
     assert card.data.pipeline_tag == "image-classification" and card.data.eval_results
     assert files(run) == before
     assert list(run.parent.glob(".run-*")) == []
-    for told in (done.stdout, done.stderr, *map(repr, repo.files().values())):
-        assert TOKEN not in told
+    for said in (done.stdout, done.stderr, *map(repr, repo.files().values())):
+        assert TOKEN not in said
 
 
 @pytest.mark.slow
@@ -127,7 +129,7 @@ def test_the_same_command_twice_stages_the_same_bytes_and_changes_nothing(
     assert TOKEN not in again.stdout + again.stderr
 
 
-def test_a_release_that_answers_otherwise_than_the_run_is_told(
+def test_a_release_that_answers_differently_from_the_run_is_reported(
     hub: HubServer, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("config.json", "model.safetensors", "preprocessor_config.json")
@@ -137,7 +139,7 @@ def test_a_release_that_answers_otherwise_than_the_run_is_told(
     for name, value in hub.client_environment(tmp_path / "hf", TOKEN).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    with pytest.raises(InputError, match="is published, but a probability is .* from the run's"):
+    with pytest.raises(InputError, match="is published, but a probability differs from the run's by"):
         prove(load_run(run), run, REPO, repo.at("main").oid)
 
 
@@ -155,23 +157,26 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "said"),
     [
         ("gone --repo_id anna/faces", "gone: no such run folder"),
         ("RUN --repo_id faces", "write user/name"),
         ("RUN --repo_id anna--x/faces", "--repo_id 'anna--x/faces'"),
         ("RUN --repo_id anna/faces --create_pr --tag v1", "--create_pr: a pull request has no tag"),
-        ("RUN --repo_id ben/faces", "anna may make one under anna alone"),
+        ("RUN --repo_id ben/faces", "anna can create one only under anna"),
         ("RUN --repo_id anna/faces --token x", "unrecognized arguments: --token x"),
-        ("RUN --repo_id anna/faces --data_path nowhere", "--data_path nowhere: the run takes no such folder"),
+        (
+            "RUN --repo_id anna/faces --data_path nowhere",
+            "--data_path nowhere: this run was trained on drawn faces",
+        ),
     ],
 )
 def test_wrong_words_end_in_one_line_and_send_nothing(
-    words: str, told: str, hub: HubServer, push: Push, run: Path
+    words: str, said: str, hub: HubServer, push: Push, run: Path
 ) -> None:
     done = push(*(str(run) if word == "RUN" else word for word in words.split()))
     assert done.returncode == 2
-    assert told in done.stderr.splitlines()[-1]
+    assert said in done.stderr.splitlines()[-1]
     assert not [r for r in hub.requests if r.method in ("POST", "PUT", "DELETE")]
 
 
@@ -190,7 +195,7 @@ def test_the_folder_that_one_stands_in_has_a_name(tmp_path: Path, monkeypatch: p
     assert parse([".", "--repo_id", "anna/faces"]).run == tmp_path
 
 
-def test_nobody_logged_in_is_told_at_once(hub: HubServer, push: Push, run: Path) -> None:
+def test_without_a_login_it_ends_at_once(hub: HubServer, push: Push, run: Path) -> None:
     done = push(str(run), "--repo_id", REPO, token=None)
     assert (done.returncode, hub.requests) == (2, [])
     assert "run `hf auth login`, or set HF_TOKEN" in done.stderr.splitlines()[-1]
@@ -229,22 +234,22 @@ def test_a_push_that_fails_does_not_fail_the_run_and_says_how_to_repeat_it(hub: 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "evaluation.json").is_file()
     run = (tmp_path / "run").as_posix()
-    told = f"not published, though the run is whole; to try again: python push_to_hub.py {run} --repo_id {REPO}"
-    assert done.stdout.splitlines()[-1] == f"{told} --data_path"
+    said = f"not published, though the run is whole; to try again: python push_to_hub.py {run} --repo_id {REPO}"
+    assert done.stdout.splitlines()[-1] == f"{said} --data_path"
 
 
 @pytest.mark.parametrize(
-    ("repo_id", "token", "told"),
+    ("repo_id", "token", "said"),
     [
-        (REPO, None, "nobody is logged in"),
+        (REPO, None, "you are not logged in"),
         pytest.param(REPO, "hf_wrong", "answers 401", marks=pytest.mark.slow),
-        pytest.param("ben/x", TOKEN, "under anna alone", marks=pytest.mark.slow),
+        pytest.param("ben/x", TOKEN, "only under anna", marks=pytest.mark.slow),
     ],
 )
 def test_login_and_rights_are_checked_before_the_first_step(
-    repo_id: str, token: str | None, told: str, hub: HubServer, tmp_path: Path
+    repo_id: str, token: str | None, said: str, hub: HubServer, tmp_path: Path
 ) -> None:
     done = train(hub, tmp_path, repo_id, token)
     assert done.returncode == 2
-    assert told in done.stderr.splitlines()[-1]
+    assert said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()

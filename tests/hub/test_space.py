@@ -1,5 +1,6 @@
-"""The app as a Space: what is staged, how it arrives, and that it starts from what arrived and nothing else."""
+"""The app as a Space: what is staged, how it is published, and that it starts from the published files only."""
 
+import ast
 import json
 import os
 import re
@@ -22,18 +23,31 @@ from transformers import pipeline
 
 from hub import space_folder
 from hub.privacy import refuse_private
+from hub.release import send_space, stage_space
 from hub.run import load_run
 from pipeline import crop
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
-from push_to_hub import main, parse, publish_space, stage_space
+from push_to_hub import main, parse
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
 from tests.publish_faults import client_settings
 
 TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE, HOST = "anna/faces", "anna/demo", "anna-demo.hf.space"
+CARRIED = ("cores", "crop", "errors", "pictures")
+
+
 APP = ROOT / "hub" / "server"
+OF_THE_FIRST_VERSION = [
+    *("LICENSE", "README.md", "Dockerfile", "requirements.txt", "page.html", "face_detection_yunet_2023mar.onnx"),
+    *("answers.py", "app.py", "batching.py", "bodies.py", "contract.py", "crop.py", "engine.py", "faces.py"),
+    *("guard.py", "pictures.py", "preprocessing.py", "refusal.py", "settings.py"),
+]
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -43,7 +57,7 @@ def staged(detector_weights: Path, tmp_path: Path) -> Path:
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
-    """(instruction, words) of each, without comments, continued lines joined."""
+    """(instruction, words) of each line, without comments, continued lines joined."""
     text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.M).replace("\\\n", "")
     return [(name, words) for name, _, words in (line.partition(" ") for line in text.splitlines() if line)]
 
@@ -56,42 +70,60 @@ def environment_of(dockerfile: Path) -> dict[str, str]:
 # ---- What is staged
 
 
-def test_the_folder_holds_the_app_the_crop_the_detector_and_nothing_else(staged: Path, detector_weights: Path) -> None:
-    app = {p.name for p in APP.iterdir() if p.suffix in (".py", ".html", ".txt")}
-    made = {"crop.py", crop.YUNET, "Dockerfile", "README.md", "LICENSE"}
-    assert {p.relative_to(staged).as_posix() for p in staged.rglob("*")} == app | made
-    assert (staged / "crop.py").read_bytes() == (ROOT / "pipeline" / "crop.py").read_bytes()
-    assert (staged / crop.YUNET).read_bytes() == detector_weights.read_bytes()
-    assert all(any(fnmatch(p.name, part) for part in space_folder.PUBLISHED) for p in staged.iterdir())
+def test_the_folder_holds_only_the_app_what_it_imports_and_the_detector(staged: Path, detector_weights: Path) -> None:
+    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".txt")}
+    carried = {"hub/__init__.py", "pipeline/__init__.py", *(f"pipeline/{name}.py" for name in CARRIED)}
+    made = {f"hub/server/{crop.YUNET}", "Dockerfile", "README.md", "LICENSE"}
+    assert files_in(staged) == app | carried | made
+    assert all((staged / name).read_bytes() == (ROOT / name).read_bytes() for name in app | carried | {"LICENSE"})
+    assert (staged / "hub" / "server" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
+    assert all(any(fnmatch(name, part) for part in space_folder.PUBLISHED) for name in files_in(staged))
     refuse_private(staged, "anna")
+
+
+def test_every_module_of_the_project_that_the_app_imports_is_staged(staged: Path) -> None:
+    for file in staged.rglob("*.py"):
+        package = file.relative_to(staged).parent.parts
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                parts = (node.module or "").split(".") if node.module else []
+                start = package if node.level else ()
+                for name in [alias.name for alias in node.names]:
+                    path = staged.joinpath(*start, *parts)
+                    if node.level or parts[0] in ("hub", "pipeline"):
+                        assert path.with_suffix(".py").is_file() or (path / f"{name}.py").is_file(), (file, parts, name)
 
 
 def test_the_readme_says_what_the_hub_needs_and_what_a_visitor_should_know(staged: Path) -> None:
     card = SpaceCard((staged / "README.md").read_text())
-    told = card.data.to_dict()
-    assert (told["sdk"], told["app_port"], told["models"]) == ("docker", 7860, [MODEL])
-    assert (told["license"], told["pinned"]) == ("apache-2.0", False)
-    assert len(told["short_description"]) <= 60, "the Hub takes no more"
+    metadata = card.data.to_dict()
+    assert (metadata["sdk"], metadata["app_port"], metadata["models"]) == ("docker", 7860, [MODEL])
+    assert (metadata["license"], metadata["pinned"]) == ("apache-2.0", False)
+    assert len(metadata["short_description"]) <= 60, "the Hub takes no more"
     for words in (f"`{MODEL}`", "`v1.0`", "not tell what a person feels", "not kept", "5(1)(f)", "50(3)", "HF_TOKEN",
                   "Copyright (c) 2020 Shiqi Yu", "this permission notice shall be included"):  # fmt: skip
         assert words in " ".join(card.text.split())
 
 
-def test_the_dockerfile_takes_what_is_there_and_leaves_out_nothing_that_runs(staged: Path) -> None:
+def test_the_dockerfile_copies_everything_that_the_app_needs(staged: Path) -> None:
     steps = instructions(staged / "Dockerfile")
     copied = [source for name, words in steps if name == "COPY" for source in words.split()[:-1]]
-    names = {p.name for source in copied for p in staged.glob(source)}
-    assert all(list(staged.glob(source)) for source in copied)
-    assert {p.name for p in staged.iterdir()} - names == {"Dockerfile", "README.md", "LICENSE"}
+    assert all((staged / source).exists() for source in copied)
+    assert {p.name for p in staged.iterdir()} - set(copied) == {"Dockerfile", "README.md", "LICENSE"}
+    for source, target in (words.split() for name, words in steps if name == "COPY"):
+        same = source if (staged / source).is_dir() else str(Path(source).parent)
+        assert target.rstrip("/") == same, "files keep their paths"
     user = [words for name, words in steps if name == "RUN" and "useradd" in words]
     assert "--uid 1000" in user[0] and ("USER", "user") in steps
     port = SpaceCard((staged / "README.md").read_text()).data.app_port
-    assert {"0.0.0.0", str(port)} <= set(json.loads(dict(steps)["CMD"]))
+    command = json.loads(dict(steps)["CMD"])
+    assert {"0.0.0.0", str(port)} <= set(command)
+    assert command[:4] == ["uvicorn", "app:app", "--app-dir", "hub/server"], "as on any machine"
     assert environment_of(staged / "Dockerfile") == {"HOME": "/app", "FER_MODEL": MODEL, "FER_REVISION": "v1.0"}
 
 
-def test_the_page_asks_by_relative_addresses_alone(staged: Path) -> None:
-    page = (staged / "page.html").read_text()
+def test_the_page_only_uses_relative_urls(staged: Path) -> None:
+    page = (staged / "hub" / "server" / "page.html").read_text()
     asked = re.findall(r"(?:href=|src=|fetch\(|URL\()[\"'`]([^\"'`]*)", page)
     assert {"docs", "health", "examples"} <= set(asked)
     assert not [address for address in asked if re.match(r"/|\w+:(?!,)", address)]
@@ -104,20 +136,20 @@ def test_code_is_searched_for_secrets_and_paths_and_not_for_names(
     monkeypatch.setattr("getpass.getuser", lambda: "max")
     monkeypatch.setattr("socket.gethostname", lambda: "grant")
     refuse_private(staged, "anna")
-    with (staged / "app.py").open("a") as file:
+    with (staged / "hub" / "server" / "app.py").open("a") as file:
         file.write(f'PLACE = "{planted}"\n')
     with pytest.raises(InputError, match="app.py"):
         refuse_private(staged, "anna")
 
 
-def test_another_detector_is_told_and_nothing_is_staged(tmp_path: Path) -> None:
+def test_another_detector_is_refused_and_nothing_is_staged(tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(b"other")
     with pytest.raises(InputError, match="sha256 is .* give its path with --face_detector"):
         space_folder.stage(tmp_path / "space", MODEL, "v1.0", tmp_path / "other.onnx")
     assert not (tmp_path / "space").exists()
 
 
-# ---- How it arrives
+# ---- How it is published
 
 
 @pytest.fixture
@@ -131,7 +163,7 @@ def hub() -> Iterator[HubServer]:
 def send(hub: HubServer, staged: Path, *words: str) -> str:
     api = HfApi(endpoint=hub.url, token=TOKEN)
     args = parse(["run", "--repo_id", MODEL, "--space", SPACE, *words])
-    return publish_space(api, staged, args, space_folder.check_space(api, SPACE, print))
+    return send_space(api, staged, args, space_folder.check_space(api, SPACE, print))
 
 
 def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
@@ -140,7 +172,7 @@ def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
     assert send(hub, staged) == f"{hub.url}/spaces/{SPACE}/commit/{hub.repo(SPACE, 'space').at('main').oid}"
     repo = hub.repo(SPACE, "space")
     assert len(repo.history()) == 2, "the Hub's own, and ours"
-    assert repo.files().keys() - {".gitattributes"} == {p.name for p in staged.iterdir()}
+    assert repo.files().keys() - {".gitattributes"} == files_in(staged)
     assert HfApi(endpoint=hub.url, token=TOKEN).space_info(SPACE).sdk == "docker"
     del hub.requests[:]
     assert send(hub, staged) == f"{hub.url}/spaces/{SPACE}"
@@ -148,14 +180,24 @@ def test_a_space_arrives_in_one_commit_and_the_same_again_changes_nothing(
     assert len(hub.repo(MODEL).history()) == 2, "the model is not touched"
 
 
-def test_what_an_older_space_held_goes_and_what_its_owner_put_there_stays(hub: HubServer, staged: Path) -> None:
-    old = {"app.py": b"old", "crop.py": b"old", "gone.py": b"old", "face_detection_yunet_2022mar.onnx": b"old"}
-    repo = hub.add_repo(SPACE, old | {"notes/mine.txt": b"hers"}, repo_type="space")
+@pytest.mark.parametrize(
+    "old",
+    [
+        [*OF_THE_FIRST_VERSION, "face_detection_yunet_2022mar.onnx"],
+        ["hub/server/app.py", "hub/server/gone.py", "pipeline/crop.py", "pipeline/gone.py"],
+    ],
+    ids=["all files at the root", "the project's folders"],
+)
+def test_files_of_an_older_space_are_removed_and_those_of_its_owner_stay(
+    old: list[str], hub: HubServer, staged: Path
+) -> None:
+    hers = dict.fromkeys(["notes/mine.txt", "notes/app.py", "mine.py"], b"hers")
+    repo = hub.add_repo(SPACE, dict.fromkeys(old, b"old") | hers, repo_type="space")
     send(hub, staged)
-    assert repo.files().keys() - {p.name for p in staged.iterdir()} == {".gitattributes", "notes/mine.txt"}
+    assert repo.files().keys() - files_in(staged) == {".gitattributes", *hers}
 
 
-def test_a_space_that_holds_another_app_is_left_alone(hub: HubServer, staged: Path) -> None:
+def test_a_space_with_another_app_is_not_touched(hub: HubServer, staged: Path) -> None:
     repo = hub.add_repo(SPACE, {"app.py": b"import gradio", "README.md": b"hers"}, repo_type="space")
     with pytest.raises(InputError, match=f"--space {SPACE}: another app is there .app.py.; choose a new name"):
         send(hub, staged)
@@ -169,7 +211,7 @@ def test_a_new_space_of_a_private_model_is_private_and_its_secret_is_asked_for(
     send(hub, staged)
     assert hub.repo(SPACE, "space").private
     assert "secret HF_TOKEN" in capsys.readouterr().out
-    hub.repo(SPACE, "space").private = False  # by its owner, who may
+    hub.repo(SPACE, "space").private = False  # the owner may do this
     send(hub, staged)
 
 
@@ -177,16 +219,16 @@ def test_a_space_that_fails_says_that_the_model_is_there_and_the_same_command_go
     hub: HubServer, staged: Path
 ) -> None:
     hub.fail("POST", "/api/spaces/.*/commit/", status=403, times=99)
-    told = f"{MODEL} is published, the Space {SPACE} is not: .* 403 .*; the same command sends what is missing"
-    with pytest.raises(InputError, match=told):
+    reason = f"{MODEL} is published, the Space {SPACE} is not: .* 403 .*; the same command sends what is missing"
+    with pytest.raises(InputError, match=reason):
         send(hub, staged)
     hub.mend()
     send(hub, staged)
-    assert "app.py" in hub.repo(SPACE, "space").files()
+    assert "hub/server/app.py" in hub.repo(SPACE, "space").files()
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reason"),
     [
         ("--space demo", "--space 'demo': write user/name"),
         ("--space anna/demo --face_detector DIR/none.onnx", "none.onnx: No such file"),
@@ -194,21 +236,19 @@ def test_a_space_that_fails_says_that_the_model_is_there_and_the_same_command_go
         ("--face_detector x.onnx", "--face_detector is for a Space"),
     ],
 )
-def test_wrong_words_end_in_one_line_before_anything_is_made(
-    words: str, told: str, publishable_run: Path, tmp_path: Path
+def test_wrong_arguments_end_in_one_line_before_anything_is_staged(
+    words: str, reason: str, publishable_run: Path, tmp_path: Path
 ) -> None:
     words = words.replace("DIR", str(tmp_path))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=reason):
         main([str(publishable_run), "--repo_id", MODEL, "--dry_run", *words.split()])
 
 
-def test_the_detector_is_the_runs_own_where_none_is_named(
-    publishable_run: Path, detector_weights: Path, tmp_path: Path
-) -> None:
+def test_the_default_detector_is_that_of_the_run(publishable_run: Path, detector_weights: Path, tmp_path: Path) -> None:
     run = load_run(publishable_run)
     run.recipe["face_detector"] = str(detector_weights)
     stage_space(run, tmp_path / "space", parse(["run", "--repo_id", MODEL, "--space", SPACE]), "v1.0")
-    assert (tmp_path / "space" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
+    assert (tmp_path / "space" / "hub" / "server" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
 
 
 # ---- That it starts
@@ -216,7 +256,7 @@ def test_the_detector_is_the_runs_own_where_none_is_named(
 
 @pytest.fixture
 def arrived(publishable_run: Path, tmp_path: Path) -> Iterator[tuple[Path, HubServer]]:
-    """The files of a private Space that `push_to_hub.py` sent, and the Hub that it and its model stand on."""
+    """The files of a private Space that `push_to_hub.py` published, and the Hub that holds it and its model."""
     if "YUNET" not in os.environ:
         pytest.skip(f"YUNET names no file: download {crop.YUNET} from {crop.YUNET_PAGE}")
     with HubServer() as hub:
@@ -236,12 +276,12 @@ def arrived(publishable_run: Path, tmp_path: Path) -> Iterator[tuple[Path, HubSe
 
 @contextmanager
 def started(folder: Path, hub: HubServer, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """What the Dockerfile of `folder` starts, in an environment made as it says; its address, and its log."""
+    """Run the command of the Dockerfile in `folder`, in an environment made as it says; gives the URL and the log."""
     steps = dict(instructions(folder / "Dockerfile"))
     venv.create(tmp_path / "venv", with_pip=True)
     bin = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     install = [bin / "pip", *shlex.split(steps["RUN"])[1:]]
-    assert install[-1] == "requirements.txt"
+    assert install[-1] == "hub/server/requirements.txt"
     subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=1200)
     command = json.loads(steps["CMD"])
     with socket.socket() as free:
@@ -265,7 +305,7 @@ def started(folder: Path, hub: HubServer, tmp_path: Path) -> Iterator[tuple[str,
 
 
 @pytest.mark.slow
-def test_the_app_starts_from_what_arrived_in_an_environment_of_its_own(
+def test_the_app_starts_from_the_published_files_in_a_fresh_environment(
     arrived: tuple[Path, HubServer], publishable_run: Path, tmp_path: Path
 ) -> None:
     folder, hub = arrived
@@ -291,11 +331,11 @@ def test_the_app_starts_from_what_arrived_in_an_environment_of_its_own(
         assert page.headers["content-type"].startswith("text/html")
         assert http.get("/health", headers={"Host": "evil.example"}).status_code == 400
         assert http.get("/docs/").headers["location"] == f"https://{HOST}/docs"
-        told = http.post("/", content=(tmp_path / "face.png").read_bytes()).json()
+        scores = http.post("/", content=(tmp_path / "face.png").read_bytes()).json()
         found = http.post("/predict", files={"files": (tmp_path / "photo.png").read_bytes()}).json()["files"][0]
         said = log.read_text()
     classify = pipeline("image-classification", model=str(publishable_run))  # the five best, as on the Hub
     expected = {one["label"]: one["score"] for one in classify(face)}
-    assert {one["label"]: one["score"] for one in told} == pytest.approx(expected, abs=1e-4)
+    assert {one["label"]: one["score"] for one in scores} == pytest.approx(expected, abs=1e-4)
     assert len(found["faces"]) == 1
     assert "203.0.113.7" not in said and TOKEN not in said

@@ -1,4 +1,4 @@
-"""What is staged: an allow-list of a whole, sealed run, without paths, the run itself untouched."""
+"""What is staged: the publishable files of a sealed run, without paths; the run itself does not change."""
 
 import json
 import shutil
@@ -17,9 +17,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
-from hub.run import load_run, sha256
+from hub.run import load_run
 from hub.staging import content_hash, stage
+from pipeline import run_folder
 from pipeline.errors import InputError
+from pipeline.run_folder import read_json, sha256
+from pipeline.source import Source
 
 FACE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8))
 
@@ -29,10 +32,23 @@ def run(publishable_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(publishable_run, tmp_path / "run")
 
 
+def records() -> dict[str, Any]:
+    """Two sources as curation.json has them; an agreement forbids to publish the labels of the second."""
+    drawn = Source(id="drawn", title="drawn faces", layout="20 faces", origin="drawn")
+    photos = Source(id="photos", title="photos", layout="class folders", origin="local", may_publish_labels=False)
+    return {source.id: source.to_json() for source in (drawn, photos)}
+
+
+def before_records() -> dict[str, Any]:
+    """The same sources in a curated folder from before there were records."""
+    about = {"pixels_may_travel": False, "labels_may_travel": False, "label_rule": None, "dropped": {}}
+    return {"drawn and photos": about | {"layout": "curated table", "terms": "photos: under an agreement"}}
+
+
 def reseal(run: Path) -> None:
-    environment = json.loads((run / "environment.json").read_text())
+    environment = read_json(run / "environment.json")
     environment["sha256"] = {name: sha256(run / name) for name in environment["sha256"]}
-    (run / "environment.json").write_text(json.dumps(environment))
+    run_folder.seal(run, environment, read_json(run / "evaluation.json"))
 
 
 def change_json(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -74,13 +90,14 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
         RecordWriter(file).write(Event(file_version="brain.Event:2").SerializeToString())
         RecordWriter(file).write(Event(step=1, summary=text).SerializeToString())
     change_json(run / "environment.json", lambda e: e["sha256"].update({f"logs/{named.name}": sha256(named)}))
+    reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = list((tmp_path / "staged" / "logs").iterdir())
     assert len(staged) == 2
     assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 
-def test_a_checkpoint_folder_that_is_gone_is_no_id_on_the_hub(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_folder_that_is_gone_is_not_a_hub_id(run: Path, tmp_path: Path) -> None:
     settings = yaml.safe_load((run / "recipe.yaml").read_text()) | {"checkpoint": "runs/gone"}
     (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
     change_json(run / "environment.json", lambda e: e.update(checkpoint_is_local=True))
@@ -89,28 +106,29 @@ def test_a_checkpoint_folder_that_is_gone_is_no_id_on_the_hub(run: Path, tmp_pat
     assert yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())["checkpoint"] == "gone"
 
 
-def test_no_file_name_of_a_single_picture_goes_up(run: Path, tmp_path: Path) -> None:
+def test_no_file_name_of_a_single_picture_is_staged(run: Path, tmp_path: Path) -> None:
     names = {"count": 1, "keys": ["Erika.jpg"]}
-    told = {"unreadable": names, "faces": {"no_face": names}}
-    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(told))
+    shown = {"unreadable": names, "faces": {"no_face": names}}
+    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(shown))
     reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     text = (tmp_path / "staged" / "curation.json").read_text()
-    told = json.loads(text)["sources"]["drawn"]
-    assert "Erika" not in text and told["unreadable"] == told["faces"]["no_face"] == {"count": 1, "keys": []}
+    shown = json.loads(text)["sources"]["drawn"]
+    assert "Erika" not in text and shown["unreadable"] == shown["faces"]["no_face"] == {"count": 1, "keys": []}
     sealed = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
     assert sealed["curation.json"] == sha256(tmp_path / "staged" / "curation.json")
 
 
-def test_predictions_go_up_on_demand_alone(run: Path, tmp_path: Path) -> None:
+def test_predictions_are_staged_only_on_demand(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "with", with_predictions=True)
     assert (tmp_path / "with" / "predictions.parquet").is_file()
 
 
-def test_predictions_with_labels_that_an_agreement_keeps_stay_here(run: Path, tmp_path: Path) -> None:
-    change_json(run / "curation.json", lambda c: c["sources"]["drawn"].update(labels_may_travel=False))
+@pytest.mark.parametrize("sources", [records(), before_records()], ids=["records", "before records"])
+def test_predictions_with_labels_that_an_agreement_keeps_stay_here(sources: dict, run: Path, tmp_path: Path) -> None:
+    change_json(run / "curation.json", lambda c: c.update(sources=sources))
     reseal(run)
-    with pytest.raises(InputError, match="--with_predictions: .* labels of drawn, whose terms forbid it"):
+    with pytest.raises(InputError, match="--with_predictions: .* labels of .*photos, which may not be published"):
         stage(load_run(run), tmp_path / "staged", with_predictions=True)
     assert not (tmp_path / "staged").exists()
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
@@ -133,11 +151,16 @@ def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transfo
     assert AutoConfig.from_pretrained(tmp_path / "staged").id2label == AutoConfig.from_pretrained(run).id2label
 
 
-def test_hashes_in_the_staged_environment_are_those_of_the_staged_files(run: Path, tmp_path: Path) -> None:
+def test_the_staged_folder_is_sealed_with_the_hashes_of_the_staged_files(run: Path, tmp_path: Path) -> None:
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = files(tmp_path / "staged")
-    told = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
-    assert told == {name: digest for name, digest in staged.items() if name != "environment.json"}
+    shown = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
+    assert shown == {name: of for name, of in staged.items() if name not in ("environment.json", "evaluation.json")}
+    assert (
+        read_json(tmp_path / "staged" / "evaluation.json")["sha256"]["environment.json"] == staged["environment.json"]
+    )
+    ours, theirs = (read_json(folder / "evaluation.json") for folder in (run, tmp_path / "staged"))
+    assert ours | {"sha256": None} == theirs | {"sha256": None}
 
 
 def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> None:
@@ -156,16 +179,16 @@ def test_local_paths_become_names_and_contents(run: Path, tmp_path: Path) -> Non
     reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = yaml.safe_load((tmp_path / "staged" / "recipe.yaml").read_text())
-    told = f"my_faces#sha256={content_hash(faces)[:16]}"
-    assert staged["data_path"] == told
+    shown = f"my_faces#sha256={content_hash(faces)[:16]}"
+    assert staged["data_path"] == shown
     assert staged["checkpoint"] == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
     assert staged["output_dir"] == "runs/run"
     assert staged["face_detector"] == "yunet.onnx"
-    assert staged["sources"] == [{"data_path": told, "class_map": {"grin": "happiness"}}]
+    assert staged["sources"] == [{"data_path": shown, "class_map": {"grin": "happiness"}}]
     refuse_private(tmp_path / "staged", "somebody")
 
 
-def test_the_hash_of_a_folder_follows_names_and_contents_alone(tmp_path: Path) -> None:
+def test_the_hash_of_a_folder_depends_only_on_names_and_contents(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
@@ -201,8 +224,14 @@ def no_interval(run: Path) -> None:
     reseal(run)
 
 
+def no_interval_of_a_new_metric(run: Path) -> None:
+    change_json(run / "evaluation.json", lambda e: e["clean"].pop("auroc"))
+    reseal(run)
+
+
 def no_hashes(run: Path) -> None:
     change_json(run / "environment.json", lambda e: e.pop("sha256"))
+    run_folder.seal(run, read_json(run / "environment.json"), read_json(run / "evaluation.json"))
 
 
 def not_json(run: Path) -> None:
@@ -213,11 +242,12 @@ def not_json(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (no_seal, "has no evaluation.json: it is no finished run"),
+        (no_seal, "has no evaluation.json: the run is not finished"),
         (changed, "config.json was changed since the run was sealed"),
         (lost, "is missing since the run was sealed"),
         (no_test_figures, "no test figures: train with --evaluate_test true"),
         (no_interval, "accuracy of official has no interval"),
+        (no_interval_of_a_new_metric, "auroc of clean has no interval"),
         (no_hashes, "lists no sha256 of"),
         (not_json, "curation.json cannot be read"),
     ],
@@ -226,6 +256,38 @@ def test_a_run_that_must_not_be_published_is_refused(spoil: Callable[[Path], Non
     spoil(run)
     with pytest.raises(InputError, match=words):
         load_run(run)
+
+
+def test_a_metric_that_a_row_set_does_not_define_needs_no_interval(run: Path) -> None:
+    def undefine(evaluation: dict[str, Any]) -> None:
+        evaluation["clean"].pop("auroc")
+        evaluation["clean"]["undefined"] = ["auroc"]
+
+    change_json(run / "evaluation.json", undefine)
+    reseal(run)
+    assert "auroc" not in load_run(run).row_sets["clean"]
+
+
+def seal_as_before(run: Path) -> None:
+    """The older seal: environment.json holds every hash, that of evaluation.json too; no metric is listed, no AUROC."""
+    evaluation = read_json(run / "evaluation.json")
+    for name in ("sha256", "metrics"):
+        del evaluation[name]
+    for row_set in {"official", "clean", "validation"} & evaluation.keys():
+        del evaluation[row_set]["auroc"]
+    (run / "evaluation.json").write_text(json.dumps(evaluation, indent=2), encoding="utf-8")
+    environment = read_json(run / "environment.json")
+    environment["sha256"]["evaluation.json"] = sha256(run / "evaluation.json")
+    (run / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
+
+
+def test_a_run_with_the_older_seal_is_staged_with_the_seal_of_today(run: Path, tmp_path: Path) -> None:
+    seal_as_before(run)
+    loaded = load_run(run)
+    assert list(loaded.metrics) == ["accuracy", "macro_f1", "balanced_accuracy", "nll", "kl", "ece"]
+    stage(loaded, tmp_path / "staged", with_predictions=True)
+    run_folder.verify(tmp_path / "staged")
+    assert "evaluation.json" not in read_json(tmp_path / "staged" / "environment.json")["sha256"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

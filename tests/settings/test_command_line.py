@@ -1,4 +1,4 @@
-"""`train_hf.py` as people run it: a process, its words, its exit code and the folder it leaves."""
+"""`train_hf.py` as people run it: a process, its output, its exit code and the run folder."""
 
 import getpass
 import json
@@ -33,11 +33,11 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-# A run left alone
+# A run that is not interrupted
 
 
-def test_a_run_tells_its_settings_table_folder_and_the_next_line_to_type(finished_run: Finished) -> None:
-    told = finished_run.process.stdout
+def test_a_run_prints_its_settings_its_table_its_folder_and_the_next_command(finished_run: Finished) -> None:
+    printed = finished_run.process.stdout
     assert finished_run.process.returncode == 0, finished_run.process.stderr
     for part in (
         "cutmix=0.5",
@@ -49,15 +49,15 @@ def test_a_run_tells_its_settings_table_folder_and_the_next_line_to_type(finishe
         "rows: train 70, validation 15",
         "steps: 12 (5 an epoch, warm-up 1)",
     ):
-        assert part in told
-    table = told[re.search(r"^ +rows +accuracy", told, re.MULTILINE).start() :]
+        assert part in printed
+    table = printed[re.search(r"^ +rows +accuracy", printed, re.MULTILINE).start() :]
     assert all(f"\n{name} " in table for name in ("validation", *CLASSES))
-    folder, following = told.splitlines()[-2:]
+    folder, following = printed.splitlines()[-2:]
     assert folder == str(finished_run.path)
     assert following.startswith('next: python -c "')
 
 
-def test_the_next_line_works_when_it_is_typed(finished_run: Finished) -> None:
+def test_the_next_command_works(finished_run: Finished) -> None:
     line = finished_run.process.stdout.splitlines()[-1].removeprefix('next: python -c "').removesuffix('"')
     code = compile(line, "next", "exec")
     said: list[list[dict]] = []
@@ -79,7 +79,7 @@ def test_the_run_folder_holds_every_promised_file_and_nothing_unfinished(finishe
     assert not [p for p in run.rglob("*") if p.name.startswith(".") or p.suffix in (".tmp", ".part")]
 
 
-def test_environment_says_what_ran_where_and_hashes_every_publishable_file_but_itself(finished_run: Finished) -> None:
+def test_environment_records_the_machine_and_the_hash_of_every_other_publishable_file(finished_run: Finished) -> None:
     run = finished_run.path
     environment = json.loads((run / "environment.json").read_text())
     assert {"python", "packages", "system", "processor", "cores", "device", "git_revision"} <= environment.keys()
@@ -90,7 +90,7 @@ def test_environment_says_what_ran_where_and_hashes_every_publishable_file_but_i
     assert environment["peak_memory_gib"]["resident"] > 0.1
     publishable = {
         p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file() and "checkpoint" not in str(p)
-    } - {"environment.json"}
+    } - {"environment.json", "evaluation.json"}
     assert environment["sha256"].keys() == publishable
     for name, digest in environment["sha256"].items():
         assert sha256((run / name).read_bytes()).hexdigest() == digest, name
@@ -103,7 +103,7 @@ def test_a_pipeline_gives_seven_named_scores_that_sum_to_one(finished_run: Finis
     assert sum(score["score"] for score in scores) == pytest.approx(1, abs=1e-5)
 
 
-def test_with_evaluate_test_off_no_test_row_is_looked_at(finished_run: Finished) -> None:
+def test_with_evaluate_test_off_no_test_row_is_used(finished_run: Finished) -> None:
     evaluation = json.loads((finished_run.path / "evaluation.json").read_text())
     assert evaluation["validation"]["n"] == 15
     assert not {"official", "clean"} & evaluation.keys()
@@ -113,7 +113,7 @@ def test_with_evaluate_test_off_no_test_row_is_looked_at(finished_run: Finished)
 
 
 def texts(path: Path) -> Iterator[str]:
-    """What a file says in words: its name, and the text in its PNG chunks or its events."""
+    """The text of a file: its name, and what its PNG chunks or its events say."""
     yield path.name
     if path.suffix == ".png":
         with Image.open(path) as picture:
@@ -139,10 +139,10 @@ def test_logs_and_figures_name_neither_a_path_nor_a_person_nor_a_host(finished_r
             assert f"{place}/".encode() not in path.read_bytes(), f"{place} in {path.name}"
 
 
-# The same words again
+# The same command again
 
 
-def test_a_finished_run_is_told_again_and_not_made_again(finished_run: Finished) -> None:
+def test_a_finished_run_is_reported_again_and_not_repeated(finished_run: Finished) -> None:
     before = snapshot(finished_run.path)
     started = time.time()
     again = run_train_hf(str(finished_run.path / "recipe.yaml"))
@@ -152,23 +152,23 @@ def test_a_finished_run_is_told_again_and_not_made_again(finished_run: Finished)
     assert time.time() - started < 60
 
 
-def test_the_way_a_folder_is_written_makes_no_other_run(finished_run: Finished, capsys, monkeypatch) -> None:
+def test_another_spelling_of_the_folder_is_the_same_run(finished_run: Finished, capsys, monkeypatch) -> None:
     monkeypatch.chdir(finished_run.path.parent)
     main([str(finished_run.recipe), "--output_dir", f"./{finished_run.path.name}/"])
     assert "next: python" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--learning_rate", "2e-3"], r"learning_rate 0\.001 there, 0\.002 here"),
         (["--cutmix", "0", "--drawn_faces", "200"], r"cutmix 0\.5 there, 0\.0 here, drawn_faces 100 there, 200 here"),
         (["--weight_decay", "0.1"], r"weight_decay None there, 0\.1 here"),
     ],
 )
-def test_other_settings_for_a_finished_run_are_refused_by_name(finished_run: Finished, words, told: str) -> None:
+def test_other_settings_for_a_finished_run_are_refused_by_name(finished_run: Finished, words, message: str) -> None:
     before = snapshot(finished_run.path)
-    with pytest.raises(InputError, match=rf"holds a finished run with other settings \({told}\).*--output_dir"):
+    with pytest.raises(InputError, match=rf"holds a finished run with other settings \({message}\).*--output_dir"):
         main([str(finished_run.recipe), *words])
     assert snapshot(finished_run.path) == before
 
@@ -185,12 +185,12 @@ def stop_at(step: int, how: signal.Signals, recipe: Path, run: Path, *words: str
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert not (run / "checkpoint-12").exists(), "the run was over before the signal"
+    assert not (run / "checkpoint-12").exists(), "the run had finished before the signal"
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.mark.slow
-def test_a_run_stopped_twice_and_resumed_twice_is_the_run_left_alone(finished_run: Finished, tmp_path: Path) -> None:
+def test_a_run_stopped_twice_and_resumed_twice_is_the_uninterrupted_run(finished_run: Finished, tmp_path: Path) -> None:
     run, words = tmp_path / "run", [str(finished_run.recipe), "--output_dir", str(tmp_path / "run")]
     interrupted = stop_at(2, signal.SIGINT, finished_run.recipe, run)
     assert interrupted.returncode == 130

@@ -1,4 +1,4 @@
-"""The paired test against closed forms, and a study against what can be told by hand."""
+"""The paired test against closed forms, and a study against values worked out by hand."""
 
 from itertools import product
 from pathlib import Path
@@ -10,14 +10,14 @@ from scipy.stats import binomtest, norm
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.studies.comparison import paired_difference, sign_flip_p
-from pipeline.studies.study import figures_of, read_study
+from pipeline.studies.study import over_seeds, read_study
 from pipeline.studies.table import comparisons, text_of
 from tests.evaluation.test_evaluation import drawn_rows, write_predictions
 
 
 def test_with_one_seed_it_is_the_exact_test_of_mcnemar() -> None:
     ours, theirs = np.zeros((1, 3000), bool), np.zeros((1, 3000), bool)
-    ours[0, :60], theirs[0, 60:100] = True, True  # right in ours alone, in theirs alone
+    ours[0, :60], theirs[0, 60:100] = True, True  # right only in ours, only in theirs
     ours[0, 500:], theirs[0, 500:] = True, True
     one = paired_difference(ours, theirs, 20_000, 0)
     assert one.value == pytest.approx(20 / 3000)
@@ -36,7 +36,7 @@ def test_with_several_seeds_the_p_value_is_that_of_all_signs() -> None:
     assert one.value == pytest.approx(ours.mean() - theirs.mean())
 
 
-def test_seeds_that_answer_alike_are_no_more_rows() -> None:
+def test_seeds_that_answer_alike_do_not_count_as_more_rows() -> None:
     rng = np.random.default_rng(1)
     ours, theirs = rng.random((1, 200)) < 0.8, rng.random((1, 200)) < 0.7
     thrice = paired_difference(np.repeat(ours, 3, 0), np.repeat(theirs, 3, 0), 500, 0)
@@ -65,17 +65,17 @@ def study(folder: Path, name: str, seeds: int, noise: float) -> list[Path]:
 
 def test_a_study_is_the_mean_and_range_of_its_runs_whatever_the_order_of_rows(tmp_path: Path) -> None:
     runs = study(tmp_path, "one", 3, 0.5)
-    told = [evaluate_predictions(run / "predictions.parquet")["validation"] for run in runs]
-    figures = figures_of(read_study(runs, "validation"), ["fear"])
-    for name in ("accuracy", "macro_f1", "nll", "ece"):
-        values = [one[name]["value"] for one in told]
-        assert (figures[name].mean, figures[name].least, figures[name].greatest) == pytest.approx(
+    each = [evaluate_predictions(run / "predictions.parquet")["validation"] for run in runs]
+    found = over_seeds(read_study(runs, "validation"), ["fear"])
+    for name in ("accuracy", "macro_f1", "auroc", "nll", "ece"):
+        values = [one[name]["value"] for one in each]
+        assert (found[name].mean, found[name].least, found[name].greatest) == pytest.approx(
             (np.mean(values), min(values), max(values))
         )
-    fear = [one["per_class"]["fear"]["recall"]["value"] for one in told]
-    assert figures["recall_fear"].mean == pytest.approx(np.mean(fear))
-    alone, first = figures_of(read_study(runs[:1], "validation"), [])["nll"], told[0]["nll"]
-    assert (alone.low, alone.high) == pytest.approx((first["low"], first["high"]), abs=0.03)
+    fear = [one["per_class"]["fear"]["recall"]["value"] for one in each]
+    assert found["recall_fear"].mean == pytest.approx(np.mean(fear))
+    one, first = over_seeds(read_study(runs[:1], "validation"), [])["nll"], each[0]["nll"]
+    assert (one.low, one.high) == pytest.approx((first["low"], first["high"]), abs=0.03)
 
 
 def test_studies_are_compared_on_each_row_set_and_class(tmp_path: Path) -> None:
@@ -94,24 +94,24 @@ def test_studies_are_compared_on_each_row_set_and_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "words"),
     [
         ({"key": lambda rows: ["other", *rows["key"][1:]]}, "1 of the first and 1 of the second have no partner"),
         (
             {"label": lambda rows: [(rows["label"][1] + 1) % 3 if i == 1 else k for i, k in enumerate(rows["label"])]},
             "1 have two labels",
         ),
-        ({"key": lambda rows: [rows["key"][2], *rows["key"][1:]]}, "twice"),
+        ({"key": lambda rows: [rows["key"][2], *rows["key"][1:]]}, "rows of one name cannot be compared"),
         ({"split": lambda rows: ["test"] * 70}, "has no validation rows"),
     ],
     ids=["rows", "labels", "names", "sets"],
 )
-def test_only_equal_rows_are_compared(tmp_path: Path, change: dict, told: str) -> None:
+def test_only_equal_rows_are_compared(tmp_path: Path, change: dict, words: str) -> None:
     rows = drawn_rows("validation", 70, clean=[True] * 70)
     changed = rows | {name: make(rows) for name, make in change.items()}
     for name, columns in (("one", rows), ("other", changed)):
         (tmp_path / name).mkdir()
         write_predictions(tmp_path / name / "predictions.parquet", columns)
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=words) as error:
         read_study([tmp_path / "one", tmp_path / "other"], "validation")
     assert "\n" not in str(error.value)

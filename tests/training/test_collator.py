@@ -71,8 +71,8 @@ def test_a_batch_is_a_function_of_seed_epoch_and_row(rows, tiny) -> None:
 
 def test_a_row_is_augmented_alike_whatever_stands_beside_it(rows, tiny) -> None:
     make = TrainCollator(tiny(), HALF, HALF)
-    alone, beside = make(drawn(rows, first=5, count=1)), make(drawn(rows, count=16))
-    assert torch.allclose(alone["pixel_values"][0], beside["pixel_values"][5], atol=1e-6)
+    one, among = make(drawn(rows, first=5, count=1)), make(drawn(rows, count=16))
+    assert torch.allclose(one["pixel_values"][0], among["pixel_values"][5], atol=1e-6)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -112,7 +112,7 @@ def test_mixup_mixes_pictures_and_labels_alike() -> None:
 
 
 def test_mixing_has_the_probability_that_was_set_and_ends_at_its_epoch(rows, tiny) -> None:
-    make = TrainCollator(tiny(cutmix=0.3, mixup=0.2, mix_off_epoch=100.5), HALF, HALF)
+    make = TrainCollator(tiny(cutmix=0.3, mixup=0.2), HALF, HALF, mix_off_epoch=100.5)
 
     def mixed(epoch: int, first: int) -> bool:
         labels = make(drawn(rows, epoch, first, 4))["labels"]

@@ -1,4 +1,4 @@
-"""A run that was killed, stopped, accumulated or spread over processes is the run left alone."""
+"""A run that was killed, stopped, accumulated or spread over processes gives the same result, to the last bit."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import TrainerCallback
 
 from pipeline.errors import InputError, Stopped
 from pipeline.training.interruption import Interruption
@@ -46,21 +46,21 @@ EXACT = {
 }
 
 
-def left_alone(folder: Path, **settings: Any) -> Path:
-    """The recipe of a run that was made in `folder / "run"` without any trouble."""
+def trained(folder: Path, **settings: Any) -> Path:
+    """The recipe of a run that was made in `folder / "run"` without interruption."""
     recipe = write_recipe(folder / "exact.yaml", output_dir=str(folder / "run"), **EXACT | settings)
     main([str(recipe)])
     return recipe
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The recipe of such a run in this process, for all cases that differ in their trouble alone."""
-    return left_alone(tmp_path_factory.mktemp("alone"))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe of an undisturbed run, to compare every disturbed one with."""
+    return trained(tmp_path_factory.mktemp("undisturbed"))
 
 
 def assert_same_run(ours: Path, theirs: Path, curves: bool = True) -> None:
-    """Weights, predictions and figures are equal, to the last bit."""
+    """Weights, predictions, metrics and figures are equal, to the last bit."""
     last = max(theirs.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     for name in (p.relative_to(theirs) for folder in (theirs, last) for p in folder.glob("*.safetensors")):
         one, two = load_file(ours / name), load_file(theirs / name)
@@ -111,8 +111,8 @@ QUICK = {"in the optimizer of a checkpoint"}
 
 
 @pytest.mark.parametrize("point", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in POINTS])
-def test_a_run_killed_anywhere_and_resumed_is_the_run_left_alone(alone: Path, tmp_path: Path, point: str) -> None:
-    words = [str(alone), "--output_dir", str(tmp_path / "run")]
+def test_a_run_killed_anywhere_and_resumed_gives_the_same_run(undisturbed: Path, tmp_path: Path, point: str) -> None:
+    words = [str(undisturbed), "--output_dir", str(tmp_path / "run")]
     killed(point, *words)
     assert not (tmp_path / "run" / "evaluation.json").exists()
     resumed = run_train_hf(*words, "--resume")
@@ -120,14 +120,14 @@ def test_a_run_killed_anywhere_and_resumed_is_the_run_left_alone(alone: Path, tm
     assert resumed_from(tmp_path / "run") == [CHECKPOINT_AFTER[point]]
     half_written = "of a checkpoint" in point and "removal" not in point
     assert ("checkpoint-12 was not written to its end and is passed over" in resumed.stdout) == half_written
-    assert_same_run(tmp_path / "run", alone.parent / "run")
+    assert_same_run(tmp_path / "run", undisturbed.parent / "run")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", OTHER_SETTINGS, ids=str)
 @pytest.mark.parametrize("point", ["in a step", "in the optimizer of a checkpoint"])
 def test_workers_and_other_settings_resume_exactly_too(tmp_path: Path, point: str, settings: dict) -> None:
-    words = [str(left_alone(tmp_path, **settings)), "--output_dir", str(tmp_path / "killed")]
+    words = [str(trained(tmp_path, **settings)), "--output_dir", str(tmp_path / "killed")]
     killed(point, *words)
     assert run_train_hf(*words, "--resume").returncode == 0
     assert_same_run(tmp_path / "killed", tmp_path / "run")
@@ -136,22 +136,22 @@ def test_workers_and_other_settings_resume_exactly_too(tmp_path: Path, point: st
 # Stopped
 
 
-def test_an_interrupted_runs_weights_start_another_run(alone: Path, tmp_path: Path) -> None:
+def test_an_interrupted_runs_weights_start_another_run(undisturbed: Path, tmp_path: Path) -> None:
     """The way out that the refusal of other settings names."""
-    words = [str(alone), "--output_dir", str(tmp_path / "run")]
+    words = [str(undisturbed), "--output_dir", str(tmp_path / "run")]
     killed("in a step", *words)
-    with pytest.raises(InputError, match="learning_rate .*--checkpoint") as told:
+    with pytest.raises(InputError, match="learning_rate .*--checkpoint") as message:
         main([*words, "--resume", "--learning_rate", "1e-4"])
-    start = str(told.value).split()[-1]
+    start = str(message.value).split()[-1]
     assert start == str(tmp_path / "run" / "checkpoint-4")
-    main([str(alone), "--learning_rate", "1e-4", "--checkpoint", start, "--output_dir", str(tmp_path / "other")])
+    main([str(undisturbed), "--learning_rate", "1e-4", "--checkpoint", start, "--output_dir", str(tmp_path / "other")])
     assert (tmp_path / "other" / "evaluation.json").is_file()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_run_asked_to_stop_saves_a_checkpoint_and_says_how_to_go_on(alone: Path, tmp_path: Path, number) -> None:
+def test_a_stopped_run_saves_a_checkpoint_and_says_how_to_continue(undisturbed: Path, tmp_path: Path, number) -> None:
     run = tmp_path / "run"
-    words = [str(alone), "--output_dir", str(run)]
+    words = [str(undisturbed), "--output_dir", str(run)]
     process = process_of(*words)
     try:
         wait_for_checkpoint(process, run, 4)
@@ -160,16 +160,16 @@ def test_a_run_asked_to_stop_saves_a_checkpoint_and_says_how_to_go_on(alone: Pat
     finally:
         process.kill()
     assert process.returncode == 128 + number
-    told = err.splitlines()[-1]
-    step = int(told.split("checkpoint-")[1].split()[0])
-    assert told == (
+    message = err.splitlines()[-1]
+    step = int(message.split("checkpoint-")[1].split()[0])
+    assert message == (
         f"stopped by {number.name} after step {step}: checkpoint-{step} is saved, and the same command with --resume "
         "goes on from it"
     )
     assert 4 < step < 16, "the run was over before the signal"
     assert run_train_hf(*words, "--resume").returncode == 0
     assert resumed_from(run) == [step]
-    assert_same_run(run, alone.parent / "run", curves=False)  # the stop is one more point of the loss curve
+    assert_same_run(run, undisturbed.parent / "run", curves=False)  # the stop is one more point of the loss curve
 
 
 class _Signal(TrainerCallback):
@@ -196,9 +196,9 @@ def test_stopped_after_any_step_a_run_goes_on_as_if_nothing_was(trainer_of, tiny
     whole.train()
     stop = Interruption()
     stopped = trainer_of(recipe, "stopped", [_Signal(step), stop])
-    with pytest.raises(Stopped) as told, stop:
+    with pytest.raises(Stopped) as message, stop:
         stopped.train()
-    assert told.value.code == 143 and f"after step {step}:" in str(told.value)
+    assert message.value.code == 143 and f"after step {step}:" in str(message.value)
     resumed = trainer_of(recipe, "stopped")
     resumed.train(resume_from_checkpoint=str(Path(stopped.args.output_dir) / f"checkpoint-{step}"))
     evaluations = [[e for e in t.state.log_history if "eval_nll" in e] for t in (whole, resumed)]
@@ -221,11 +221,12 @@ def _signal_twice() -> None:
 
 
 def test_a_run_that_early_stopping_ended_is_not_trained_further(trainer_of, tiny) -> None:
-    recipe = tiny(max_steps=9, save_strategy="steps", save_steps=1, save_total_limit=9, learning_rate=1e-12)
-    whole = trainer_of(recipe, "whole", [EarlyStoppingCallback(3)])
+    every_step = {"max_steps": 9, "save_strategy": "steps", "save_steps": 1, "save_total_limit": 9}
+    recipe = tiny(early_stopping=3, learning_rate=1e-12, **every_step)
+    whole = trainer_of(recipe, "whole")
     whole.train()
     last = Path(whole.args.output_dir) / f"checkpoint-{whole.state.global_step}"
-    resumed = trainer_of(recipe, "whole", [EarlyStoppingCallback(3)])
+    resumed = trainer_of(recipe, "whole")
     resumed.train(resume_from_checkpoint=str(last))
     assert resumed.state.global_step == whole.state.global_step == 4
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
@@ -292,7 +293,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(tmp_path: Path, balan
     main([recipe, *batches, "2", "--output_dir", str(tmp_path / "one")])
     ended = launch(recipe, *batches, "1", "--output_dir", str(tmp_path / "two"))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("next: python") == 1, "rank 0 alone speaks"
+    assert ended.stdout.count("next: python") == 1, "only rank 0 prints"
     for name in ("model.safetensors", "checkpoint-50/model.safetensors", "checkpoint-50/ema.safetensors"):
         one, two = load_file(tmp_path / "one" / name), load_file(tmp_path / "two" / name)
         assert max((one[tensor] - two[tensor]).abs().max().item() for tensor in one) < 1e-4, name
@@ -308,7 +309,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(tmp_path: Path, balan
 @pytest.mark.slow
 def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tmp_path: Path) -> None:
     recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT))
-    assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
+    assert launch(recipe, "--output_dir", str(tmp_path / "undisturbed")).returncode == 0
     run = tmp_path / "killed"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "tests.killed", "in the optimizer of a checkpoint", recipe, "--output_dir", str(run)]
@@ -319,13 +320,13 @@ def test_two_processes_killed_and_resumed_are_the_run_left_alone_and_stay_two(tm
     ended = launch(recipe, "--output_dir", str(run), "--resume")
     assert ended.returncode == 0, ended.stderr
     assert resumed_from(run) == [8], "in the middle of the second epoch"
-    assert_same_run(run, tmp_path / "alone")
+    assert_same_run(run, tmp_path / "undisturbed")
 
 
 @pytest.mark.slow
 def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
     recipe = str(write_recipe(tmp_path / "two.yaml", **EXACT | {"max_steps": 100, "early_stopping": 0}))
-    assert launch(recipe, "--output_dir", str(tmp_path / "alone")).returncode == 0
+    assert launch(recipe, "--output_dir", str(tmp_path / "undisturbed")).returncode == 0
     run = tmp_path / "stopped"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     process = subprocess.Popen(
@@ -339,7 +340,7 @@ def test_two_processes_asked_to_stop_save_the_same_step(tmp_path: Path) -> None:
     assert len(steps) == 1 and err.count("stopped by SIGTERM") == 2, err
     ended = launch(recipe, "--output_dir", str(run), "--resume")
     assert ended.returncode == 0 and resumed_from(run) == [int(steps.pop())]
-    one, two = (load_file(p / "model.safetensors") for p in (run, tmp_path / "alone"))
+    one, two = (load_file(p / "model.safetensors") for p in (run, tmp_path / "undisturbed"))
     assert all(torch.equal(one[tensor], two[tensor]) for tensor in one)
 
 
@@ -373,7 +374,7 @@ def test_a_launcher_that_was_asked_for_two_and_starts_one_is_refused(tmp_path: P
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ended.returncode != 0
-    assert "asked for several processes and started one alone; on a CPU launch with" in ended.stderr
+    assert "asked for several processes and started only one; on a CPU launch with" in ended.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -457,9 +458,9 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_rows(trainer_
         return gradient * (value if len(seen) == 4 else 1.0)
 
     trainer.model.classifier.bias.register_hook(poison)
-    with pytest.raises(InputError, match=r"gradient's norm is (nan|inf) at step 4, learning rate .*") as told:
+    with pytest.raises(InputError, match=r"gradient's norm is (nan|inf) at step 4, learning rate .*") as message:
         trainer.train()
-    assert str(told.value).endswith("the rows of the step were " + ", ".join(seen[3]))
+    assert str(message.value).endswith("the rows of the step were " + ", ".join(seen[3]))
     assert len(seen[3]) == 8
     good = load_file(Path(trainer.args.output_dir) / "checkpoint-2" / "model.safetensors")
     assert all(torch.isfinite(t).all() for t in good.values())
@@ -511,9 +512,9 @@ def test_one_core_is_enough(train_hf) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_cache_removed_in_mid_run_does_no_harm(alone: Path, tmp_path: Path, workers: str) -> None:
+def test_a_cache_removed_in_mid_run_does_no_harm(undisturbed: Path, tmp_path: Path, workers: str) -> None:
     cache, run = tmp_path / "cache", tmp_path / "run"
-    words = [str(alone), "--output_dir", str(run), "--dataloader_num_workers", workers]
+    words = [str(undisturbed), "--output_dir", str(run), "--dataloader_num_workers", workers]
     process = process_of(*words, env=os.environ | {"HF_DATASETS_CACHE": str(cache)})
     try:
         wait_for_checkpoint(process, run, 4)
@@ -523,7 +524,7 @@ def test_a_cache_removed_in_mid_run_does_no_harm(alone: Path, tmp_path: Path, wo
     finally:
         process.kill()
     assert process.returncode == 0, err
-    one, two = (load_file(p / "model.safetensors") for p in (run, alone.parent / "run"))
+    one, two = (load_file(p / "model.safetensors") for p in (run, undisturbed.parent / "run"))
     assert all(torch.equal(one[tensor], two[tensor]) for tensor in one)
 
 
@@ -541,23 +542,23 @@ def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Pat
     recipe = write_recipe(tmp_path / "big.yaml", **big, output_dir=str(tmp_path / "run"))
     ended = subprocess.run([sys.executable, "-c", code, str(recipe)], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 2, ended.stderr
-    told = re.fullmatch(
+    message = re.fullmatch(
         r"error: out of memory with 96 rows per device; (\d+) fit: add --per_device_train_batch_size (\d+) "
         r"--gradient_accumulation_steps (\d+) .*",
         ended.stderr.splitlines()[-1],
     )
-    assert told, ended.stderr
-    fits, rows, accumulation = map(int, told.groups())
+    assert message, ended.stderr
+    fits, rows, accumulation = map(int, message.groups())
     assert 1 <= rows <= fits < 96 and rows * accumulation == 96
 
 
 @pytest.mark.parametrize(
-    ("fits", "told"),
+    ("fits", "message"),
     [
         (40, "64 rows per device; 40 fit: add --per_device_train_batch_size 32 --gradient_accumulation_steps 4 "),
         (64, "though a training step of 64 rows fits: lower --per_device_eval_batch_size 128"),
         (0, "not even one row fits: lower --image_size"),
     ],
 )
-def test_the_advice_keeps_the_rows_of_a_step(fits: int, told: str) -> None:
-    assert told in advice(fits, rows=64, accumulation=2, eval_rows=128)
+def test_the_advice_keeps_the_rows_of_a_step(fits: int, message: str) -> None:
+    assert message in advice(fits, rows=64, accumulation=2, eval_rows=128)

@@ -6,13 +6,13 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import ViTForImageClassification, pipeline
 
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
-from pipeline.training.conversion import timm_to_vit, vit_config_of_timm, vit_to_timm
-from pipeline.training.model import add_drop_path, build_model
+from pipeline.training.conversion import timm_to_vit, vit_config_of_timm
+from pipeline.training.model import add_drop_path, backbone, build_for_training, build_model
 from pipeline.training.optimizer import parameter_groups
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -47,12 +47,20 @@ def test_a_timm_vit_becomes_a_native_one_exactly(tmp_path: Path, tiny) -> None:
     assert (list(processor.image_mean), list(processor.image_std)) == (MEAN, STD)
 
 
-def test_the_name_mapping_covers_every_tensor_and_has_an_inverse(tmp_path: Path) -> None:
-    save_timm(tmp_path / "timm")
-    state = load_file(tmp_path / "timm" / "model.safetensors")
-    back = vit_to_timm(timm_to_vit(state))
-    assert back.keys() == state.keys()
-    assert all(torch.equal(back[name], state[name]) for name in state)
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_base_patch32_224", "vit_large_patch16_224"])
+def test_every_value_of_a_timm_vit_is_kept_under_the_names_of_transformers(name: str, tmp_path: Path) -> None:
+    theirs = timm.create_model(name, depth=2, img_size=64, num_classes=5).eval()
+    state = theirs.state_dict()
+    converted = timm_to_vit(state)
+    assert sum(t.numel() for t in converted.values()) == sum(t.numel() for t in state.values())
+    config = vit_config_of_timm(state, {"input_size": [3, 64, 64]})
+    config.num_labels = 5
+    config.save_pretrained(tmp_path)
+    save_file(converted, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    ours, report = ViTForImageClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.allclose(ours.eval()(images).logits, theirs(images), atol=1e-5)
 
 
 def test_another_input_size_resamples_the_position_embeddings(tmp_path: Path, tiny) -> None:
@@ -105,7 +113,7 @@ def test_a_timm_vit_of_any_size_keeps_its_heads(name: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "vit_tiny_patch16_224"])
-def test_what_is_no_plain_cls_token_vit_stays_a_timm_model(architecture: str, tmp_path: Path, tiny) -> None:
+def test_other_models_than_a_plain_vit_stay_timm_models(architecture: str, tmp_path: Path, tiny) -> None:
     small = {} if architecture == "resnet10t" else {"depth": 2, "patch_size": 8, "img_size": 32, "global_pool": "avg"}
     theirs = timm.create_model(architecture, num_classes=11, **small)
     timm.models.save_for_hf(theirs, tmp_path / "timm", model_args={"num_classes": 11, **small}, safe_serialization=True)
@@ -117,16 +125,16 @@ def test_what_is_no_plain_cls_token_vit_stays_a_timm_model(architecture: str, tm
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"architecture": "vit_tiny_patch16_224", "image_size": 64}, "image_size 64 does not fit this model: .*224"),
-        ({"vit_config": {"depth": 2}}, "vit_config: depth is no field of transformers' ViTConfig"),
-        ({"vit_config": {"hiden_size": 48}}, "hiden_size is no field .*; the nearest is hidden_size"),
-        ({"vit_config": {"layer_norm_eps": "small"}}, "vit_config .* makes no ViT: "),
+        ({"vit_config": {"depth": 2}}, "vit_config: depth is not a field of transformers' ViTConfig"),
+        ({"vit_config": {"hiden_size": 48}}, "hiden_size is not a field .*; the nearest is hidden_size"),
+        ({"vit_config": {"layer_norm_eps": "small"}}, "vit_config .* is not a valid ViTConfig: "),
     ],
 )
-def test_a_model_that_cannot_be_made_is_told_before_the_first_step(settings: dict, told: str, tiny) -> None:
-    with pytest.raises(InputError, match=told) as error:
+def test_a_model_that_cannot_be_built_is_refused_before_the_first_step(settings: dict, message: str, tiny) -> None:
+    with pytest.raises(InputError, match=message) as error:
         build_model(tiny(**settings))
     assert "\n" not in str(error.value)
 
@@ -137,7 +145,7 @@ def test_the_same_seed_gives_the_same_weights(tiny) -> None:
     assert not torch.equal(a.classifier.weight, c.classifier.weight)
 
 
-def test_a_linear_probe_trains_the_classifier_alone(tiny) -> None:
+def test_a_linear_probe_trains_only_the_classifier(tiny) -> None:
     model, _ = build_model(tiny(freeze="backbone"))
     assert {n for n, p in model.named_parameters() if p.requires_grad} == {"classifier.weight", "classifier.bias"}
 
@@ -163,7 +171,7 @@ def test_layer_decay_of_a_timm_cnn_comes_from_timm(tiny) -> None:
     assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
 
 
-def test_drop_path_skips_whole_blocks_in_training_alone_and_is_not_saved(tiny) -> None:
+def test_drop_path_skips_whole_blocks_only_in_training_and_is_not_saved(tiny) -> None:
     model, _ = build_model(tiny())
     images = torch.randn(64, 3, 32, 32)
     before = model.eval()(images).logits
@@ -178,20 +186,20 @@ def test_drop_path_skips_whole_blocks_in_training_alone_and_is_not_saved(tiny) -
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda d: None, "does not exist"),
         (lambda d: d.mkdir(), "no config.json"),
-        (lambda d: (save_timm(d), (d / "model.safetensors").rename(d / "model.bin")), "a pickle, never loaded"),
+        (lambda d: (save_timm(d), (d / "model.safetensors").rename(d / "model.bin")), "is a pickle"),
         (lambda d: d.write_bytes(b"x"), "is a file"),
         (lambda d: (save_timm(d), (d / "model.safetensors").write_bytes(b"x" * 50)), "not a safetensors file"),
         (lambda d: (save_timm(d), (d / "config.json").write_text("{")), "cannot be read"),
         (lambda d: (save_timm(d), (d / "config.json").write_text("{}")), "neither a timm architecture"),
     ],
 )  # fmt: skip
-def test_a_checkpoint_that_cannot_be_used_is_named(make, told: str, tmp_path: Path, tiny) -> None:
+def test_a_checkpoint_that_cannot_be_used_is_named(make, message: str, tmp_path: Path, tiny) -> None:
     make(tmp_path / "ckpt")
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=message) as error:
         build_model(tiny(checkpoint=str(tmp_path / "ckpt")))
     assert "ckpt" in str(error.value)
 
@@ -205,18 +213,64 @@ def test_weights_of_other_shapes_than_the_config_are_refused(tmp_path: Path, tin
         build_model(tiny(checkpoint=str(tmp_path / "run")))
 
 
-def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused(tmp_path: Path, tiny) -> None:
+def test_an_image_size_that_is_not_a_multiple_of_the_patch_is_refused(tmp_path: Path, tiny) -> None:
     save_timm(tmp_path / "timm")
     with pytest.raises(InputError, match="multiple of the checkpoint's patch"):
         build_model(tiny(checkpoint=str(tmp_path / "timm"), image_size=36))
 
 
-def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused_without_a_checkpoint_too(tiny) -> None:
-    with pytest.raises(InputError, match="image_size 36 is no multiple of the patch_size 8"):
+def test_an_image_size_that_is_not_a_multiple_of_the_patch_is_refused_without_a_checkpoint_too(tiny) -> None:
+    with pytest.raises(InputError, match="image_size 36 is not a multiple of the patch_size 8"):
         build_model(tiny(image_size=36))
 
 
 def test_a_hub_id_without_network_is_one_line(tiny) -> None:
-    with pytest.raises(InputError, match="could not be had from the Hub") as error:
+    with pytest.raises(InputError, match="could not be downloaded from the Hub") as error:
         build_model(tiny(checkpoint="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"))
     assert "\n" not in str(error.value)
+
+
+# Where a model has its parts
+
+
+class Wrapped(torch.nn.Module):
+    """A model as PEFT wraps it."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.base_model = model
+
+    def get_base_model(self) -> torch.nn.Module:
+        return self.base_model
+
+
+def test_the_parts_of_a_native_vit_are_known_inside_an_adapter_too(tiny) -> None:
+    model, _ = build_model(tiny())
+    for given in (model, Wrapped(model)):
+        parts = backbone(given)
+        assert parts.is_native_vit and parts.blocks == tuple(model.vit.layers) and parts.timm is None
+        groups = parameter_groups(given, 1.0, 0.0, 0.5)
+        assert {group["lr"] for group in groups} == {1.0, 0.5, 0.25, 0.125}
+
+
+def test_a_timm_model_is_not_a_native_vit(tiny) -> None:
+    model, _ = build_model(tiny(architecture="resnet10t"))
+    for given in (model, Wrapped(model)):
+        parts = backbone(given)
+        assert parts.timm is model.timm_model and not parts.is_native_vit
+    with pytest.raises(InputError, match="drop_path works with a native ViT, not with TimmWrapper"):
+        add_drop_path(model, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("attention", "device", "kernel"),
+    [("auto", "cpu", "eager"), ("auto", "cuda", "sdpa"), ("sdpa", "cpu", "sdpa"), ("eager", "cuda", "eager")],
+)
+def test_auto_attention_is_eager_on_a_cpu(tiny, attention: str, device: str, kernel: str) -> None:
+    model, _ = build_for_training(tiny(attention=attention), device)
+    assert model.config._attn_implementation == kernel
+
+
+def test_a_timm_model_is_built_for_training_without_an_attention_kernel(tiny) -> None:
+    model, _ = build_for_training(tiny(architecture="resnet10t"), "cpu")
+    assert backbone(model).timm is not None

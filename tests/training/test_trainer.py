@@ -19,7 +19,7 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_training_lowers_the_loss_and_leaves_the_problem_type_alone(trainer_of, tiny) -> None:
+def test_training_lowers_the_loss_and_keeps_the_problem_type(trainer_of, tiny) -> None:
     trainer = trainer_of(tiny(num_train_epochs=10, learning_rate=3e-3, logging_steps=1, ema_decay=0.0, **STILL))
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -154,10 +154,10 @@ def test_bf16_on_a_cpu_really_casts(trainer_of, tiny) -> None:
     "words", ["torch.backends.fp32_precision = 'tf32'", "torch.backends.cuda.matmul.allow_tf32 = True"]
 )
 def test_final_predictions_are_in_whole_floats_whatever_training_had(words: str) -> None:
-    """In a process of its own, for the settings are the whole process's."""
+    """In a process of its own, because these settings hold for the whole process."""
     code = f"import torch; {words}\nfrom pipeline.training.prediction import _whole_floats\n"
-    code += "told = lambda: (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision)\n"
-    code += "before = told()\nwith _whole_floats(): print(*told())\nassert told() == before"
+    code += "now = lambda: (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision)\n"
+    code += "before = now()\nwith _whole_floats(): print(*now())\nassert now() == before"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.stdout == "ieee ieee\n", ended.stderr
 

@@ -122,8 +122,8 @@ def test_a_gray_picture_is_augmented_as_three_equal_channels(tiny) -> None:
     gray = to_pixels(picture("L"), 32)[None]
     colour = torch.cat([gray, to_pixels(picture("RGB"), 32)[None]])
     uniforms = torch.rand(2, UNIFORMS)
-    alone, beside = augment(gray, uniforms[:1], tiny()), augment(colour, uniforms, tiny())
-    assert torch.allclose(alone[0], beside[0], atol=1e-6)
+    one, among = augment(gray, uniforms[:1], tiny()), augment(colour, uniforms, tiny())
+    assert torch.allclose(one[0], among[0], atol=1e-6)
 
 
 def test_erasing_covers_between_2_and_25_percent(tiny) -> None:

@@ -90,6 +90,10 @@ def _refuse_unused(recipe: Recipe) -> None:
     if recipe.data_path is not None and not any(reads):
         why = "each of the sources names its own" if recipe.sources else "source is drawn: add --source auto to read it"
         raise InputError(f"data_path {recipe.data_path} would not be read, because {why}")
+    for entry in recipe.sources:
+        if "data_path" in entry and entry.get("source", recipe.source) == drawn.NAME:
+            place = f"sources: data_path {entry['data_path']}"
+            raise InputError(f"{place} would not be read, because its source is drawn: add source: auto beside it")
     if recipe.face_align and all(entry.get("crop", recipe.crop) == "none" for entry in entries):
         raise InputError("face_align levels the eyes of faces that are cropped here: add --crop detect, or leave it")
 

@@ -4,7 +4,7 @@ The csv files have the columns subDirectory_filePath (below the file's folder or
 expression; a folder has `images/0.jpg` and `annotations/0_exp.npy` (Mollahosseini et al., arXiv:1708.03985).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,8 +95,8 @@ def affectnet_folders(path: Path) -> dict[str, Path]:
 def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`, or in the csv file that it names.
 
-    The key of a picture is its path as the csv file has it, or below the folder. A csv file may name a part of the
-    pictures; annotations must be of all.
+    The key of a picture is its path as the csv file has it, or below the folder. A csv file may list a part of the
+    pictures; with annotations, every picture must have one.
 
     Raises:
         InputError: there is neither layout, labels and pictures do not fit, or a code has no name; the message names
@@ -121,7 +121,12 @@ def read(recipe: Recipe) -> Reading:
     refuse_empty(tables, f"data_path {root}", left_out)
     names = ", ".join(place.name for place in (lists or folders).values())
     layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
-    source = Source(
+    return Reading((_source(layout, list(lists.values()), left_out),), DatasetDict(tables))
+
+
+def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[str, int]]) -> Source:
+    unread = dict.fromkeys(name for path in lists for name in column_names(path))
+    return Source(
         id="affectnet",
         title="AffectNet",
         layout=layout,
@@ -130,15 +135,9 @@ def read(recipe: Recipe) -> Reading:
         terms=AFFECTNET_TERMS,
         citation=AFFECTNET_CITATION,
         may_publish_labels=False,
-        columns_not_read=_columns_not_read(lists.values()),
+        columns_not_read=tuple(name for name in unread if name.lower() not in (PATH_COLUMN.lower(), "expression")),
         left_out=left_out,
     )
-    return Reading((source,), DatasetDict(tables))
-
-
-def _columns_not_read(lists: Iterable[Path]) -> tuple[str, ...]:
-    names = dict.fromkeys(name for path in lists for name in column_names(path))
-    return tuple(name for name in names if name.lower() not in (PATH_COLUMN.lower(), "expression"))
 
 
 def _by_csv(path: Path, root: Path) -> Coded:

@@ -5,22 +5,26 @@ A line is `a.jpg 0 28 113 226 141 22.9 3`: see FIELDS. The list lies in the fold
 http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html).
 """
 
+import inspect
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import PIL
 from datasets import DatasetDict, Features, Image
 from PIL import Image as PILImage
 
 from pipeline import crop
-from pipeline.data.measure import UnusablePicture, decoded
-from pipeline.data.readers.files import generated, listed_pictures, local_path, read_text
+from pipeline import pictures as decoder
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
 from pipeline.data.readers.rows import class_labels, counted, names_of_codes, refuse_empty
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
+from pipeline.pictures import UnusablePicture, decode
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
@@ -76,7 +80,7 @@ def read(recipe: Recipe) -> Reading:
     The key of a face is `photo#face_id`. There are no official splits.
 
     Raises:
-        InputError: there is no list, a line is wrong, or a photo is missing; the message names file and line.
+        InputError: the list is missing, a line is wrong, or a photo is missing; the message names file and line.
     """
     path = _list_in(local_path(recipe))
     if path is None:
@@ -91,12 +95,13 @@ def read(recipe: Recipe) -> Reading:
         Features({"image": Image()}),
         [photos[face.photo] for face in faces],
         boxes=tuple(face.box for face in faces),
+        made_by=_code(),
         size=recipe.image_size,
     )
     targets = one_hot(labels, len(recipe.classes))
     keys = [face.key for face in faces]
     table = assemble(pictures, labels, targets, keys, [None] * len(faces), NAME, recipe.classes, boxes)
-    left_out = {ALL: counted(reasons)}
+    left_out = {ALL: counted(reasons) | _unlisted(photos)}
     refuse_empty({ALL: table}, str(path), left_out)
     return Reading((_source(len(photos), left_out),), DatasetDict({ALL: table}))
 
@@ -119,7 +124,7 @@ def _source(photos: int, left_out: dict[str, dict[str, int]]) -> Source:
 
 
 def _faces(path: Path) -> list[Face]:
-    """The lines of the list that are not blank, checked; a face stands there once."""
+    """The lines of the list that are not blank, checked; each face is listed once."""
     faces: dict[str, Face] = {}
     for line, text in enumerate(read_text(path).split("\n"), 1):
         if not text.strip():
@@ -155,6 +160,13 @@ def _photos(path: Path, faces: list[Face]) -> dict[str, Path]:
     return dict(zip(lines, files, strict=True))
 
 
+def _unlisted(photos: Mapping[str, Path]) -> dict[str, int]:
+    """How many pictures lie beside the photos of the list and are not in it."""
+    listed = set(photos.values())
+    count = sum(p not in listed for folder in {p.parent for p in listed} for p in pictures_in(folder))
+    return {f"photo that {LIST} does not list": count} if count else {}
+
+
 def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iterator[dict[str, Any]]:
     """The face in each box of its photo, by the one face crop; at most `size` px a side.
 
@@ -174,9 +186,15 @@ def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iter
         yield {"image": {"bytes": _png(cut), "path": None}}
 
 
+def _code() -> str:
+    """What decides about a pixel of a cut besides this module."""
+    sources = [inspect.getsource(module) for module in (crop, decoder)]
+    return " ".join([*sources, cv2.__version__, PIL.__version__])
+
+
 def _opened(path: Path) -> np.ndarray | None:
     try:
-        return np.asarray(decoded({"bytes": None, "path": str(path)}))
+        return np.asarray(decode(path))
     except UnusablePicture:
         return None
 

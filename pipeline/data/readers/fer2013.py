@@ -35,7 +35,7 @@ USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"
 
 
 class Rated(NamedTuple):
-    """The rows of fer2013new.csv: where each stands, its usage, picture name ("" for none) and votes (N, 10)."""
+    """The rows of fer2013new.csv: the line of each, its usage, picture name ("" for none) and votes (N, 10)."""
 
     lines: np.ndarray
     usages: np.ndarray

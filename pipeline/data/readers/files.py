@@ -19,7 +19,7 @@ HIDDEN = (".", "__MACOSX")  # how names start that are not shown
 
 
 def local_path(recipe: Recipe) -> Path:
-    """`recipe.data_path` as a path; what a reader is given is set."""
+    """`recipe.data_path` as a path; it is set wherever a reader is called."""
     return Path(str(recipe.data_path)).expanduser()
 
 
@@ -29,12 +29,12 @@ def is_picture(path: Path) -> bool:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in `folder`, sorted, without hidden files and what archivers leave behind."""
+    """The files and folders in `folder`, sorted, without hidden ones and without what archivers leave behind."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith(HIDDEN))
 
 
 def visible_below(folder: Path) -> Iterator[Path]:
-    """What lies in `folder` and below it, in no order, without hidden files, hidden folders and what they hold."""
+    """The files and folders below `folder`, in no order, without hidden ones and what they hold."""
     return (p for p in folder.rglob("*") if not any(n.startswith(HIDDEN) for n in p.relative_to(folder).parts))
 
 
@@ -115,10 +115,10 @@ def read_text(path: Path) -> str:
 def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
     """The picture file of every row of the list `path`, in the first of `folders` that holds it.
 
-    Row i stands on line `lines[i]` and names `names[i]`.
+    Row i is on line `lines[i]` and names `names[i]`.
 
     Raises:
-        InputError: a name leads out of the folders, there is no such file, or two rows name the same.
+        InputError: a name leads out of the folders, the file is missing, or two rows name the same.
     """
     found: dict[Path, int] = {}
     where = " or ".join(map(str, folders))
@@ -138,14 +138,18 @@ def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], fold
 
 
 def _below(folder: Path, name: str) -> Path | None:
-    """The path of `name` in `folder`, or None where it leads out; a link in the folder may lead where it likes."""
+    """The path of `name` in `folder`, or None if it leads out; a link inside the folder may lead anywhere."""
     base = Path(os.path.normpath(folder.absolute()))
     path = Path(os.path.normpath(base / name))
     return path if path.is_relative_to(base) else None
 
 
 def refuse_unlisted(path: Path, files: Sequence[Path], folder: Path) -> None:
-    """Stop where pictures in `folder` are not among `files`, which are all that the list `path` names."""
+    """Refuse pictures in `folder` that are not among `files`, which are all that the list `path` names.
+
+    Raises:
+        InputError: how many there are, and the first.
+    """
     listed = {file.name for file in files}
     others = [p.name for p in pictures_in(folder) if p.name not in listed]
     if others:
@@ -156,11 +160,16 @@ def refuse_unlisted(path: Path, files: Sequence[Path], folder: Path) -> None:
 
 
 def generated(
-    generator: Callable[..., Iterator[dict[str, Any]]], features: Features, files: Sequence[Path], **settings: Any
+    generator: Callable[..., Iterator[dict[str, Any]]],
+    features: Features,
+    files: Sequence[Path],
+    made_by: str = "",
+    **settings: Any,
 ) -> Dataset:
     """The rows of `generator(files, **settings)`, kept on disk.
 
-    They are made again where path, size or time of a file, the settings, or the code of the generator have changed.
+    They are made again if path, size or time of a file, the settings, the code of the generator, or `made_by` (what
+    else decides about the rows) have changed.
 
     Raises:
         InputError: as raised by the generator.
@@ -168,7 +177,7 @@ def generated(
     if not files:
         return Dataset.from_dict({name: [] for name in features}, features=features)
     digest = blake2b(digest_size=16)
-    digest.update(repr(settings).encode() if settings else b"")
+    digest.update(f"{settings}{made_by}".encode() if settings or made_by else b"")
     digest.update(repr(features).encode() + inspect.getsource(inspect.getmodule(generator) or generator).encode())
     for path in files:
         status = path.stat()

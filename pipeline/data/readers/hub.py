@@ -18,7 +18,7 @@ FILE_SUFFIXES = (".csv", ".parquet", ".txt", ".zip", ".tar", ".gz", ".json", ".l
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
-    """Why `recipe.data_path` is an id on the Hub, or None: it is spelled like one, and there is no such file here."""
+    """Why `recipe.data_path` is an id on the Hub, or None: it is spelled like one, and no such file exists here."""
     spelled = HUB_ID.fullmatch(str(recipe.data_path)) and path.suffix.lower() not in FILE_SUFFIXES
     return "the spelling of a Hub id" if spelled and not path.exists() else None
 

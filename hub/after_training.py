@@ -1,0 +1,33 @@
+"""Publishing at the end of a training run: `train_hf.py --publish USER/NAME`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[1] / "push_to_hub.py"
+LAUNCHER = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "RANK", "LOCAL_", "WORLD_SIZE", "GROUP_", "ROLE_")
+"""Environment variables of `accelerate launch`, which a child process must not inherit, begin with these."""
+
+
+def check_publishing(repo_id: str) -> None:
+    """Check login and the right to write before hours of training.
+
+    Raises:
+        InputError: as `hub.access.check_access`.
+    """
+    from huggingface_hub import HfApi
+
+    from hub.access import check_access
+    from hub.attempts import set_timeouts
+
+    set_timeouts()
+    check_access(HfApi(), repo_id, print)
+
+
+def push_to_hub(run: Path, repo_id: str) -> None:
+    """Run push_to_hub.py in a child process, with the data of the run. A failed push does not fail the run."""
+    words = [SCRIPT.name, run.as_posix(), "--repo_id", repo_id, "--data_path"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER)}
+    if subprocess.run([sys.executable, str(SCRIPT), *words[1:]], env=environment).returncode:
+        print(f"not published, though the run is whole; to try again: python {' '.join(words)}")

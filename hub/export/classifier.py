@@ -1,0 +1,47 @@
+"""What every exported format starts from: the run's model, and its graph as ONNX."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
+from hub.export.onnx_files import INPUT, Logits, graph_of
+
+
+@dataclass
+class Classifier:
+    """A model in float32, which gives `.logits` (B, K) for `pixel_values` (B, 3, H, W), and its image processor."""
+
+    model: torch.nn.Module
+    processor: Any
+
+    @cached_property
+    def graph(self) -> onnx.ModelProto:
+        """The model as ONNX in float32, traced once; formats work on copies."""
+        return graph_of(self.model, self.pixels([Image.new("RGB", (8, 8))]).shape[1:])
+
+    def pixels(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
+        """`pixel_values` (B, 3, H, W), as any client of the run computes them."""
+        pixels: NDArray[np.float32] = self.processor([i.convert("RGB") for i in images], return_tensors="np")[INPUT]
+        return pixels
+
+    def logits(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
+        """Logits (B, K) in torch."""
+        with torch.inference_mode():
+            found: NDArray[np.float32] = Logits(self.model)(torch.from_numpy(self.pixels(images))).numpy()
+        return found
+
+
+def load_classifier(path: Path) -> Classifier:
+    """The classifier in a run folder. ViT's eager attention makes a smaller graph than sdpa's."""
+    attention = {"attn_implementation": "eager"} if AutoConfig.from_pretrained(path).model_type == "vit" else {}
+    model = AutoModelForImageClassification.from_pretrained(path, dtype=torch.float32, **attention).eval()
+    return Classifier(model, AutoImageProcessor.from_pretrained(path))

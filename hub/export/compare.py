@@ -1,0 +1,138 @@
+"""Any exported format against the run: the same pictures, how far the probabilities differ, and whether it may stay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.special import softmax
+from scipy.stats import binomtest
+from tqdm.auto import tqdm
+
+from hub.export.classifier import Classifier
+from hub.export.formats import Format
+from hub.export.onnx_files import Answer
+from pipeline.errors import InputError
+from pipeline.run_folder import Run
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Pictures (column `image`) and the logits (N, K) that a file must give; labels and clean (N,), or None."""
+
+    name: str
+    table: datasets.Dataset
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64] | None = None
+    clean: NDArray[np.bool_] | None = None
+
+    def accuracy(self, logits: NDArray[np.float32]) -> dict[str, float] | None:
+        """Share of right answers on the clean rows, as in the run's own figures, with a 95 % Wilson interval."""
+        if self.labels is None:
+            return None
+        right = (logits.argmax(1) == self.labels)[self.clean]
+        interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "wilson")
+        return {"value": float(right.mean()), "low": float(interval.low), "high": float(interval.high)}
+
+
+def on_validation(run: Run, validation: datasets.Dataset) -> Reference:
+    """The validation rows of predictions.parquet with their pictures, which are found by source and key.
+
+    Raises:
+        InputError: a row has no picture in `validation`.
+    """
+    rows = pq.read_table(run.path / "predictions.parquet", filters=[("split", "=", "validation")]).to_pydict()
+    names = list(zip(rows["source"], rows["key"], strict=True))
+    place = {name: n for n, name in enumerate(zip(validation["source"][:], validation["key"][:], strict=True))}
+    missing = [name for name in names if name not in place]
+    if missing or not names:
+        first = f", the first {missing[0][1]!r} of {missing[0][0]}" if missing else ""
+        raise InputError(
+            f"{len(missing)} of the {len(names)} validation rows in {run.path / 'predictions.parquet'} are not among "
+            f"the {len(validation)} validation pictures given{first}: give the data that the run was trained on, with "
+            "the settings of its recipe.yaml; or leave --data_path out, and accuracy is not measured"
+        )
+    return Reference(
+        "validation",
+        validation.select([place[name] for name in names]),
+        np.array(rows["logits"], dtype=np.float32),
+        np.array(rows["label"], dtype=np.int64),
+        np.array(rows["clean"], dtype=bool),
+    )
+
+
+def on_examples(run: Run, classifier: Classifier) -> Reference:
+    """The drawn faces in `examples/`, and the logits that torch gives them.
+
+    Raises:
+        InputError: the run has no examples.
+    """
+    files = sorted(str(file) for file in (run.path / "examples").glob("*.png"))
+    if not files:
+        raise InputError(f"{run.path / 'examples'} has no picture to try a file on: give validation pictures with "
+                         "--data_path")  # fmt: skip
+    table = datasets.Dataset.from_dict({"image": files}).cast_column("image", datasets.Image())
+    return Reference("examples", table, classifier.logits(table[:]["image"]))
+
+
+def answers(
+    files: Mapping[str, Answer], classifier: Classifier, table: datasets.Dataset
+) -> dict[str, NDArray[np.float32]]:
+    """Logits (N, K) of each file for the pictures of `table`."""
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
+    for start in tqdm(range(0, len(table), BATCH), f"compare {', '.join(files)}"):
+        pixels = classifier.pixels(table[start : start + BATCH]["image"])
+        for name, answer in files.items():
+            found[name].append(answer(pixels))
+    return {name: np.concatenate(batches) for name, batches in found.items()}
+
+
+def compare(logits: NDArray[np.float32], reference: Reference) -> dict[str, Any]:
+    """How far the probabilities of `logits` (N, K) are from those of the run, and how accurate they are."""
+    apart = np.abs(softmax(logits, axis=1) - softmax(reference.logits, axis=1))
+    return {
+        "n": len(logits),
+        "max_difference": float(apart.max()),
+        "mean_difference": float(apart.mean()),
+        "agreement": float((logits.argmax(1) == reference.logits.argmax(1)).mean()),
+        "accuracy": reference.accuracy(logits),
+    }
+
+
+def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Reference) -> None:
+    """Refuse a file that does not answer as the run did.
+
+    Raises:
+        InputError: a probability differs by more than `format.bound`.
+    """
+    apart = measured["max_difference"]
+    if apart <= format.bound:  # false for nan too
+        return
+    against, remedy = {
+        "validation": ("predictions.parquet", "give the pictures that the run was evaluated on, unchanged"),
+        "examples": ("torch on the drawn examples", "this version of torch cannot export these weights"),
+    }[reference.name]
+    raise InputError(
+        f"{format.file} disagrees with {against}: a probability differs by {apart:.2g} (allowed: {format.bound:g}); "
+        f"{remedy}"
+    )
+
+
+def why_inaccurate(format: Format, measured: Mapping[str, Any], reference: Reference) -> str | None:
+    """Why a file is left out that loses too much accuracy; None if it may stay."""
+    own = reference.accuracy(reference.logits)
+    if format.loss is None or own is None:
+        return None
+    accuracy = measured["accuracy"]["value"]
+    lost = round(own["value"] - accuracy, 9)  # 1.0 - 0.995 is a little more than 0.005
+    if lost <= format.loss:
+        return None
+    return (
+        f"it loses {100 * lost:.2f} points of validation accuracy ({accuracy:.4f} against {own['value']:.4f}), more "
+        f"than the {100 * format.loss:g} that are allowed"
+    )

@@ -1,0 +1,34 @@
+"""What an exported format is. Each format is a module with one `FORMAT`; `hub.export.export.FORMATS` lists them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.export.classifier import Classifier
+from hub.export.onnx_files import Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A file of the run's weights: how it is written, how it answers, and what makes it fit to publish.
+
+    Attributes:
+        name: precision, as the card and `export.json` name it.
+        file: name in the folder `onnx`; transformers.js finds `dtype: "fp32"` as `model.onnx`, `"fp16"` as
+            `model_fp16.onnx`, `"int8"` as `model_int8.onnx`
+            (https://huggingface.co/docs/transformers.js/guides/dtypes).
+        write: writes the file, checked.
+        open: gives the function that answers from the file.
+        bound: largest difference of a probability that a correct file shows. A larger one is an error.
+        loss: accuracy that it may lose on validation. If it loses more, or nothing was measured, it is left out.
+        share: bytes that it may have, as a share of those of the first format. A larger file is left out.
+    """
+
+    name: str
+    file: str
+    write: Callable[[Classifier, Path], None]
+    open: Callable[[Path], Answer]
+    bound: float = math.inf
+    loss: float | None = None
+    share: float = math.inf

@@ -1,0 +1,219 @@
+"""The steps of `push_to_hub.py`: stage, check, send, prove.
+
+The only module of `hub/` that reads data and settings: it measures the exported files on the run's own validation
+pictures and asks clients about drawn faces. The other modules know the run folder only.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import HfApi
+
+from hub import attempts, privacy, space_folder, staging, upload
+from hub.options import Options
+from pipeline.errors import InputError
+from pipeline.run_folder import Run, write_json
+
+
+@contextmanager
+def staging_place(run: Run) -> Iterator[Path]:
+    """A hidden folder beside the run, on the same disk; it goes with what is in it when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
+        yield Path(place)
+
+
+def stage(run: Run, options: Options, place: Path) -> list[Path]:
+    """The folders to send: that of the model, and that of the Space if one is asked for.
+
+    The Space comes first: what it lacks is reported before the model is exported.
+
+    Raises:
+        InputError: as the rooms that write the parts; or clients do not give the run's own answers.
+    """
+    model, space = place / "staged", place / "staged-space"
+    if options.space:
+        stage_space(run, space, options, options.tag or options.revision)
+    staging.stage(run, model, options.with_predictions)
+    describe(run, model, options)
+    return [model, space] if options.space else [model]
+
+
+def check(folders: list[Path], options: Options) -> None:
+    """Search every staged file for what must not be published.
+
+    Raises:
+        InputError: as `hub.privacy.refuse_private`.
+    """
+    owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
+    for folder in folders:
+        privacy.refuse_private(folder, *owners)
+
+
+def keep(run: Run, folders: list[Path]) -> list[Path]:
+    """Move the staged folders beside the run, where a person can look at them after a dry run."""
+    return [staging.keep(folder, run.path.with_name(f"{run.path.name}-{folder.name}")) for folder in folders]
+
+
+def send(api: HfApi, run: Run, folder: Path, options: Options, exists: bool) -> upload.Published:
+    """Send the model in one commit and tag it; `exists` says whether its repository is there already.
+
+    Raises:
+        InputError: as `hub.upload.publish`.
+    """
+    message = f"Publish {run.path.name}" + (f" as {options.tag}" if options.tag else "")
+    target = upload.Release(
+        options.repo_id, options.tag, options.revision, options.private, options.create_pr, message
+    )  # fmt: skip
+    published = upload.publish(api, folder, target, exists, print)
+    print(f"sent: {published.files} files, {published.bytes / 1e6:.1f} MB")
+    return published
+
+
+def describe(run: Run, folder: Path, options: Options) -> None:
+    """Add the ONNX files, the comparison of clients and the card; each is made from what is in the folder by then.
+
+    Raises:
+        InputError: `data_path` does not fit the run, or a client does not give the run's own answers.
+    """
+    rows = validation_rows(run, options.data_path)  # first: a wrong --data_path is reported without loading torch
+
+    from hub.card import card, metadata
+    from hub.clients import parity
+    from hub.export import export
+
+    exported = export.export_onnx(run, folder, rows)
+    with drawn_pictures(run) as kinds:
+        compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
+    if beyond := parity.beyond_tolerance(compared):
+        raise InputError(f"nothing was sent, because clients disagree: {'; '.join(beyond[:3])}")
+    write_json(folder / "parity.json", compared)
+    examples = card.example_scores(run)
+    publication = metadata.Publication(
+        options.repo_id, options.tag, exported, compared, examples, shipped_settings(run)
+    )  # fmt: skip
+    (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")
+
+
+def validation_rows(run: Run, data_path: str | None) -> Any:
+    """The run's validation pictures as a `datasets.Dataset`, from `data_path` or from where its recipe says.
+
+    None if no `data_path` is given and the faces of the run are not drawn.
+
+    Raises:
+        InputError: the run was not trained on one folder; or as the readers.
+    """
+    from pipeline.data.curation import curate
+    from pipeline.data.readers import read_sources
+    from pipeline.settings.files import recipe_from
+
+    recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
+    if data_path and (recipe.source == "drawn" or recipe.sources):
+        why = "was trained on drawn faces" if recipe.source == "drawn" else "has several sources"
+        raise InputError(f"--data_path {data_path}: this run {why}, so it takes no folder; use --data_path without a "
+                         "value")  # fmt: skip
+    if data_path is None and recipe.source != "drawn":
+        return None
+    recipe = replace(recipe, data_path=data_path or recipe.data_path)
+    return curate(read_sources(recipe), recipe).splits["validation"]
+
+
+def shipped_settings(run: Run) -> dict[str, Any] | None:
+    """The shipped recipe of the run's name with all of its settings; None if no shipped recipe has that name."""
+    from pipeline.settings.files import RECIPES, load_yaml, recipe_from
+
+    path = RECIPES / f"{run.evaluation['recipe']}.yaml"
+    return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
+
+
+@contextmanager
+def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
+    """Files of a drawn face of each expression, by kind of picture. Clients are compared on them."""
+    from hub.clients.picture_kinds import picture_kinds
+    from pipeline.drawn.face import draw_face
+    from pipeline.expressions import CLASSES
+
+    faces = [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
+    size = run.recipe["image_size"]
+    with tempfile.TemporaryDirectory() as place:
+        yield picture_kinds(Path(place), faces, (size, size))
+
+
+def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
+    """Probabilities `(N, K)` by kind of picture, as the run's own code computes them."""
+    from pipeline.training.prediction import probabilities_of_files
+
+    return probabilities_of_files(folder, kinds, run.recipe["image_size"])
+
+
+def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
+    """A fresh process with an empty cache loads the release from the Hub; its answers must be the run's own.
+
+    Raises:
+        InputError: a probability differs from the run's.
+    """
+    from hub.clients import clients
+
+    name = "pipeline()"
+    with drawn_pictures(run) as kinds, tempfile.TemporaryDirectory() as cache:
+        paths = [path for kind in kinds.values() for path in kind]
+        expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
+        fresh = os.environ | {"HF_HUB_CACHE": cache}
+        answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
+    given = np.array([[answer[c] for c in run.classes] for answer in answers])
+    if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
+        raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
+                         "at it")  # fmt: skip
+    print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
+
+
+def stage_space(run: Run, folder: Path, options: Options, revision: str) -> None:
+    """Write the Space that shows the model at `revision`, with the detector that is named, or the run's own.
+
+    Raises:
+        InputError: as `hub.space_folder.stage` and `check`.
+    """
+    from pipeline.data.face_crops import find_detector
+
+    weights = find_detector(options.face_detector or run.recipe["face_detector"])
+    space_folder.stage(folder, options.repo_id, revision, weights)
+    check([folder], options)
+
+
+def send_space(api: HfApi, folder: Path, options: Options, exists: bool) -> str:
+    """Send the Space after the model that it shows, and return its address.
+
+    A new Space of a private model is private too. Otherwise it would show to everybody what its owner keeps private.
+
+    Raises:
+        InputError: as `hub.upload.publish`; the model is published all the same.
+    """
+    space = str(options.space)
+    try:
+        private = attempts.attempt(options.repo_id, lambda: api.model_info(options.repo_id), print).private
+        target = upload.Release(
+            space, private=options.private or bool(private and not exists), message=f"Show {options.repo_id}",
+            repo_type="space", consists_of=space_folder.PUBLISHED,
+        )  # fmt: skip
+        published = upload.publish(api, folder, target, exists, print)
+    except InputError as error:
+        state = f"{options.repo_id} is published, the Space {space} is not: {error}"
+        raise InputError(f"{state}; the same command sends what is missing") from None
+    print(f"sent to {space}: {published.files} files, {published.bytes / 1e6:.1f} MB")
+    if private:
+        print(f"{options.repo_id} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
+    return published.url
+
+
+def how_to_use(run: Run, options: Options, url: str) -> str:
+    """The address of the release and the lines that load it."""
+    from hub.clients import clients
+
+    lines = clients.render("use_pipeline.py.jinja", options.repo_id, "face.png", options.tag, len(run.classes))
+    return f"{url}\n\n{lines}"

@@ -1,0 +1,111 @@
+"""predictions.parquet: the scores of a model on every evaluated picture. All metrics are computed from this file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import datasets
+
+COLUMNS = {
+    "split": pa.string(),
+    "source": pa.string(),
+    "key": pa.string(),
+    "label": pa.int32(),
+    "target": pa.list_(pa.float32()),
+    "logits": pa.list_(pa.float32()),
+    "clean": pa.bool_(),
+    "clean_near": pa.bool_(),
+}
+"""Columns of predictions.parquet, one row per picture. `clean*` are null where copies were not looked for."""
+
+ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
+"""What the file's own metadata holds under `fer`."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The columns of predictions.parquet as arrays of N rows, and its metadata.
+
+    Where copies were not looked for, `checked`, `clean` and `clean_near` are False.
+    """
+
+    split: NDArray[np.str_]
+    source: NDArray[np.str_]
+    key: NDArray[np.str_]
+    label: NDArray[np.int32]
+    target: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    checked: NDArray[np.bool_]
+    clean: NDArray[np.bool_]
+    clean_near: NDArray[np.bool_]
+    classes: list[str]
+    label_rule: str | None
+    seed: int
+    resamples: int
+    recipe: str
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions.parquet and its metadata.
+
+    Raises:
+        InputError: not a parquet file, a missing column or metadata, no rows, or values that do not fit the classes.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from None
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}: it is not a predictions file of this project")
+    try:
+        about = json.loads((table.schema.metadata or {})[b"fer"])
+        about = {name: about[name] for name in ABOUT}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path} lacks metadata of this project ({error}): evaluate the model again") from None
+    if not table.num_rows or about["resamples"] < 1:
+        raise InputError(f"{path} holds {table.num_rows} rows for {about['resamples']} resamples; both must be above 0")
+    label = table["label"].fill_null(-1).to_numpy()
+    try:
+        target, logits = (np.array(table[name].to_pylist(), dtype=np.float32) for name in ("target", "logits"))
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: rows of target or logits differ in length or are empty") from None
+    shape = (len(label), len(about["classes"]))
+    if target.shape != shape or logits.shape != shape or label.min() < 0 or label.max() >= shape[1]:
+        raise InputError(f"{path}: label, target and logits do not fit the {shape[1]} classes in its metadata")
+    bad = np.flatnonzero(~(np.isfinite(logits).all(1) & np.isfinite(target).all(1)))
+    if len(bad):
+        raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
+    split, source, key = (np.array(table[name].to_pylist()) for name in ("split", "source", "key"))
+    checked = table["clean"].is_valid().to_numpy()
+    clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
+    return Predictions(split, source, key, label, target, logits, checked, clean, clean_near, **about)
+
+
+def write_predictions(
+    path: Path, tables: dict[str, datasets.Dataset], logits: dict[str, np.ndarray], about: dict[str, Any]
+) -> None:
+    """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
+
+    `about` holds the values of `ABOUT`.
+    """
+    parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
+    table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
+    pq.write_table(table, path)
+
+
+def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
+    values = {"split": [split] * len(table), "logits": list(logits)}
+    values |= {name: table[name][:] for name in COLUMNS if name not in values}
+    return pa.table({name: pa.array(values[name], kind) for name, kind in COLUMNS.items()})

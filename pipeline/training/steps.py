@@ -1,0 +1,140 @@
+"""The steps of a training run: load the data, build the trainer, begin the run folder, write the results.
+
+train_hf.py, the tests and the benchmarks all build their trainer here, so they train the same way.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
+
+from pipeline.data.curation import Curated, curate
+from pipeline.data.readers import read_sources
+from pipeline.evaluation import evaluate, figures, predictions
+from pipeline.training import machine, output_dir, prediction
+from pipeline.training.collator import EvalCollator, TrainCollator
+from pipeline.training.log import TrainingLog
+from pipeline.training.model import build_for_training
+from pipeline.training.plan import Plan
+from pipeline.training.sampler import PictureRows
+from pipeline.training.trainer import ExpressionTrainer
+from pipeline.training.transforms import map_pictures
+
+
+@dataclass(frozen=True)
+class Data:
+    """The pictures of a run, as mapped tables (see `map_pictures`)."""
+
+    curated: Curated
+    train: Dataset
+    validation: Dataset  # without pixel copies of train rows: evaluated in training, to choose the checkpoint
+    evaluated: dict[str, Dataset]  # by split: all of validation, and test where the recipe opens it
+
+
+def load_data(plan: Plan, args: TrainingArguments) -> Data:
+    """Read, curate and map the pictures of a recipe; rank 0 does the work, the others read its cache.
+
+    Raises:
+        InputError: a source cannot be read, its pictures or labels are unusable, or splits share pictures or people.
+    """
+    recipe = plan.recipe
+    with args.main_process_first(desc="data", local=False):
+        readings = read_sources(recipe)
+        for line in (line for reading in readings for line in reading.lines()):
+            machine.say(f"data: {line}")
+        curated = curate(readings, recipe)
+        sizes = {"train": recipe.store_size or recipe.image_size}
+        tables = {
+            split: map_pictures(table, sizes.get(split, recipe.image_size), f"map {split}")
+            for split, table in curated.splits.items()
+            if split != "test" or recipe.evaluate_test
+        }
+        clean = tables["validation"].filter(lambda clean: clean, input_columns="clean", desc="clean validation")
+    machine.say(f"rows: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
+    train = tables.pop("train")
+    return Data(curated, train, clean, tables)
+
+
+def build_trainer(
+    plan: Plan,
+    args: TrainingArguments,
+    train: Dataset,
+    validation: Dataset,
+    log: TrainingLog,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> ExpressionTrainer:
+    """The model of a recipe in its trainer, with the schedule for the rows of `train`. Both tables are mapped.
+
+    Raises:
+        InputError: the model cannot be built, or a setting does not work with it.
+    """
+    recipe, schedule = plan.recipe, plan.schedule(len(train))
+    machine.say(schedule.describe())
+    model, processor = build_for_training(recipe, plan.device)
+    set_seed(recipe.seed)
+    collating = (processor.image_mean, processor.image_std, args.device if plan.batches_on_gpu else "cpu")
+    patience = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
+    return ExpressionTrainer(
+        model=model,
+        args=args,
+        recipe=recipe,
+        train_rows=PictureRows(train, recipe.targets),
+        eval_rows=PictureRows(validation),
+        train_collator=TrainCollator(recipe, *collating, schedule.mix_off_epoch),
+        eval_collator=EvalCollator(*collating),
+        warmup_steps=schedule.warmup_steps,
+        processor=processor,
+        compute_metrics=log.compute_metrics,
+        callbacks=[log, *callbacks, *patience],
+    )
+
+
+def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> None:
+    """Make the run folder, and print what a resumed run continues from."""
+    if machine.rank() == 0:
+        output_dir.begin(run, plan.recipe, plan.processes, resume)
+    for name in run.damaged:
+        machine.say(f"resume: {name} was not written to its end and is passed over")
+    if resume:
+        start = f"from {run.checkpoint.name}" if run.checkpoint else "no checkpoint yet, from the start"
+        machine.say(f"resume: {start}")
+
+
+def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrainer, data: Data) -> None:
+    """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
+    recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
+    output_dir.write_model(run, trainer.model, trainer.processor)
+    logits = prediction.predict(run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
+    about = {
+        "classes": recipe.classes,
+        "label_rule": data.curated.label_rule,
+        "seed": recipe.seed,
+        "resamples": recipe.bootstrap_resamples,
+        "recipe": recipe.name,
+    }
+    predictions.write_predictions(file, data.evaluated, logits, about)
+    evaluate.write_figures(file, run.aside / "figures")
+    figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
+    output_dir.write_json(run.aside / "curation.json", data.curated.report)
+    evaluate.write_evaluation(run.aside, evaluate.evaluate_predictions(file))
+
+
+def environment(plan: Plan, log: TrainingLog, started: float) -> dict[str, Any]:
+    """What `environment.json` says about a run that began at `started` (by `time.perf_counter`)."""
+    checkpoint = plan.recipe.checkpoint
+    return {
+        **machine.describe(),
+        "processes": plan.processes,
+        "threads": plan.threads,
+        "precision": plan.recipe.precision,
+        "rows_per_step": plan.rows_per_step,
+        # A folder may be gone later, and its name may look like a Hub id.
+        "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
+        "wall_seconds": round(time.perf_counter() - started, 1),
+        **log.speed(),
+        "peak_memory_gib": machine.peak_memory_gib(),
+    }
