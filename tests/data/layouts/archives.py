@@ -72,7 +72,7 @@ def a_broken_zip(at: Place) -> str:
     return "faces.zip"
 
 
-@layout("archive", right_or_refused("my_faces|archive|zip", told=("zip",)))
+@layout("archive", right_or_refused("my_faces|archive|zip", prints=("zip",)))
 def class_folders_beside_their_zip(at: Place) -> None:
     """Class folders beside the zip file they came in: no picture goes in twice."""
     at.class_folders()
@@ -80,7 +80,7 @@ def class_folders_beside_their_zip(at: Place) -> None:
     at.others += 1
 
 
-@layout("archive", right(told=("zip",)))
+@layout("archive", right(prints=("zip",)))
 def an_archive_in_a_class_folder(at: Place) -> None:
     """A zip file of pictures in happy/: it is counted."""
     at.class_folders()

@@ -11,7 +11,7 @@ from tests.data.layouts.place import EVERY, LEFT_OUT, MAY_BE_READ, WORDS, Place
 layout = Kind("Crashes, hangs and private files")
 
 
-@layout("folder", right_or_refused(r"\btest\b", told=(r"\btest\b",)), quick=True)
+@layout("folder", right_or_refused(r"\btest\b", prints=(r"\btest\b",)), quick=True)
 def unlabelled_test(at: Place) -> None:
     """Kaggle's test/1.png: a test split without class folders."""
     at.class_folders("train/", split="train")
@@ -34,14 +34,14 @@ def empty_class_folders_in_a_split(at: Place) -> None:
         (at.root / "test" / word).mkdir(parents=True)
 
 
-@layout("folder", right_or_refused(r"\btest\b", "contempt", told=("contempt",)))
+@layout("folder", right_or_refused(r"\btest\b", "contempt", prints=("contempt",)))
 def a_test_split_of_dropped_rows(at: Place) -> None:
     """A test split of contempt only, so that no row of it is left."""
     at.class_folders("train/", split="train")
     list(at.faces("test/contempt/{n}.png", 6, ["contempt"], fate=LEFT_OUT))
 
 
-@layout("csv", right_or_refused(r"\btest\b", told=(r"\btest\b",)))
+@layout("csv", right_or_refused(r"\btest\b", prints=(r"\btest\b",)))
 def a_csv_test_split_without_labels(at: Place) -> None:
     """A csv file whose test rows have no label."""
     rows = [(p, WORDS[w], "train") for p, w in at.faces("faces/{n}.png", split="train")]
@@ -94,7 +94,7 @@ def a_label_of_200000_letters(at: Place) -> None:
 
 
 def pipe(at: Place, name: str) -> None:
-    """A FIFO: who opens it waits for ever."""
+    """A FIFO: opening it never returns."""
     os.mkfifo(at.root / name)
     at.others += 1
 

@@ -21,7 +21,7 @@ class Expected:
         may_be_refused: one line may refuse it instead.
         words: patterns that this line contains, in any case.
         never: patterns that it does not contain.
-        told: patterns that the command prints where the rows go in.
+        prints: patterns that the command prints where the rows go in.
         follow: the option whose proposed value, taken from the line and typed, makes every row go in; None for none.
     """
 
@@ -29,7 +29,7 @@ class Expected:
     may_be_refused: bool
     words: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
     follow: str | None = None
 
     def in_words(self) -> str:
@@ -38,9 +38,9 @@ class Expected:
         return " or ".join(outcomes) + (f", and then right with the {self.follow} it proposes" if self.follow else "")
 
 
-def right(*, told: tuple[str, ...] = ()) -> Expected:
-    """Every row goes in right; the command prints `told`."""
-    return Expected(may_be_right=True, may_be_refused=False, told=told)
+def right(*, prints: tuple[str, ...] = ()) -> Expected:
+    """Every row goes in right; the command prints `prints`."""
+    return Expected(may_be_right=True, may_be_refused=False, prints=prints)
 
 
 def refused(*words: str, never: tuple[str, ...] = (), follow: str | None = None) -> Expected:
@@ -48,9 +48,9 @@ def refused(*words: str, never: tuple[str, ...] = (), follow: str | None = None)
     return Expected(may_be_right=False, may_be_refused=True, words=words, never=never, follow=follow)
 
 
-def right_or_refused(*words: str, never: tuple[str, ...] = (), told: tuple[str, ...] = ()) -> Expected:
-    """Either is sound: every row goes in right and the command prints `told`, or one line with `words` refuses it."""
-    return Expected(may_be_right=True, may_be_refused=True, words=words, never=never, told=told)
+def right_or_refused(*words: str, never: tuple[str, ...] = (), prints: tuple[str, ...] = ()) -> Expected:
+    """Either is sound: every row goes in right and the command prints `prints`, or one line with `words` refuses it."""
+    return Expected(may_be_right=True, may_be_refused=True, words=words, never=never, prints=prints)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ class Kind:
     def __call__(
         self, reader: str, expected: Expected, *options: str, quick: bool = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """The decorator: the reader concerned, the outcome that is right, and the `--name=value` that are typed."""
+        """The decorator: the reader concerned, the outcome that is right, and the `--name=value` that are typed.
+
+        FOLDER in a value stands for the folder of the layout; `--sources` takes the place of its data_path.
+        """
 
         def add(make: Callable[..., Any]) -> Callable[..., Any]:
             self.layouts.append(Layout(self.title, reader, make, expected, options, quick))

@@ -205,7 +205,7 @@ def a_pattern_without_the_group_label(at: Place) -> None:
     list(at.faces("{n}_{word}.png"))
 
 
-@layout("pattern", right_or_refused("odd", "label_pattern", told=("odd|1",)), r"--label_pattern=^\d+_(?P<label>[a-z]+)")
+@layout("pattern", right_or_refused("odd", prints=("odd|1",)), r"--label_pattern=^\d+_(?P<label>[a-z]+)")
 def a_pattern_that_one_name_does_not_match(at: Place) -> None:
     """12_happy.png, and one odd.png: it is counted, or named."""
     list(at.faces("{n}_{word}.png"))

@@ -19,14 +19,14 @@ def embeddings(at: Place, name: str) -> None:
     at.parquet(name, [{"path": f"{n}.png", "embedding": [0.1 * n, 0.2]} for n in range(28)])
 
 
-@layout("folder", right_or_refused(r"embeddings\.parquet", told=(r"embeddings\.parquet|parquet",)), quick=True)
+@layout("folder", right_or_refused(r"embeddings\.parquet", prints=("parquet",)))
 def folders_beside_embeddings(at: Place) -> None:
     """Class folders, and an embeddings.parquet without pictures."""
     at.class_folders()
     embeddings(at, "embeddings.parquet")
 
 
-@layout("folder", right_or_refused(r"embeddings\.parquet", told=("parquet",)))
+@layout("folder", right_or_refused(r"embeddings\.parquet", prints=("parquet",)))
 def folders_with_embeddings_deep_inside(at: Place) -> None:
     """Split folders, and an embeddings.parquet in a class folder."""
     at.class_folders("train/", split="train")
@@ -41,14 +41,14 @@ def folders_beside_a_hidden_parquet(at: Place) -> None:
     shard(at, ".cache/faces.parquet", fate=LEFT_OUT, counted=False)
 
 
-@layout("csv", right_or_refused(r"features\.parquet", told=("parquet",)))
+@layout("csv", right_or_refused(r"features\.parquet", prints=("parquet",)))
 def csv_beside_features(at: Place) -> None:
     """A csv file with its pictures, and a features.parquet."""
     at.table("labels.csv", "path,label", at.faces("faces/{n}.png"))
     embeddings(at, "features.parquet")
 
 
-@layout("csv", right_or_refused(r"sample\.parquet", told=("parquet",)))
+@layout("csv", right_or_refused(r"sample\.parquet", prints=("parquet",)))
 def csv_beside_a_sample_in_parquet(at: Place) -> None:
     """A csv file of 56 pictures, and a sample.parquet that holds 7 others."""
     at.table("labels.csv", "path,label", at.faces("faces/{n}.png", 8))
@@ -62,7 +62,7 @@ def two_parquet_files(at: Place) -> None:
     shard(at, "faces-b.parquet")
 
 
-@layout("parquet", right_or_refused(r"extra\.parquet"))
+@layout("parquet", right_or_refused(r"extra\.parquet"), quick=True)
 def train_parquet_and_another(at: Place) -> None:
     """train.parquet, and an extra.parquet that no pattern knows."""
     shard(at, "train.parquet", split=None)
@@ -106,7 +106,7 @@ def parquet_of_two_configurations(at: Place) -> None:
     shard(at, "full/train.parquet", 8)
 
 
-@layout("parquet", right_or_refused("parquet", "folder|happy", told=("parquet",)))
+@layout("parquet", right_or_refused("parquet", "folder|happy", prints=("parquet",)))
 def parquet_and_class_folders_of_pictures(at: Place) -> None:
     """A parquet file of pictures beside class folders of others: one of the two, and it says which."""
     shard(at, "faces.parquet", fate=MAY_BE_READ, counted=False)
@@ -147,3 +147,11 @@ def parquet_of_lists_of_labels(at: Place) -> None:
     """A parquet file whose label is a list of one name."""
     labels = [label for _ in range(4) for label in EVERY]
     at.parquet("faces.parquet", [{"image": at.cell(label), "label": [WORDS[label]]} for label in labels])
+
+
+@layout("folder", right_or_refused(r"embeddings\.parquet", prints=("parquet",)))
+def splits_of_fer2013_beside_embeddings(at: Place) -> None:
+    """Training/happy, PublicTest/happy and PrivateTest/happy beside an embeddings.parquet."""
+    for name, split in (("Training", "train"), ("PublicTest", "validation"), ("PrivateTest", "test")):
+        at.class_folders(f"{name}/", split=split)
+    embeddings(at, "embeddings.parquet")

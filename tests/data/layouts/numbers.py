@@ -51,7 +51,7 @@ def csv_of_codes_outside_the_table(at: Place) -> None:
     at.table("labels.csv", "path,label", rows)
 
 
-@layout("csv", right(told=("contempt",)), "--label_codes=affectnet")
+@layout("csv", right(prints=("contempt",)), "--label_codes=affectnet")
 def csv_of_affectnet_codes_by_name(at: Place) -> None:
     """A csv file of AffectNet's codes, contempt among them."""
     rows = [(path, AFFECTNET[label]) for path, label in at.faces("faces/{n}.png")]
@@ -106,7 +106,7 @@ def csv_of_codes_in_other_digits(at: Place) -> None:
 
 @layout("folder", numbers_refused)
 def folders_one_to_seven(at: Place) -> None:
-    """Class folders 1 to 7, which nothing says are those of RAF-DB."""
+    """Class folders 1 to 7, without a word about RAF-DB."""
     for label in EVERY:
         list(at.faces(f"{EVERY.index(label) + 1}/{{n}}.png", 4, [label]))
 
@@ -242,5 +242,17 @@ def pixels_with_an_eighth_code(at: Place) -> None:
 
 @layout("fer2013", right_or_refused("usage|split|column|code"))
 def pixels_without_usage(at: Place) -> None:
-    """A csv file emotion,pixels of FER2013's codes: nothing but the pixels says whose they are."""
+    """A csv file emotion,pixels with FER2013's codes and without the column Usage."""
     pixels_csv(at, "emotion,pixels", FER2013, usage=False)
+
+
+@layout(
+    "sources",
+    right(),
+    "--sources=[{data_path: FOLDER/a, label_codes: fer2013}, {data_path: FOLDER/b, label_codes: affectnet}]",
+)
+def two_sources_of_different_codes(at: Place) -> None:
+    """Two csv files, each with the codes of another data set."""
+    for folder, codes in (("a", FER2013), ("b", AFFECTNET)):
+        rows = [(path.split("/")[1], codes[label]) for path, label in at.faces(f"{folder}/{{n}}.png")]
+        at.table(f"{folder}/{folder}.csv", "path,label", rows)

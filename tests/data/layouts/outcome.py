@@ -22,7 +22,7 @@ from tests.data.layouts.checkout import InputError, curation
 from tests.data.layouts.expectation import NEVER, Expected, Layout
 from tests.data.layouts.place import EVERY, LEFT_OUT, READ, Place, Row, digest_of
 
-SECONDS = 20  # a layout takes less than one; a reader that waits for a pipe would wait for ever
+SECONDS = 20  # a layout takes less than one; a reader that opens a pipe never returns
 LONGEST = 2000  # characters of a message
 
 
@@ -62,7 +62,9 @@ def outcome_of(layout: Layout, folder: Path) -> Outcome:
     """Make the layout in `folder`, curate it, and judge what came of it."""
     place = Place(folder)
     given = layout.make(place)
-    words = ["--data_path", str(place.root if given is None else place.root / given), *layout.options]
+    words = ["own_faces", *(option.replace("FOLDER", str(place.root)) for option in layout.options)]
+    if not any(option.startswith("--sources") for option in layout.options):
+        words += ["--data_path", str(place.root if given is None else place.root / given)]
     got = _run(words, folder / "curated", place, layout.expected)
     follow = layout.expected.follow
     if got.verdict != "refused" or follow is None or not got.expected:
@@ -135,10 +137,10 @@ def _wrong(place: Place, out: Path, printed: str, expected: Expected) -> Iterato
     yield from _wrong_splits(place, pairs)
     yield from _wrong_persons(pairs, report)
     yield from _wrong_counts(place, found, report)
-    told = [reason for reason in _reasons(report) if not re.search(re.escape(reason), printed, re.I)]
-    if told:
-        yield f"left out, but not printed: {', '.join(told)}"
-    for words in expected.told:
+    silent = [reason for reason in _reasons(report) if not re.search(re.escape(reason), printed, re.I)]
+    if silent:
+        yield f"left out, but not printed: {', '.join(silent)}"
+    for words in expected.prints:
         if not re.search(words, printed, re.I):
             yield f"the command does not print {words}"
 
@@ -165,7 +167,7 @@ def _wrong_pictures(place: Place, found: list[Found]) -> Iterator[str]:
         yield f"{strange} rows show a picture that is not of this data set"
     junk = [rows[0].name for digest, rows in place.rows.items() if counts[digest] and rows[0].fate == LEFT_OUT]
     if junk:
-        yield f"{len(junk)} pictures that are no rows went in, the first {junk[0]!r}"
+        yield f"{len(junk)} pictures that should be left out went in, the first {junk[0]!r}"
     wanted = {digest: [row.name for row in rows if row.fate == READ] for digest, rows in place.rows.items()}
     lost = [name for digest, names in wanted.items() for name in names[counts[digest] :]]
     if lost:

@@ -77,7 +77,7 @@ def classes_that_are_synonyms(at: Place) -> None:
 
 @layout("folder", refused("happiness", "happy", "joy"), "--classes=[happy, joy, sad]")
 def a_synonym_of_two_classes(at: Place) -> None:
-    """happy/, joy/, sad/ and happiness/: of which class it is nobody can know."""
+    """happy/, joy/, sad/ and happiness/: the last could be either of two classes."""
     folders(at, ("happy", "joy", "sad", "happiness"))
 
 
@@ -124,12 +124,12 @@ def a_class_map_that_matches_nothing_in_parquet(at: Place) -> None:
 
 @layout("folder", refused("bored"))
 def one_strange_name_among_expressions(at: Place) -> None:
-    """The seven classes and bored/: it has to be mapped or dropped."""
+    """The seven classes and bored/, which has to be mapped or dropped."""
     at.class_folders()
     list(at.faces("bored/{n}.png", 4, ["bored"]))
 
 
-@layout("folder", right(told=("angry|anger",)), "--classes=[happiness, sadness]")
+@layout("folder", right(prints=("angry|anger",)), "--classes=[happiness, sadness]")
 def classes_that_leave_others_out(at: Place) -> None:
     """Class folders of seven expressions, and two classes: the others are left out, and it is printed."""
     labels = ("happiness", "sadness")
@@ -157,7 +157,7 @@ def names_that_differ_in_case_only(at: Place) -> None:
     list(at.faces("Happy/{n}.png", 4, ["happiness"]))
 
 
-@layout("folder", right(told=("joy",)), "--classes=[happy, neutral, sad]")
+@layout("folder", right(prints=("joy",)), "--classes=[happy, neutral, sad]")
 def a_synonym_of_one_class(at: Place) -> None:
     """joy/, neutral/ and sad/: joy is the class happy, and the table of names says so."""
     list(at.faces("joy/{n}.png", 10, ["happy"]))

@@ -78,7 +78,7 @@ def csv_with_blank_splits(at: Place) -> None:
     at.table("labels.csv", "path,label,split", rows)
 
 
-@layout("csv", right_or_refused("split", "usage", told=("usage",)))
+@layout("csv", right_or_refused("split", "usage", prints=("usage",)))
 def csv_with_two_splits_that_disagree(at: Place) -> None:
     """Columns split and Usage that contradict each other."""
     rows = [(*row, "Training" if row[2] == "test" else "PrivateTest") for row in split_rows(at, TWO)]

@@ -59,7 +59,7 @@ def csv_without_the_person_column_that_is_named(at: Place) -> None:
     person_csv(at, "who")
 
 
-@layout("csv", right_or_refused("person", "subject", "--person_column", told=("subject",)))
+@layout("csv", right_or_refused("person", "subject", "--person_column", prints=("subject",)))
 def csv_with_two_person_columns(at: Place) -> None:
     """Columns person and subject that say different things."""
     rows = [(*row, f"s{n % 3}") for n, row in enumerate(person_rows(at))]
@@ -110,13 +110,13 @@ def metadata_csv_with_subject(at: Place) -> None:
     at.table("metadata.csv", "file_name,label,subject", person_rows(at))
 
 
-@layout("folder", right(told=("person.{0,40}unknown|unknown.{0,40}person",)))
+@layout("folder", right(prints=("person.{0,40}unknown|unknown.{0,40}person",)))
 def folders_that_know_nobody(at: Place) -> None:
     """Class folders: who is who is unknown, and the command says so."""
     at.class_folders()
 
 
-@layout("parquet", right(told=("person.{0,40}unknown|unknown.{0,40}person",)))
+@layout("parquet", right(prints=("person.{0,40}unknown|unknown.{0,40}person",)))
 def parquet_that_knows_nobody(at: Place) -> None:
     """A parquet file without persons: unknown, not 0."""
     labels = [label for _ in range(4) for label in EVERY]

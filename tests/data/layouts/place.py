@@ -49,7 +49,7 @@ class Row:
     person: str | None = None
     person_may_be_unknown: bool = False
     fate: str = READ
-    counted: bool = True  # whether it is counted where it is no row; not inside of a file that is left out as a whole
+    counted: bool = True  # if left out, it is counted; False inside a file that is left out as a whole
     shows: int | str | None = None  # pictures of one value show the same face or person: none may be in two splits
     target: Sequence[float] | None = None  # class shares in the order of EVERY
 

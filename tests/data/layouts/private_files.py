@@ -57,7 +57,7 @@ def a_csv_that_leads_out(at: Place) -> None:
     at.table("labels.csv", "path,label", [*rows, ("../outside/private.png", "happy")])
 
 
-@layout("archive", right_or_refused("link|outside|leads out", told=("link|outside|1",)))
+@layout("archive", right_or_refused("link|outside|leads out", prints=("link|outside|1",)))
 def a_tar_with_a_link_to_a_private_file(at: Place) -> str:
     """A tar file of class folders, with a link to a file outside."""
     private = at.outside / "private.png"

@@ -15,21 +15,21 @@ def junk(at: Place, folders: Iterable[str], below: str = "") -> None:
         list(at.faces(f"{below}{folder}/{{n}}-checkpoint.png", 2, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("csv", right_or_refused(r"best\.csv", told=(r"best\.csv|csv",)), quick=True)
+@layout("csv", right_or_refused(r"best\.csv", prints=(r"best\.csv|csv",)), quick=True)
 def class_folders_beside_a_csv_of_a_part(at: Place) -> None:
     """Class folders, and a best.csv path,label that lists a few of the pictures: all are read, or it is refused."""
     rows = [(p, WORDS[w]) for p, w in at.faces("{word}/{n}.png", 6)]
     at.table("best.csv", "path,label", rows[:14])
 
 
-@layout("csv", right_or_refused(r"predictions\.csv", told=("csv",)))
+@layout("csv", right_or_refused(r"predictions\.csv", prints=("csv",)))
 def class_folders_beside_predictions(at: Place) -> None:
     """Class folders, and somebody's predictions.csv path,label,score, most of them wrong."""
     paths = [p for p, _ in at.faces("{word}/{n}.png")]
     at.table("predictions.csv", "path,label,score", [(p, "happy", 0.5) for p in paths])
 
 
-@layout("folder", right(told=("csv",)))
+@layout("folder", right(prints=("csv",)))
 def class_folders_beside_a_csv_of_something_else(at: Place) -> None:
     """Class folders beside a history.csv epoch,loss."""
     at.class_folders()
@@ -76,7 +76,7 @@ def junk_files_among_pictures(at: Place) -> None:
             at.write(f"{word}/{name}", b"\x00\x05\x16\x07")
 
 
-@layout("csv", right(told=("left out|not list",)))
+@layout("csv", right(prints=("left out|not list",)))
 def junk_beside_a_csv(at: Place) -> None:
     """A csv file with its pictures; a copy of it and of pictures lies in .ipynb_checkpoints."""
     rows = [(p, WORDS[w]) for p, w in at.faces("faces/{n}.png")]
@@ -94,7 +94,7 @@ def a_checkpoint_of_a_parquet_file(at: Place) -> None:
     at.parquet(".ipynb_checkpoints/faces-checkpoint.parquet", old)
 
 
-@layout("jsonl", right_or_refused(r"notes\.jsonl", told=("jsonl",)))
+@layout("jsonl", right_or_refused(r"notes\.jsonl", prints=("jsonl",)))
 def class_folders_beside_a_jsonl(at: Place) -> None:
     """Class folders beside a notes.jsonl of chats."""
     at.class_folders()

@@ -145,7 +145,7 @@ def a_table_that_lists_missing_files(at: Place) -> None:
     at.others += 2
 
 
-@layout("csv", right_or_refused(r"labels\.csv", r"labels_old\.csv", told=("labels_old",)))
+@layout("csv", right_or_refused(r"labels\.csv", r"labels_old\.csv", prints=("labels_old",)))
 def two_tables_that_disagree(at: Place) -> None:
     """labels.csv beside a labels_old.csv of other labels."""
     rows = list(labelled(at))

@@ -70,7 +70,7 @@ TRUTHS = {
     other_shares: "targets are not the shares",
     a_picture_less: "1 rows show a picture that is not of this data set",
     a_picture_more: "1 of 57 pictures are not read, the first 'never written'; 1 pictures vanished, 0 counted",
-    junk: "1 pictures that are no rows went in",
+    junk: "1 pictures that should be left out went in",
 }
 
 

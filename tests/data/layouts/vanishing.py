@@ -12,14 +12,14 @@ EIGHT = r"\b8\b.*picture|picture.*\b8\b"
 LENIENT = "--max_bad_share=0.5"
 
 
-@layout("folder", right(told=(EIGHT,)), quick=True)
+@layout("folder", right(prints=(EIGHT,)), quick=True)
 def loose_pictures_in_the_root(at: Place) -> None:
     """Class folders, and eight pictures beside them."""
     at.class_folders()
     list(at.faces("{n}.png", 8, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("folder", right(told=(EIGHT,)))
+@layout("folder", right(prints=(EIGHT,)))
 def loose_pictures_in_train(at: Place) -> None:
     """Split folders, and eight pictures in train/ itself."""
     at.class_folders("train/", split="train")
@@ -36,7 +36,7 @@ def a_linked_folder_in_a_class(at: Place) -> None:
         (at.outside / f"{at.drawn}.png").write_bytes(at.cell("happiness", "linked", fate=MAY_BE_READ))
 
 
-@layout("folder", right(told=(r"link|\b3\b",)))
+@layout("folder", right(prints=(r"link|\b3\b",)))
 def dead_links(at: Place) -> None:
     """Three links to pictures that are gone."""
     at.class_folders()
@@ -101,7 +101,7 @@ def parquet_of_other_formats(at: Place) -> None:
     at.parquet("faces.parquet", [{"image": at.cell(w, kind=k), "label": WORDS[w]} for k in kinds for w in EVERY])
 
 
-@layout("csv", right(told=(EIGHT,)))
+@layout("csv", right(prints=(EIGHT,)))
 def csv_that_lists_a_part(at: Place) -> None:
     """A csv file, and eight pictures that it does not list."""
     at.table("labels.csv", "path,label", [(p, WORDS[w]) for p, w in at.faces("faces/{n}.png")])
@@ -120,7 +120,7 @@ def _foreign(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-@layout("folder", right_or_refused(r"\d", told=("3|three",)), LENIENT)
+@layout("folder", right_or_refused(r"\d", prints=("3|three",)), LENIENT)
 def files_of_other_kinds_under_picture_names(at: Place) -> None:
     """A PDF, an icon and a PCX file called .jpg: counted, and given to no other decoder."""
     at.class_folders()
@@ -160,7 +160,7 @@ def a_folder_beside_split_folders(at: Place) -> None:
     list(at.faces("raw/{n}.png", 4, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("folder", right(told=("hei[cf]",)))
+@layout("folder", right(prints=("hei[cf]",)))
 def pictures_in_heif_without_its_decoder(at: Place) -> None:
     """Four .heic files of a phone, where pillow-heif is not installed: counted under their name."""
     at.class_folders()
