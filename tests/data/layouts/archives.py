@@ -58,7 +58,7 @@ def zip_that_leads_out(at: Place) -> str:
     packed(at, "faces.zip", "zip")
     with zipfile.ZipFile(at.root / "faces.zip", "a") as archive:
         archive.writestr("../../outside/evil.png", at.cell("happiness", "evil", fate=LEFT_OUT, counted=False))
-    at.outside.chmod(0o500)
+    at.others += 1
     return "faces.zip"
 
 

@@ -7,6 +7,7 @@ from tests.data.layouts import (
     first_shares,
     first_tries,
     guesses,
+    known_codes,
     losses,
     made_splits,
     numbers,
@@ -33,5 +34,11 @@ KINDS = (
     stray.layout,
     own_classes.layout,
 )
-FURTHER = (archives, first_folders, first_shares, private_files)  # modules that add layouts to one of these kinds
+FURTHER = (
+    archives,
+    first_folders,
+    first_shares,
+    known_codes,
+    private_files,
+)  # modules that add layouts to one of these kinds
 LAYOUTS = [layout for kind in KINDS for layout in kind.layouts]
