@@ -39,7 +39,7 @@ def _print_tables(names: list[str], folder: Path) -> None:
     for layout in (layout for layout in LAYOUTS if not names or layout.name in names):
         with Path(os.devnull).open("w") as nothing, contextlib.redirect_stderr(nothing):
             outcome = outcome_of(layout, folder / layout.name)
-        said = str(outcome).replace(str(folder / layout.name), "")
+        said = str(outcome)
         said = said if len(said) <= SHOWN else f"{said[: SHOWN // 2]} ... {said[-SHOWN // 2 :]}"
         _print_row(
             layout.kind, layout.reader, layout.title, layout.name, layout.expected.in_words(), said, outcome.mark

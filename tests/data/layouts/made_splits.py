@@ -43,14 +43,14 @@ def a_made_validation_and_copies_of_test(at: Place) -> None:
 
 @layout("folder", refused("leak|cop", "--leaks"))
 def copies_of_test_are_refused(at: Place) -> None:
-    """The same, without an option: refused with the option."""
+    """train/ with copies of test/ and no option: refused, with the option."""
     at.class_folders("train/", 5, split="train")
     copies(at, official(at, "test", "test/{word}/{n}.png", 1), "train/{word}/{n}.png")
 
 
 @layout("folder", right(), DROP, NEAR)
 def a_made_validation_and_near_copies_of_test(at: Place) -> None:
-    """The copies are larger JPEG files."""
+    """train/ of 42 pictures, seven of them larger JPEG copies of test/."""
     at.class_folders("train/", 5, split="train")
     copies(at, official(at, "test", "test/{word}/{n}.png", 1), "train/{word}/{n}.png", near=True)
 

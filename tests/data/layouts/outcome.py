@@ -83,7 +83,7 @@ def _run(words: list[str], out: Path, place: Place, expected: Expected) -> Outco
         with contextlib.redirect_stdout(printed), _within(SECONDS):
             _curate(words, out)
     except InputError as error:
-        return _judge_message(str(error), expected)
+        return _judge_message(str(error).replace(str(place.base), ""), expected)
     except HangsError:
         return Outcome("TRACE", f"still running after {SECONDS} seconds", expected=False)
     except Exception as error:
@@ -91,7 +91,7 @@ def _run(words: list[str], out: Path, place: Place, expected: Expected) -> Outco
         said = str(error).strip().splitlines() or [""]
         where = f"{Path(last.filename).name}:{last.lineno}"
         return Outcome("TRACE", f"{type(error).__name__} at {where}: {said[0][:200]}", expected=False)
-    wrong = list(_wrong(place, out, printed.getvalue(), expected))
+    wrong = list(_wrong(place, out, printed.getvalue().replace(str(place.base), ""), expected))
     return Outcome("WRONG", "; ".join(wrong), expected=False) if wrong else Outcome("right", "", expected.may_be_right)
 
 
