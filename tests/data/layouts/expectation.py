@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # The tables of label codes that a refused number is shown beside, and the two ways to say which it is.
-CODE_TABLES = ("FER2013", "RAF-DB", "AffectNet", "ExpW", r"CK\+", "--label_codes", "--class_map")
+CODE_TABLES = ("FER2013", "RAF-?DB", "AffectNet", "ExpW", r"CK(\+|plus)", "--label_codes", "--class_map")
 
 # No message proposes one of these: each would complete the mistake that it reports.
 NEVER = (r"""--class_map '?\{"[^"]*": "neutral"\}""",)
