@@ -134,7 +134,7 @@ def folders_beside_a_loading_script(at: Place) -> None:
     at.write("dataset_infos.json", '{"default": {"splits": {"train": {"num_examples": 3}}}}')
 
 
-@layout("parquet", right_or_refused("label=|parquet"))
+@layout("parquet", right_or_refused("label"))
 def parquet_parts_in_folders_of_labels(at: Place) -> None:
     """Hive partitions: faces.parquet/label=happy/part-0.parquet, whose label is in the folder's name only."""
     for label in EVERY:
