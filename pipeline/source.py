@@ -5,7 +5,7 @@ and `hub/` reads them.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Origin = Literal["drawn", "local", "hub"]
@@ -30,6 +30,7 @@ class Source:
         faces: what the face crop found, dropped and chose; None without a crop.
         columns_not_read: columns of its table that were not read.
         left_out: split -> reason -> rows that were not used.
+        names: name in the source -> class, or "left out" -> rows: how its labels were read.
     """
 
     id: str
@@ -46,6 +47,11 @@ class Source:
     faces: Mapping[str, Any] | None = None
     columns_not_read: tuple[str, ...] = ()
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def with_left_out(self, left_out: Mapping[str, Mapping[str, int]]) -> "Source":
+        """The record with other counts of what was left out."""
+        return replace(self, left_out=left_out)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values, as `curation.json` holds it under its id."""

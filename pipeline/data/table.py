@@ -1,5 +1,6 @@
 """The one table: what every reader returns, and what curation reads."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,10 +27,29 @@ SPLIT_SYNONYMS = {
     "test": "test",
     "testing": "test",
     "privatetest": "test",
+    "eval": "validation",
+    "evaluation": "validation",
 }
 SPLITS_IN_WORDS = "train, validation (valid, val, dev) and test"
 
+AFTER_SPLIT = r"(?:set|data|images|imgs|pictures|faces|folder|split)?"  # `train_set`, `test images`
+
 BOX = List(Value("int32"), length=4)  # x, y, width, height in px of the photo; x to the right, y down
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder, file or cell names, or None: `Training`, `val` and `test_set` are names of splits."""
+    word = re.sub(r"[\W_]+", "", name.casefold())
+    found = re.fullmatch(f"({'|'.join(SPLIT_SYNONYMS)}){AFTER_SPLIT}", word)
+    return SPLIT_SYNONYMS[found[1]] if found else None
+
+
+def split_in(stem: str) -> str | None:
+    """The split in the name of a file, such as `fer_train_labels` or `test-00000-of-00001`, or None for none or "
+    "several."""
+    words = [split_of(word) for word in re.split(r"[\W_\d]+", stem)]
+    found = {word for word in words if word}
+    return found.pop() if len(found) == 1 else split_of(stem)
 
 
 @dataclass(frozen=True)

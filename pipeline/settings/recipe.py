@@ -46,6 +46,10 @@ class Recipe:
     class_map: dict[Text, Text | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
     image_column: Text | None = setting(None, "data", "column that holds the picture; null finds it")
     label_column: Text | None = setting(None, "data", "column that holds the class; null finds it")
+    person_column: Text | None = setting(None, "data", "column that holds the person, so that nobody is in two splits; null finds it, none reads none")
+    split_column: Text | None = setting(None, "data", "column that holds the split; null finds it, none reads none")
+    label_codes: Literal["fer2013", "rafdb", "affectnet", "expw", "ckplus"] | None = setting(None, "data", "whose codes the labels are, if they are numbers; null refuses numbers")
+    label_pattern: Text | None = setting(None, "data", "reads labels from paths: jaffe, kdef, rafd or ckplus, or a regular expression with a group label, and optionally person")
     label_rule: Literal["majority", "plurality"] = setting("majority", "data", "how raw votes become a label")
     targets: Literal["votes", "onehot"] = setting("votes", "data", "train on vote shares if the data has votes, or on the label only; metrics always use the votes")
     undecided: Literal["drop", "train"] = setting("drop", "data", "rows without a label under label_rule: drop them, or keep them in train only, with their vote shares as targets")
@@ -163,7 +167,8 @@ class Recipe:
         return int(self.trainer.get("seed", 42))
 
     def settings(self) -> dict[str, Any]:
-        """Every setting, ours then Trainer's, as plain values: what `recipe.yaml` holds and a later run is compared to."""
+        """Every setting, ours then Trainer's, as plain values: what `recipe.yaml` holds and a later run is compared "
+        "to."""
         ours = {each.name: getattr(self, each.name) for each in OUR_FIELDS}
         return ours | dict(sorted(self.trainer.items()))
 

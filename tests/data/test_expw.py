@@ -75,7 +75,7 @@ def test_expw_as_it_is_unpacked(tmp_path, photos, listed):
         ("b.jpg 0 20 10 50 60 30.5", r"label.lst line 3: 'b.jpg 0 .*'; expected image name, face id, box top"),
         ("b.jpg 0 20 x 50 60 30.5 3", r"label.lst line 3: 'b.jpg 0 .*'; expected image name, face id, box top"),
         ("b.jpg 0 20 50 10 60 30.5 3", r"label.lst line 3: the box of b.jpg is empty \(top 20, left 50, right 10"),
-        ("b.jpg 0 20 10 50 60 30.5 7", r"label.lst: 1 picture of unknown class '7'"),
+        ("b.jpg 0 20 10 50 60 30.5 7", r"label.lst: 1 picture with the label 7, which is not among the codes"),
     ],
 )
 def test_a_wrong_line_of_label_lst_is_refused_by_number(tmp_path, line, message):

@@ -164,7 +164,8 @@ def test_raf_code_seven_is_neutral(tmp_path):
     assert labels(listed) == {"train_00001.jpg": "neutral", "train_00002.jpg": "anger"}
     for code in ("7", "6"):
         face(tmp_path / "folders" / "train" / code / "a.jpg")
-    assert labels(read(tmp_path / "folders").tables["train"]) == {"train/6/a.jpg": "anger", "train/7/a.jpg": "neutral"}
+    coded = read(tmp_path / "folders", label_codes="rafdb")
+    assert labels(coded.tables["train"]) == {"train/6/a.jpg": "anger", "train/7/a.jpg": "neutral"}
 
 
 @pytest.mark.parametrize("root", ["", "basic"])
@@ -189,7 +190,7 @@ def test_class_map_is_asked_before_the_codes_of_rafdb(tmp_path):
     [
         (
             [("train_1.jpg", 8), ("train_2.jpg", 8)],
-            r"label.txt: 2 pictures of unknown class '8': map it with --class_map",
+            r"label.txt: 2 pictures with the label 8, which is not among .*: name each with --class_map",
         ),
         ([("train_1.jpg", 1), ("face.jpg", 2)], r"label.txt line 2: 'face.jpg 2'; expected a name that starts with"),
         (
@@ -219,16 +220,17 @@ def test_a_rafdb_list_longer_or_shorter_than_its_pictures_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("split", ["", "train/"])
-def test_folders_one_to_seven_are_read_by_rafdb_codes_and_the_layout_says_so(tmp_path, split):
+def test_folders_one_to_seven_are_rafdb_only_where_a_setting_says_so(tmp_path, split):
     for code, name in RAFDB_CODES.items():
         face(tmp_path / split / code / "a.jpg", name, int(code))
-    source = read(tmp_path)
-    check_contract(source)
-    assert labels(next(iter(source.tables.values()))) == {f"{split}{c}/a.jpg": name for c, name in RAFDB_CODES.items()}
-    assert record(source).id == "rafdb"
-    assert "RAF-DB codes (assumed; --source rafdb states it" in record(source).layout
-    assert "RAF-DB codes (stated)" in record(read(tmp_path, source="rafdb")).layout
-    refused(tmp_path, "7 pictures in folders named 1, 2, 3, 4, 5, 6, 7", source="folder")
+    refused(tmp_path, "labels of 7 pictures are the numbers 1, 2, 3, 4, 5, 6, 7, .* RAF-DB|rafdb: 1 surprise")
+    for settings in ({"source": "rafdb"}, {"label_codes": "rafdb"}):
+        source = read(tmp_path, **settings)
+        check_contract(source)
+        found = {f"{split}{code}/a.jpg": name for code, name in RAFDB_CODES.items()}
+        assert labels(next(iter(source.tables.values()))) == found
+        assert record(source).names["6 = anger"] == {"anger": 1}
+    assert record(read(tmp_path, source="rafdb")).id == "rafdb"
 
 
 def test_folders_one_to_seven_that_class_map_names_are_not_rafdb(tmp_path):
@@ -245,9 +247,9 @@ def test_folders_one_to_seven_that_class_map_names_are_not_rafdb(tmp_path):
 def test_folders_zero_to_six_are_not_guessed_at(tmp_path, class_map, source):
     for code in "0123456":
         face(tmp_path / code / "a.jpg", index=int(code))
-    message = r"pictures in folders named (0, )?1, 2, 3, 4, 5, 6, .*different orders; name each with --class_map"
+    message = r"are the numbers (0, )?1, 2, 3, 4, 5, 6, and a number is not a name, .*different orders .*--label_codes"
     refused(tmp_path, message, source=source, class_map=class_map)
-    refused(tmp_path, r"1 picture in folders named 0, ", source="rafdb")
+    refused(tmp_path, r"1 picture with the label 0, which is not among the codes", source="rafdb")
     class_map = {str(i): name for i, name in enumerate(CLASSES)}
     assert names(read(tmp_path, source=source, class_map=class_map).tables["all"]) == list(CLASSES)
 
@@ -320,7 +322,7 @@ def test_an_affectnet_csv_of_another_name_has_no_split(tmp_path):
 
 def test_a_wrong_affectnet_csv_is_refused_by_file_and_line(tmp_path):
     path = save_affectnet_csv(tmp_path / "code", codes=(0, 11, 11))
-    refused(path, r"training.csv: 2 pictures of unknown class '11': map it with --class_map")
+    refused(path, r"training.csv: 2 pictures with the label 11, which is not among .*--class_map")
     assert record(read(path, class_map={"11": None})).left_out == {"train": {"11": 2}}
     path = save_affectnet_csv(tmp_path / "column", columns=["subDirectory_filePath", *"abcde"])
     refused(path.parent, r"training.csv: no column expression \(there are: subdirectory_filepath, a, b")

@@ -9,6 +9,7 @@ from datasets import Value
 
 from pipeline.curation import main
 from pipeline.data.readers import BY_NAME, LAYOUTS, READERS, read_source, read_sources, recognise
+from pipeline.data.readers.inventory import JUNK_REASON
 from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, Reading, features
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
@@ -44,6 +45,11 @@ def curated(root):
     (root / "curation.json").write_text('{"sources": {}}', encoding="utf-8")
 
 
+def webdataset(root):
+    save(root / "0001.png")
+    (root / "0001.cls").write_text("happy", encoding="utf-8")
+
+
 HELD = {
     "folder": folder,
     "csv": csv_file,
@@ -54,11 +60,12 @@ HELD = {
     "affectnet": save_affectnet_csv,
     "expw": save_expw,
     "curated": curated,
+    "webdataset": webdataset,
 }
 
 
 def test_every_reader_of_local_files_recognises_its_own_layout_and_no_other(tmp_path):
-    assert HELD.keys() | {"hub", "drawn"} == BY_NAME.keys(), "a new reader needs a layout here"
+    assert HELD.keys() | {"hub", "drawn", "pattern"} == BY_NAME.keys(), "a new reader needs a layout here"
     for name, make in HELD.items():
         make(tmp_path / name)
         assert recognised(tmp_path / name) == name
@@ -169,7 +176,9 @@ def test_pictures_that_no_folder_or_list_names_are_counted(tmp_path):
     csv_file(tmp_path / "csv")
     save(tmp_path / "csv" / "faces" / "b.png")
     save(tmp_path / "csv" / ".hidden" / "c.png")
-    assert record(read(tmp_path / "csv")).left_out == {"all": {"picture that labels.csv does not list": 1}}
+    assert record(read(tmp_path / "csv")).left_out == {
+        "all": {"picture that labels.csv does not list": 1, JUNK_REASON: 1}
+    }
     assert record(read(tmp_path / "csv" / "labels.csv")).left_out == {"all": {}}
 
 

@@ -22,11 +22,18 @@ from pipeline.data.readers import (
     folder,
     hub,
     parquet,
+    patterns,
     rafdb,
+    sidecar,
 )
+from pipeline.data.readers.archives import archives_in, unpacked
 from pipeline.data.readers.files import local_path
-from pipeline.data.table import Reading
+from pipeline.data.readers.hints import hint_for_files, names_are_generic
+from pipeline.data.readers.inventory import inventory
+from pipeline.data.readers.labels import unmatched_keys
+from pipeline.data.table import Reading, split_of
 from pipeline.errors import InputError
+from pipeline.expressions import is_expression
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin
 
@@ -56,6 +63,8 @@ READERS: tuple[Reader, ...] = (
     affectnet,
     expw,
     curated,
+    patterns,
+    sidecar,
     hub,
     drawn,
 )
@@ -68,12 +77,11 @@ def read_sources(recipe: Recipe) -> list[Reading]:
     """Each entry of `recipe.sources` read with its own data settings; without entries the one source of the recipe.
 
     Raises:
-        InputError: as `read_source`; or two sources have one name, or a data setting is given that none of them uses.
+        InputError: as `read_source`; or two sources have one name, a data setting is given that none of them uses, or a
+            key of `class_map` is no name in any of them.
     """
     _refuse_unused(recipe)
-    if not recipe.sources:
-        return [read_source(recipe)]
-    each = [replace(recipe, sources=[], **entry) for entry in recipe.sources]
+    each = [replace(recipe, sources=[], **entry) for entry in recipe.sources or [{}]]
     for entry in each:
         _refuse_unknown(entry.source)  # all of them before the first is read
     readings = [read_source(entry) for entry in each]
@@ -81,7 +89,20 @@ def read_sources(recipe: Recipe) -> list[Reading]:
     for id in ids:
         if ids.count(id) > 1:
             raise InputError(f"sources: two of them are called {id}; rename a folder")
+    _refuse_unmatched(each, readings)
     return readings
+
+
+def _refuse_unmatched(each: list[Recipe], readings: list[Reading]) -> None:
+    """Stop at keys of `class_map` that no source with this `class_map` has: they are misspelled."""
+    for entry in each:
+        same = [r for other, r in zip(each, readings, strict=True) if other.class_map == entry.class_map]
+        names = {name: None for reading in same for source in reading.sources for name in source.names}
+        if names and (lost := unmatched_keys(entry.class_map, names)):
+            there = ", ".join(list(names)[:20])
+            raise InputError(
+                f"class_map names {', '.join(lost)}, which is not in the data (there are: {there}); correct it"
+            )
 
 
 def _refuse_unused(recipe: Recipe) -> None:
@@ -105,25 +126,57 @@ def read_source(recipe: Recipe) -> Reading:
         InputError: nothing is there, no reader or more than one recognises it, a reader refuses what it finds, or
             faces cannot be found.
     """
-    reading = _reader_of(recipe).read(recipe)
+    inventory.cache_clear()  # the files may have changed since the last call
+    reader, placed = _reader_of(recipe)
+    reading = reader.read(placed)
     _refuse_undecided(reading, recipe)
     return reading if recipe.crop == "none" else crop_faces(reading, recipe)
 
 
-def _reader_of(recipe: Recipe) -> Reader:
-    """The reader that the setting `source` names; for `auto` the one that recognises the path."""
+def _reader_of(recipe: Recipe) -> tuple[Reader, Recipe]:
+    """The reader that the setting `source` names, for `auto` the one that recognises the path; and where it reads."""
     _refuse_unknown(recipe.source)
     named = BY_NAME.get(recipe.source)
     if named is not None and "drawn" in named.ORIGINS:
-        return named
+        return named, recipe
     if recipe.data_path is None:
         raise InputError(f"data_path is not set: give --data_path with {LAYOUTS}; or --source {drawn.NAME}")
     path = local_path(recipe)
-    if named is None:
-        return recognise(path, recipe)
-    if not path.exists() and "hub" not in named.ORIGINS:
+    if named is not None and not path.exists() and "hub" not in named.ORIGINS:
         raise InputError(f"data_path {path} does not exist: give {named.LAYOUT}")
-    return named
+    if archives := archives_in(path):
+        path = unpacked(path, archives)
+    path = _inside(path, recipe, named)
+    placed = replace(recipe, data_path=str(path)) if path != local_path(recipe) else recipe
+    return named or recognise(path, placed), placed
+
+
+def _inside(path: Path, recipe: Recipe, named: Reader | None) -> Path:
+    """The one folder in a folder that only wraps it, such as `archive/` or `DATASET/`, however deep; otherwise "
+    "`path`."""
+    while path.is_dir():
+        readers = [named] if named else [r for r in READERS if r.NAME != folder.NAME]
+        if any(reader.NAME != folder.NAME and reader.matches(path, recipe) for reader in readers):
+            return path
+        tops = {
+            file.folders[:1] for file in inventory(path).files if file.kind not in ("other", "table") or file.folders
+        }
+        below = {file.folders[1:2] for file in inventory(path).of("picture") if len(file.folders) > 1}
+        only = next(iter(tops)) if len(tops) == 1 else ()
+        if not only or split_of(only[0]) or is_expression(only[0]) or not _wraps(path / only[0], below):
+            return path
+        path = path / only[0]
+    return path
+
+
+def _wraps(path: Path, below: set[tuple[str, ...]]) -> bool:
+    """Whether a folder is only a wrapper: it holds tables or parquet files, or folders that are not generic."""
+    if not path.is_dir():
+        return False
+    files = inventory(path)
+    loose = any(not file.folders for file in files.of("picture"))
+    tables = any(file.kind in ("table", "parquet", "archive") for file in files.files)
+    return tables or (bool(below) and not loose) or names_are_generic({name for (name,) in below})
 
 
 def _refuse_unknown(source: str) -> None:
@@ -140,6 +193,7 @@ def recognise(path: Path, recipe: Recipe) -> Reader:
     Raises:
         InputError: none does, or more than one.
     """
+    inventory.cache_clear()
     why = {reader.NAME: found for reader in READERS if (found := reader.matches(path, recipe))}
     behind = {name for found in why for name in BY_NAME[found].BEFORE}
     chosen = [name for name in why if name not in behind]
@@ -151,8 +205,9 @@ def recognise(path: Path, recipe: Recipe) -> Reader:
         raise InputError(f"data_path {path} holds {seen}, and only one of them is read: choose with {named}")
     if not path.exists():
         raise InputError(f"data_path {path} does not exist: give {LAYOUTS}")
-    state = "is empty" if path.is_dir() and not any(path.iterdir()) else "holds no layout that is understood"
-    raise InputError(f"data_path {path} {state}: give {LAYOUTS}")
+    if path.is_dir() and not any(path.iterdir()):
+        raise InputError(f"data_path {path} is empty: give {LAYOUTS}")
+    raise InputError(f"data_path {path} holds no layout that is understood{hint_for_files(path)}: give {LAYOUTS}")
 
 
 def _refuse_undecided(reading: Reading, recipe: Recipe) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Value
+from datasets import DatasetDict, Features, Value
 
+from pipeline.data.readers.codes import AFFECTNET_CODES
 from pipeline.data.readers.files import (
     column_names,
     generated,
@@ -20,7 +21,8 @@ from pipeline.data.readers.files import (
     pictures_in,
     read_csv,
 )
-from pipeline.data.readers.rows import names_of_codes, refuse_empty, table_of_files
+from pipeline.data.readers.labels import Names, joined_names
+from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
 from pipeline.data.table import ALL, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -34,20 +36,6 @@ BEFORE: tuple[str, ...] = ("csv", "folder")
 LISTS = {"train": "training.csv", "validation": "validation.csv"}
 FOLDERS = {"train": "train_set", "validation": "val_set", "test": "test_set"}
 PATH_COLUMN = "subDirectory_filePath"  # a column that no other data set has
-# The column `expression`, and the files *_exp.npy.
-AFFECTNET_CODES = {
-    "0": "neutral",
-    "1": "happiness",
-    "2": "sadness",
-    "3": "surprise",
-    "4": "fear",
-    "5": "disgust",
-    "6": "anger",
-    "7": "contempt",
-    "8": "none",
-    "9": "uncertain",
-    "10": "no-face",
-}
 AFFECTNET_TERMS = (
     "AffectNet (Mollahosseini et al., arXiv:1708.03985): pictures from the web, under a signed agreement for research "
     "only; they may not be distributed"
@@ -109,22 +97,23 @@ def read(recipe: Recipe) -> Reading:
             f"data_path {root}: no AffectNet there; expected training.csv and validation.csv with the column "
             f"{PATH_COLUMN}, or train_set/ and val_set/ with annotations/"
         )
-    tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    parts: dict[str, Part] = {}
     for split, place in (lists or folders).items():
         coded = _by_csv(place, root) if lists else _by_annotations(place, root)
-        classes = names_of_codes(coded.codes, AFFECTNET_CODES, recipe.class_map)
-        persons = [None] * len(classes)
-        tables[split], left_out[split] = table_of_files(
-            coded.files, classes, coded.keys, persons, "affectnet", recipe, str(place)
+        persons = [None] * len(coded.files)
+        parts[split] = table_of_files(
+            coded.files, coded.codes, coded.keys, persons, "affectnet", recipe, str(place), AFFECTNET_CODES
         )
+    tables = {split: part.table for split, part in parts.items()}
+    left_out = {split: part.left_out for split, part in parts.items()}
     refuse_empty(tables, f"data_path {root}", left_out)
     names = ", ".join(place.name for place in (lists or folders).values())
     layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
-    return Reading((_source(layout, list(lists.values()), left_out),), DatasetDict(tables))
+    read_names = joined_names([part.names for part in parts.values()])
+    return Reading((_source(layout, list(lists.values()), left_out, read_names),), DatasetDict(tables))
 
 
-def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[str, int]]) -> Source:
+def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:
     unread = dict.fromkeys(name for path in lists for name in column_names(path))
     return Source(
         id="affectnet",
@@ -137,6 +126,7 @@ def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[s
         may_publish_labels=False,
         columns_not_read=tuple(name for name in unread if name.lower() not in (PATH_COLUMN.lower(), "expression")),
         left_out=left_out,
+        names=names,
     )
 
 

@@ -1,19 +1,28 @@
 """A picture column and a label column (or FER+ votes) as the one table: of parquet files and of Hub data sets."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
 from pipeline.data.readers import ferplus_votes
+from pipeline.data.readers.cells import OUTSIDE, picture_keys, pictures_of, without_paths_outside
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.loading import load, picture_column, picture_keys, pictures_of
-from pipeline.data.readers.rows import class_labels, counted, refuse_empty
-from pipeline.data.table import Reading, assemble
+from pipeline.data.readers.inventory import inventory
+from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
+from pipeline.data.readers.loading import holds_pictures, load, picture_column
+from pipeline.data.readers.roles import IGNORE, Roles, find_roles
+from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.readers.shares import labels_of_shares
+from pipeline.data.readers.tables import Column, as_text
+from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, assemble, split_of
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
-LABEL_COLUMNS = ("label", "labels", "emotion", "emotions", "expression", "expressions", "class")
-PERSON_COLUMNS = ("person", "person_id")
+LeftOut = dict[str, dict[str, int]]
 
 
 def read(recipe: Recipe) -> Reading:
@@ -24,77 +33,144 @@ def read(recipe: Recipe) -> Reading:
     Raises:
         InputError: nothing can be loaded, no column fits, or a label is unknown.
     """
-    raw = load(recipe)
+    raw, files = load(recipe)
+    local = local_path(recipe)
     first = next(iter(raw.values()))
     image = picture_column(first, recipe)
-    pictures = {split: pictures_of(table, image) for split, table in raw.items()}
+    root = (local if local.is_dir() else local.parent) if local.exists() else None
+    pictures, outside = {}, {}
+    for split, table in raw.items():
+        pictures[split], outside[split] = without_paths_outside(pictures_of(table, image), root)
     keys = picture_keys(pictures)
     if recipe.label_column in (None, "votes") and "votes" in first.column_names:
-        return ferplus_votes.read_votes(raw, pictures, keys, recipe)
-    label = _label_column(first, recipe)
-    person = next((name for name in PERSON_COLUMNS if name in first.column_names), None)
-    local = local_path(recipe)
+        return _with_rest(ferplus_votes.read_votes(raw, pictures, keys, recipe), local, files)
+    place = f"data_path {recipe.data_path}"
+    columns = {split: _columns(table, image) for split, table in raw.items()}
+    roles = _roles(columns, first, image, recipe, place)
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
     tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
-    for split, table in raw.items():
-        names = _label_names(table, label, recipe, split)
-        labels, reasons = class_labels(names, recipe, f"data_path {recipe.data_path}, split {split}, column {label}")
-        persons = [None if p is None else str(p) for p in table[person]] if person else [None] * len(table)
-        targets = one_hot(labels, len(recipe.classes))
-        tables[split] = assemble(pictures[split], labels, targets, keys[split], persons, name, recipe.classes)
-        left_out[split] = counted(reasons)
-    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
-    layout = f"{'parquet' if local.exists() else 'Hub data set'} with the columns {image} and {label}"
-    origin: Origin = "local" if local.exists() else "hub"
+    left_out: LeftOut = {}
+    names: list[Names] = []
+    for loaded, cells in columns.items():
+        where = f"{place}, split {loaded}, column {roles.label or ', '.join(roles.shares)}"
+        labels, reasons, targets, shown = _labels(cells, roles, recipe, where)
+        labels, reasons = np.where(outside[loaded], -1, labels), np.where(outside[loaded], OUTSIDE, reasons)
+        persons = cells[roles.person] if roles.person else [None] * len(labels)
+        for split, rows in _splits(cells, roles, loaded, place).items():
+            chosen = np.where(rows, labels, -1)
+            tables[split] = assemble(pictures[loaded], chosen, targets, keys[loaded], persons, name, recipe.classes)
+            left_out[split] = counted(reasons[rows])
+            names.append(tallied([n for n, r in zip(shown, rows, strict=True) if r], labels[rows], recipe))
+    refuse_empty(tables, place, left_out)
     source = Source(
         id=name,
         title=name,
-        layout=layout,
-        origin=origin,
-        columns_not_read=tuple(c for c in first.column_names if c not in (image, label, person)),
+        layout=_layout("parquet" if local.exists() else "Hub data set", image, roles),
+        origin=_origin(local),
+        columns_not_read=tuple(c for c in first.column_names if c != image and c not in roles.read),
         left_out=left_out,
+        names=joined_names(names),
     )
-    return Reading((source,), DatasetDict(tables))
+    ordered = {split: tables[split] for split in (ALL, *SPLITS) if split in tables}
+    return _with_rest(Reading((source,), DatasetDict(ordered)), local, files)
 
 
-def _label_column(table: Dataset, recipe: Recipe) -> str:
-    by_lower = {name.lower(): name for name in table.column_names}
-    if recipe.label_column is not None:
-        found = recipe.label_column if recipe.label_column in table.column_names else None
-    else:
-        found = next((by_lower[name] for name in LABEL_COLUMNS if name in by_lower), None)
-    if found is None:
-        missing = f"no column {recipe.label_column}" if recipe.label_column else "no label column is recognised"
-        columns = ", ".join(table.column_names)
-        raise InputError(f"data_path {recipe.data_path}: {missing} (columns: {columns}); name it with --label_column")
+def _origin(local: Path) -> Origin:
+    return "local" if local.exists() else "hub"
+
+
+def _layout(kind: str, image: str, roles: Roles) -> str:
+    label = roles.label or f"shares in {', '.join(roles.shares)}"
+    others = "".join(f", {role} {c}" for role, c in (("split", roles.split), ("person", roles.person)) if c)
+    return "; ".join([f"{kind} with the columns {image} and {label}{others}", *roles.notes])
+
+
+def _with_rest(reading: Reading, local: Path, used: frozenset[Path]) -> Reading:
+    """The reading with every other file below the path counted."""
+    if not local.is_dir():
+        return reading
+    whole = inventory(local)
+    loose = sum(file.path not in used for file in whole.of("picture"))
+    rest = ({"picture file beside the tables": loose} if loose else {}) | whole.left_out(used)
+    if not rest:
+        return reading
+    (source,) = reading.sources
+    left_out = dict(source.left_out) | {ALL: dict(source.left_out.get(ALL, {})) | rest}
+    return Reading((source.with_left_out(left_out),), reading.tables)
+
+
+def _columns(table: Dataset, image: str) -> dict[str, Column]:
+    """The columns of names, numbers and texts as text; ClassLabels by their names."""
+    found: dict[str, Column] = {}
+    for name, feature in table.features.items():
+        if name == image or holds_pictures(table, name) or not isinstance(feature, ClassLabel | Value):
+            continue
+        values = table[name][:]
+        if isinstance(feature, ClassLabel):
+            found[name] = [None if v is None or v < 0 else feature.names[v] for v in values]
+        else:
+            found[name] = [as_text(value) for value in values]
     return found
 
 
-def _label_names(table: Dataset, column: str, recipe: Recipe, split: str) -> list[str | None]:
-    """The labels of a column as names; None where a row has no label."""
-    feature, values = table.features[column], table[column][:]
-    if isinstance(feature, ClassLabel):
-        return [None if v is None or v < 0 else feature.names[v] for v in values]
-    kind = feature.dtype if isinstance(feature, Value) else type(feature).__name__
-    if kind in ("string", "large_string"):
-        return list(values)
-    if not kind.startswith(("int", "uint")):
-        raise InputError(
-            f"data_path {recipe.data_path}: column {column} holds {kind}, not class names; see --label_column"
+def _roles(
+    columns: Mapping[str, Mapping[str, Column]], first: Dataset, image: str, recipe: Recipe, place: str
+) -> Roles:
+    """The roles of the columns over all splits together.
+
+    Raises:
+        InputError: a column is missing in a split, no column has labels, or two fit one role.
+    """
+    for split, cells in columns.items():
+        if missing := [name for name in next(iter(columns.values())) if name not in cells]:
+            raise InputError(f"{place}, split {split}: no column {', '.join(missing)}, which the other splits have")
+    together = {name: [c for cells in columns.values() for c in cells[name]] for name in next(iter(columns.values()))}
+    given = recipe.label_column
+    if given is not None and given not in together:
+        kind = (
+            f"column {given} holds {first.features[given]}, not class names"
+            if given in first.column_names
+            else f"no column {given}"
         )
-    mapped = {name.strip() for name in recipe.class_map}
-    for row, value in enumerate(values):
-        if value is None or str(value) in mapped:
-            continue
-        if recipe.label_column is None:
+        raise InputError(f"{place}: {kind} (columns: {', '.join(first.column_names)}); name it with --label_column")
+    roles = find_roles(together, recipe, place, [image])
+    if not roles.label and not roles.shares:
+        raise InputError(
+            f"{place}: no label column is recognised (columns: {', '.join(first.column_names)}); name it with "
+            "--label_column"
+        )
+    return roles
+
+
+def _labels(
+    cells: Mapping[str, Column], roles: Roles, recipe: Recipe, place: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[str | None]]:
+    """Labels (N,), reasons (N,), targets (N, K) and the names that they were read from."""
+    if roles.label:
+        shown = cells[roles.label]
+        labels, reasons = class_labels(shown, recipe, place)
+        return labels, reasons, one_hot(labels, len(recipe.classes)), shown
+    rows = list(zip(*(cells[column] for column in roles.shares), strict=True))
+    return labels_of_shares(rows, roles.shares, recipe, lambda row: f"{place} row {row}")
+
+
+def _splits(cells: Mapping[str, Column], roles: Roles, loaded: str, place: str) -> dict[str, np.ndarray]:
+    """Split -> its rows (N,) bool, by the column of splits where there is one.
+
+    Raises:
+        InputError: a cell is no split, or the split of the file and the cell disagree.
+    """
+    count = len(next(iter(cells.values())))
+    if roles.split is None:
+        return {loaded: np.ones(count, bool)}
+    found = []
+    for row, cell in enumerate(cells[roles.split]):
+        split = split_of(cell) if cell is not None else None
+        if split is None or loaded not in (ALL, "train", split):
             raise InputError(
-                f"data_path {recipe.data_path}: column {column} holds bare numbers ({split} row {row}: {value}): name "
-                f'them with --class_map \'{{"{value}": "..."}}\', or set --label_column {column} if they index classes'
+                f"{place}, split {loaded} row {row}: {cell!r} in the column {roles.split}; expected "
+                f"{SPLITS_IN_WORDS}, and the same as the name of the file; --split_column {IGNORE} reads no split"
             )
-        if not 0 <= value < len(recipe.classes):
-            raise InputError(
-                f"data_path {recipe.data_path}: column {column}, {split} row {row}: {value} is not an index of the "
-                f"{len(recipe.classes)} classes {', '.join(recipe.classes)}; name it with --class_map"
-            )
-    return [v if v is None else str(v) if str(v) in mapped else recipe.classes[v] for v in values]
+        found.append(split)
+    each = np.array(found, dtype=object)
+    return {split: each == split for split in SPLITS if (each == split).any()}

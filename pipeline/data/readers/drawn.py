@@ -85,6 +85,8 @@ def read(recipe: Recipe) -> Reading:
             split=NamedSplit(split),
             fingerprint=hashlib.sha256(repr(rows).encode()).hexdigest()[:32],
         )
+    labels = [label for table in tables.values() for label in table["label"]]
+    counts = {name: labels.count(i) for i, name in enumerate(recipe.classes)}
     source = Source(
         id="drawn",
         title="drawn faces",
@@ -94,5 +96,6 @@ def read(recipe: Recipe) -> Reading:
         terms="drawn by this project, Apache-2.0",
         may_publish_pixels=True,
         left_out={split: {} for split in TWENTIETHS},
+        names={name: {name: count} for name, count in counts.items()},
     )
     return Reading((source,), DatasetDict(tables))

@@ -19,8 +19,10 @@ from PIL import Image as PILImage
 
 from pipeline import crop
 from pipeline import pictures as decoder
+from pipeline.data.readers.codes import EXPW_CODES
 from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
-from pipeline.data.readers.rows import class_labels, counted, names_of_codes, refuse_empty
+from pipeline.data.readers.labels import Names, class_labels, tallied
+from pipeline.data.readers.rows import counted, refuse_empty
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
@@ -31,21 +33,10 @@ from pipeline.source import Origin, Source
 NAME = "expw"
 LAYOUT = "ExpW (label.lst and the photos in image/ or origin/)"
 ORIGINS: tuple[Origin, ...] = ("local",)
-BEFORE: tuple[str, ...] = ("folder",)  # the folder of its photos
+BEFORE: tuple[str, ...] = ("folder", "csv")  # the folder of its photos, and its list
 
 LIST = "label.lst"
 FIELDS = "image name, face id, box top, left, right, bottom, confidence, class code"
-EXPW_CODES = {
-    "0": "anger",
-    "1": "disgust",
-    "2": "fear",
-    "3": "happiness",
-    "4": "sadness",
-    "5": "surprise",
-    "6": "neutral",
-}
-
-
 Box = tuple[int, int, int, int]  # x, y, width, height in px of the photo
 
 
@@ -88,8 +79,8 @@ def read(recipe: Recipe) -> Reading:
     faces = _faces(path)
     photos = _photos(path, faces)
     boxes = np.array([face.box for face in faces], dtype=np.int32).reshape(-1, 4)
-    names = names_of_codes([face.code for face in faces], EXPW_CODES, recipe.class_map)
-    labels, reasons = class_labels(names, recipe, str(path))
+    codes = [face.code for face in faces]
+    labels, reasons = class_labels(codes, recipe, str(path), EXPW_CODES)
     pictures = generated(
         _cut_out,
         Features({"image": Image()}),
@@ -103,10 +94,12 @@ def read(recipe: Recipe) -> Reading:
     table = assemble(pictures, labels, targets, keys, [None] * len(faces), NAME, recipe.classes, boxes)
     left_out = {ALL: counted(reasons) | _unlisted(photos)}
     refuse_empty({ALL: table}, str(path), left_out)
-    return Reading((_source(len(photos), left_out),), DatasetDict({ALL: table}))
+    return Reading(
+        (_source(len(photos), left_out, tallied(codes, labels, recipe, EXPW_CODES)),), DatasetDict({ALL: table})
+    )
 
 
-def _source(photos: int, left_out: dict[str, dict[str, int]]) -> Source:
+def _source(photos: int, left_out: dict[str, dict[str, int]], names: Names) -> Source:
     return Source(
         id=NAME,
         title="ExpW",
@@ -120,6 +113,7 @@ def _source(photos: int, left_out: dict[str, dict[str, int]]) -> Source:
         ),
         columns_not_read=("confidence",),
         left_out=left_out,
+        names=names,
     )
 
 

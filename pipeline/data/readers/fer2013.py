@@ -13,10 +13,12 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PILImage
 
+from pipeline.data.readers.codes import FER2013_CODES
 from pipeline.data.readers.csv_file import csv_path
 from pipeline.data.readers.ferplus_votes import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
 from pipeline.data.readers.files import generated, header, local_path, read_csv
-from pipeline.data.readers.rows import class_labels, counted, refuse_empty
+from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
+from pipeline.data.readers.rows import Part, counted, refuse_empty
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import FERPLUS_COLUMNS, one_hot
 from pipeline.errors import InputError
@@ -28,8 +30,6 @@ LAYOUT = "fer2013.csv with or without fer2013new.csv beside it"
 ORIGINS: tuple[Origin, ...] = ("local",)
 BEFORE: tuple[str, ...] = ("ferplus", "csv")  # the FER+ folders hold the same pictures
 
-# The column `emotion`: its codes count from 0.
-FER2013_CODES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 SIDE = 48  # px
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
@@ -48,6 +48,7 @@ def matches(path: Path, recipe: Recipe) -> str | None:
     if (path / "fer2013.csv").is_file():
         return "fer2013.csv"
     found = [path] if path.is_file() and path.suffix.lower() in (".csv", ".txt") else list(path.glob("*.csv"))
+    found = [file for file in found if file.is_file()]  # never a pipe
     return f"{found[0].name} with the column pixels" if len(found) == 1 and "pixels" in header(found[0]) else None
 
 
@@ -69,25 +70,27 @@ def read(recipe: Recipe) -> Reading:
     usages = np.array(table["usage"][:], dtype=object)
     votes_path = path.with_name("fer2013new.csv")
     rated = _rated(votes_path, path, usages) if given.is_dir() and votes_path.is_file() else None
-    tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    parts: dict[str, Part] = {}
     for usage, split in USAGES.items():
         chosen = np.flatnonzero(usages == usage)
         if not len(chosen):
             continue
         if rated is None:
-            tables[split], left_out[split] = _by_code(table, chosen, recipe, path)
+            parts[split] = _by_code(table, chosen, recipe, path)
         else:
-            tables[split], left_out[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
+            parts[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
+    tables = {split: part.table for split, part in parts.items()}
+    left_out = {split: part.left_out for split, part in parts.items()}
+    names = joined_names([part.names for part in parts.values()])
     refuse_empty(tables, str(path), left_out)
     if rated is None:
-        source = _fer2013_source(left_out)
+        source = _fer2013_source(left_out, names)
     else:
-        source = ferplus_source("fer2013.csv with the votes of fer2013new.csv (FER+)", recipe, left_out)
+        source = ferplus_source("fer2013.csv with the votes of fer2013new.csv (FER+)", recipe, left_out, names)
     return Reading((source,), DatasetDict(tables))
 
 
-def _fer2013_source(left_out: Mapping[str, Mapping[str, int]]) -> Source:
+def _fer2013_source(left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:
     return Source(
         id="fer2013",
         title="FER2013",
@@ -97,6 +100,7 @@ def _fer2013_source(left_out: Mapping[str, Mapping[str, int]]) -> Source:
         terms=FER2013_TERMS,
         citation=FER2013_CITATION,
         left_out=left_out,
+        names=names,
     )
 
 
@@ -113,8 +117,10 @@ def _pictures(files: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
             raise InputError(f"{place}: {len(pixels)} pixels; expected {SIDE * SIDE} ({SIDE}x{SIDE})")
         if row["usage"] not in USAGES:
             raise InputError(f"{place}: unknown Usage {row['usage']!r}; expected {', '.join(USAGES)}")
-        if not row["emotion"].isdecimal() or int(row["emotion"]) >= len(FER2013_CODES):
-            raise InputError(f"{place}: emotion {row['emotion']!r} is not a code from 0 to {len(FER2013_CODES) - 1}")
+        if row["emotion"] not in FER2013_CODES:
+            raise InputError(
+                f"{place}: emotion {row['emotion'][:40]!r} is not a code from 0 to {len(FER2013_CODES) - 1}"
+            )
         png = io.BytesIO()
         PILImage.frombytes("L", (SIDE, SIDE), pixels).save(png, "PNG", compress_level=1)
         yield {
@@ -147,15 +153,13 @@ def _rated(path: Path, pictures: Path, usages: np.ndarray) -> Rated:
     return Rated(*columns, np.array(votes, dtype=np.int64).reshape(-1, len(FERPLUS_COLUMNS)))
 
 
-def _by_votes(
-    table: Dataset, chosen: np.ndarray, rated: Rated, recipe: Recipe, split: str, path: Path
-) -> tuple[Dataset, dict[str, int]]:
+def _by_votes(table: Dataset, chosen: np.ndarray, rated: Rated, recipe: Recipe, split: str, path: Path) -> Part:
     """The table of the rows `chosen` that FER+ names, once each."""
     named = chosen[rated.names[chosen] != ""]
     rows = np.sort(named[np.unique(rated.names[named].astype(str), return_index=True)[1]])
     lost = {"no picture name": len(chosen) - len(named), "name of another row": len(named) - len(rows)}
     lines = rated.lines[rows]
-    labelled_table, left_out = labelled(
+    part = labelled(
         table.select_columns(["image"]).select(rows),
         rated.votes[rows],
         rated.names[rows].tolist(),
@@ -163,15 +167,16 @@ def _by_votes(
         split,
         lambda row: f"{path} line {lines[row]}",
     )
-    return labelled_table, {reason: count for reason, count in lost.items() if count} | left_out
+    return part._replace(left_out={reason: count for reason, count in lost.items() if count} | part.left_out)
 
 
-def _by_code(table: Dataset, chosen: np.ndarray, recipe: Recipe, path: Path) -> tuple[Dataset, dict[str, int]]:
+def _by_code(table: Dataset, chosen: np.ndarray, recipe: Recipe, path: Path) -> Part:
     """The table of the rows `chosen`, labelled by the `emotion` column."""
-    codes = np.array(table["emotion"][:])[chosen]
-    labels, reasons = class_labels([FER2013_CODES[code] for code in codes], recipe, str(path))
+    codes = [str(code) for code in np.array(table["emotion"][:])[chosen]]
+    labels, reasons = class_labels(codes, recipe, str(path), FER2013_CODES)
     pictures = table.select_columns(["image"]).select(chosen)
     keys = [f"row {row}" for row in chosen]
     targets = one_hot(labels, len(recipe.classes))
     persons = [None] * len(chosen)
-    return assemble(pictures, labels, targets, keys, persons, "fer2013", recipe.classes), counted(reasons)
+    labelled_rows = assemble(pictures, labels, targets, keys, persons, "fer2013", recipe.classes)
+    return Part(labelled_rows, counted(reasons), tallied(codes, labels, recipe, FER2013_CODES))

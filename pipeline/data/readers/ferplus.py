@@ -10,12 +10,13 @@ src/generate_training_data.py).
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Image
+from datasets import DatasetDict, Features, Image
 
 from pipeline.data.readers import columns, fer2013, parquet
 from pipeline.data.readers.ferplus_votes import counts_of, ferplus_source, labelled
 from pipeline.data.readers.files import csv_rows, generated, listed_pictures, local_path, picture_rows, refuse_unlisted
-from pipeline.data.readers.rows import refuse_empty
+from pipeline.data.readers.labels import joined_names
+from pipeline.data.readers.rows import Part, refuse_empty
 from pipeline.data.table import Reading
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError
@@ -59,17 +60,19 @@ def read(recipe: Recipe) -> Reading:
 
 def _read_folders(root: Path, recipe: Recipe) -> Reading:
     """The picture folders below `root`; the key of a picture is its FER+ name."""
-    tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    parts: dict[str, Part] = {}
     for split, name in FOLDERS.items():
         if (root / name).is_dir():
-            tables[split], left_out[split] = _read_split(root / name, split, recipe)
+            parts[split] = _read_split(root / name, split, recipe)
+    tables = {split: part.table for split, part in parts.items()}
+    left_out = {split: part.left_out for split, part in parts.items()}
     refuse_empty(tables, f"data_path {root}", left_out)
     layout = f"FER+ folders {', '.join(FOLDERS[split] for split in tables)} with raw votes"
-    return Reading((ferplus_source(layout, recipe, left_out),), DatasetDict(tables))
+    names = joined_names([part.names for part in parts.values()])
+    return Reading((ferplus_source(layout, recipe, left_out, names),), DatasetDict(tables))
 
 
-def _read_split(folder: Path, split: str, recipe: Recipe) -> tuple[Dataset, dict[str, int]]:
+def _read_split(folder: Path, split: str, recipe: Recipe) -> Part:
     path = folder / "label.csv"
     if not path.is_file():
         raise InputError(f"{folder} has no label.csv with its votes; take it from the FER+ repository")

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.readers.labels import LEFT_OUT, Names, joined_names
+from pipeline.data.readers.rows import Part, counted, refuse_empty
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import FERPLUS_COLUMNS, apply_label_rule, check_votes
 from pipeline.errors import InputError
@@ -40,22 +41,29 @@ def read_votes(
     Raises:
         InputError: votes that are not ten counts, or not 8 to 10 together.
     """
-    tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    parts: dict[str, Part] = {}
     for split, table in raw.items():
         place = f"data_path {recipe.data_path}, split {split}"
-        tables[split], left_out[split] = labelled(
+        parts[split] = labelled(
             pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
         )
+    tables = {split: part.table for split, part in parts.items()}
+    left_out = {split: part.left_out for split, part in parts.items()}
     refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
     local = local_path(recipe).exists()
     layout = f"{'parquet' if local else 'Hub data set'} with raw votes of FER+"
-    source = ferplus_source(layout, recipe, left_out, "local" if local else "hub")
+    source = ferplus_source(
+        layout,
+        recipe,
+        left_out,
+        joined_names([part.names for part in parts.values()]),
+        "local" if local else "hub",
+    )
     return Reading((source,), DatasetDict(tables))
 
 
 def ferplus_source(
-    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], origin: Origin = "local"
+    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], names: Names, origin: Origin = "local"
 ) -> Source:
     """The record of FER2013 with the votes of FER+."""
     return Source(
@@ -68,20 +76,32 @@ def ferplus_source(
         citation=f"{FER2013_CITATION}; {FERPLUS_CITATION}",
         label_rule=recipe.label_rule,
         left_out=left_out,
+        names=names,
     )
 
 
 def labelled(
     pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
-) -> tuple[Dataset, dict[str, int]]:
-    """The one table of `pictures` under the label rule of the recipe, and the rows left out by reason."""
+) -> Part:
+    """The one table of `pictures` under the label rule of the recipe; names are the columns with the most votes."""
     check_votes(votes, place)
     keep_undecided = recipe.undecided == "train" and split == "train"
     labels, targets, reasons = apply_label_rule(
         votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
     )
     persons = [None] * len(keys)
-    return assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes), counted(reasons)
+    table = assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes)
+    return Part(table, counted(reasons), _most_votes(votes, labels, recipe))
+
+
+def _most_votes(votes: np.ndarray, labels: np.ndarray, recipe: Recipe) -> Names:
+    """Each column of votes -> what became of the rows in which it has the most, the first of equals."""
+    names: Names = {column: {} for column in FERPLUS_COLUMNS}
+    for column, label in zip(votes.argmax(1).tolist(), labels.tolist(), strict=True):
+        into = recipe.classes[label] if label >= 0 else LEFT_OUT
+        of_column = names[FERPLUS_COLUMNS[column]]
+        of_column[into] = of_column.get(into, 0) + 1
+    return names
 
 
 def counts_of(cells: Sequence[str], place: str) -> list[int]:

@@ -11,11 +11,12 @@ from typing import Any
 from datasets import Dataset, Features
 from datasets.exceptions import DatasetGenerationError
 
+from pipeline.data.readers.inventory import PICTURE_SUFFIXES, printable
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
-HIDDEN = (".", "__MACOSX")  # how names start that are not shown
+HIDDEN = (".", "__MACOSX", "@eaDir")  # how names start that are not shown
+ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
 def local_path(recipe: Recipe) -> Path:
@@ -25,17 +26,12 @@ def local_path(recipe: Recipe) -> Path:
 
 def is_picture(path: Path) -> bool:
     """Whether the name of `path` ends as that of a picture file."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
 
 
 def visible(folder: Path) -> list[Path]:
     """The files and folders in `folder`, sorted, without hidden ones and without what archivers leave behind."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith(HIDDEN))
-
-
-def visible_below(folder: Path) -> Iterator[Path]:
-    """The files and folders below `folder`, in no order, without hidden ones and what they hold."""
-    return (p for p in folder.rglob("*") if not any(n.startswith(HIDDEN) for n in p.relative_to(folder).parts))
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -64,18 +60,34 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of every row that is not blank; the first line decides between comma, semicolon and tab.
 
     Raises:
-        InputError: the file is not UTF-8 csv.
+        InputError: the file is not csv in UTF-8 or UTF-16.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=encoding_of(path), newline="") as file:
             first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            reader = csv.reader(file, delimiter=_delimiter(first))
             for cells in reader:
-                if cells:
+                if any(cell.strip() for cell in cells):
                     yield reader.line_num, [cell.strip() for cell in cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a UTF-8 csv file: {error}") from None
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a UTF-8 csv file: {error}; save it again as UTF-8") from None
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-16 or UTF-8 by the first bytes of a text file."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    marked = next((encoding for mark, encoding in ENCODINGS if head.startswith(mark)), None)
+    if marked is None and len(head) == 4 and b"\0" in head:  # UTF-16 without a mark: every second byte of ASCII is 0
+        return "utf-16-le" if head[1] == 0 else "utf-16-be"
+    return marked or "utf-8"
+
+
+def _delimiter(first: str) -> str:
+    """Comma, semicolon, tab or bar, whichever the first line has most of; a list without any may have spaces."""
+    found = max(",;\t|", key=first.count)
+    return found if found in first else " " if " " in first.strip() else ","
 
 
 def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -107,15 +119,17 @@ def read_text(path: Path) -> str:
         InputError: the file cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text(encoding=encoding_of(path)).removeprefix("\ufeff")
+    except (OSError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
-def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
+def listed_pictures(
+    path: Path, lines: Sequence[int], names: Sequence[str], folders: Sequence[Path], unit: str = "line"
+) -> list[Path]:
     """The picture file of every row of the list `path`, in the first of `folders` that holds it.
 
-    Row i is on line `lines[i]` and names `names[i]`.
+    Row i is on line (or other `unit`) `lines[i]` and names `names[i]`.
 
     Raises:
         InputError: a name leads out of the folders, the file is missing, or two rows name the same.
@@ -126,13 +140,13 @@ def listed_pictures(path: Path, lines: Sequence[int], names: Sequence[str], fold
         places = [place for folder in folders if (place := _below(folder, name))]
         if not places:
             raise InputError(
-                f"{path} line {line}: {name!r} leads out of {where}; move the picture there, or the list up"
+                f"{path} {unit} {line}: {name!r} leads out of {where}; move the picture there, or the list up"
             )
         file = next((p for p in places if os.path.isfile(p)), None)  # noqa: PTH113 (False for a name that is too long)
         if file is None:
-            raise InputError(f"{path} line {line}: no picture file {name!r} in {where}; add it, or remove the line")
+            raise InputError(f"{path} {unit} {line}: no picture file {name!r} in {where}; add it, or remove the line")
         if file in found:
-            raise InputError(f"{path} line {line}: {name} is on line {found[file]} already; keep one of the two")
+            raise InputError(f"{path} {unit} {line}: {name} is on {unit} {found[file]} already; keep one of the two")
         found[file] = line
     return list(found)
 
@@ -194,6 +208,13 @@ def generated(
 
 
 def picture_rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Rows for `generated` that name each picture and leave its bytes where they are."""
+    """Rows for `generated` that name each picture and leave its bytes where they are.
+
+    A path that is not UTF-8 fits into no table, so that its picture is copied into it.
+    """
     for path in files:
-        yield {"image": os.fspath(path.absolute())}
+        name = os.fspath(path.absolute())
+        if printable(name) != name:
+            yield {"image": {"bytes": path.read_bytes(), "path": None}}
+        else:
+            yield {"image": name}

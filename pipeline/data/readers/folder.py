@@ -1,14 +1,21 @@
-"""Class folders: `<class>/*.png`, or `<split>/<class>/*.png`."""
+"""Class folders: `<class>/*.png`, `<split>/<class>/*.png` or `<class>/<split>/*.png`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
-from pipeline.data.readers.files import is_picture, local_path, pictures_in, visible
-from pipeline.data.readers.rows import names_of_codes, refuse_empty, table_of_files
-from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, SPLITS_IN_WORDS, Reading
+from pipeline.data.readers.files import local_path
+from pipeline.data.readers.hints import hint_for_folders
+from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.labels import Names, joined_names
+from pipeline.data.readers.listed import Listed, files_of, tables_of
+from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, split_of
 from pipeline.errors import InputError
+from pipeline.expressions import is_expression
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
@@ -18,33 +25,59 @@ ORIGINS: tuple[Origin, ...] = ("local",)
 BEFORE: tuple[str, ...] = ()
 
 LeftOut = dict[str, dict[str, int]]  # split -> reason -> rows
+LOOSE = "picture in no class folder"
+
+
+class Placed(NamedTuple):
+    """A picture, the folder that names its class ("" for none), its split and its person."""
+
+    file: File
+    name: str
+    split: str
+    person: str | None = None
+
+
+class Folders(NamedTuple):
+    """Class folders that were read: the table of each split, what was left out, the names, and the shape in words."""
+
+    tables: DatasetDict
+    left_out: LeftOut
+    names: Names
+    shape: str
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
     """Why `path` is a folder of class folders, or None: a folder in it holds a picture somewhere."""
     if not path.is_dir():
         return None
-    first = next((f for f in visible(path) if f.is_dir() and any(is_picture(p) for p in f.rglob("*"))), None)
-    return f"folders of pictures ({first.name}/)" if first else None
+    first = next((file for file in inventory(path).of("picture") if file.folders), None)
+    return f"folders of pictures ({first.folders[0]}/)" if first else None
 
 
 def read(recipe: Recipe) -> Reading:
     """The source in the folder `recipe.data_path`; the key of a picture is its path below it.
+
+    Tables beside the folders may say the split or the person of each picture.
 
     Raises:
         InputError: a folder named by a number, or as `class_folders`.
     """
     root = local_path(recipe)
     name = root.resolve().name
-    tables, left_out, shape = class_folders(root, recipe, name, {})
-    source = Source(id=name, title=name, layout=f"class folders {shape}", origin="local", left_out=left_out)
-    return Reading((source,), tables)
+    found = class_folders(root, recipe, name)
+    source = Source(
+        id=name,
+        title=name,
+        layout=f"class folders {found.shape}",
+        origin="local",
+        left_out=found.left_out,
+        names=found.names,
+    )
+    return Reading((source,), found.tables)
 
 
-def class_folders(
-    root: Path, recipe: Recipe, source: str, codes: Mapping[str, str]
-) -> tuple[DatasetDict, LeftOut, str]:
-    """The tables by split, the rows left out by split and reason, and the shape of the folders; `codes` name classes.
+def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, str] | None = None) -> Folders:
+    """The tables of class folders; `codes` name classes that are numbers.
 
     Raises:
         InputError: a folder named after no class or by a number that is none of `codes`, split folders beside class
@@ -52,64 +85,129 @@ def class_folders(
     """
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; class folders are <class>/*.png or <split>/<class>/*.png")
-    folders = [p for p in visible(root) if p.is_dir()]
-    splits = split_folders(root, folders)
-    tables: dict[str, Dataset] = {}
+    whole = inventory(root)
+    placed, shape = _placed(root, whole.of("picture"))
+    beside = [one for one in tables_of(root, recipe) if not one.labels]
+    placed, lost = _with_tables(root, placed, beside)
+    hint = hint_for_folders(root, [one.file for one in placed if one.name])
+    parts: dict[str, Part] = {}
     left_out: LeftOut = {}
-    for split, folder in (splits or {ALL: root}).items():
-        tables[split], left_out[split] = _read_split(root, folder, recipe, source, codes)
-    if splits:
-        left_out |= {ALL: loose} if (loose := _loose(root)) else {}
+    for split in _splits(root, placed):
+        inside = [one for one in placed if one.split == split and one.name]
+        parts[split] = table_of_files(
+            [one.file.path for one in inside],
+            [one.name for one in inside],
+            [one.file.key for one in inside],
+            [one.person for one in inside],
+            source,
+            recipe,
+            str(root if split == ALL else root / split),
+            codes,
+            hint,
+        )
+        loose = sum(one.split == split and not one.name for one in placed)
+        left_out[split] = parts[split].left_out | ({LOOSE: loose} if loose else {})
+    loose = sum(one.split == ALL and not one.name for one in placed) if ALL not in parts else 0
+    others = ({LOOSE: loose} if loose else {}) | lost | whole.left_out({one.path for one in beside})
+    if others:
+        left_out[ALL] = left_out.get(ALL, {}) | others
+    tables = {split: part.table for split, part in parts.items()}
     refuse_empty(tables, f"data_path {root}", left_out)
-    return DatasetDict(tables), left_out, "<split>/<class>" if splits else "<class>"
+    said = "".join(f", {_said(one)} by {one.path.name}" for one in beside)
+    links = f"; {whole.outside} links lead out of the folder" if whole.outside else ""
+    return Folders(
+        DatasetDict(tables), left_out, joined_names([part.names for part in parts.values()]), shape + said + links
+    )
 
 
-def split_folders(root: Path, folders: list[Path]) -> dict[str, Path] | None:
-    """Split name to folder, or None where the folders are classes."""
-    named = [(SPLIT_SYNONYMS[p.name.lower()], p) for p in folders if p.name.lower() in SPLIT_SYNONYMS]
-    if not named:
-        return None
-    others = [p.name for p in folders if p.name.lower() not in SPLIT_SYNONYMS]
-    if others or len(dict(named)) < len(named):
+def _splits(root: Path, placed: Sequence[Placed]) -> list[str]:
+    """The splits that pictures or folders name, or `all`."""
+    found = {one.split for one in placed}
+    if found <= {ALL}:
+        return [ALL]
+    named = {split_of(path.name) for path in root.iterdir() if path.is_dir()}
+    return [split for split in SPLITS if split in found | named]
+
+
+def _placed(root: Path, pictures: Sequence[File]) -> tuple[list[Placed], str]:
+    """Every picture with its class folder and its split, and the shape of the folders."""
+    tops = sorted({file.folders[0] for file in pictures if file.folders})
+    _refuse_mixed_tops(root, tops)
+    if tops and split_of(tops[0]):
+        return [one for top in tops for one in _in_split(top, pictures)] + [
+            Placed(file, "", ALL) for file in pictures if not file.folders
+        ], "<split>/<class>"
+    inner = [split_of(file.folders[1]) if len(file.folders) > 1 else None for file in pictures if file.folders]
+    if inner and any(inner) and not all(inner):
+        lacking = next(f for f in pictures if f.folders and not (len(f.folders) > 1 and split_of(f.folders[1])))
         raise InputError(
-            f"data_path {root} holds the folders {', '.join(p.name for p in folders)}: expected one folder each for "
-            f"{SPLITS_IN_WORDS}, and no other folder beside them"
+            f"data_path {root}: {lacking.key} lies in no folder of a split, and other pictures do; expected every "
+            f"picture in <class>/<split>, where splits are {SPLITS_IN_WORDS}"
         )
-    return {split: dict(named)[split] for split in SPLITS if split in dict(named)}
+    if inner and all(inner):
+        rows = [
+            Placed(f, f.folders[0], split_of(f.folders[1]) or ALL) if f.folders else Placed(f, "", ALL)
+            for f in pictures
+        ]
+        return rows, "<class>/<split>"
+    return [Placed(file, file.folders[0] if file.folders else "", ALL) for file in pictures], "<class>"
 
 
-def _read_split(
-    root: Path, folder: Path, recipe: Recipe, source: str, codes: Mapping[str, str]
-) -> tuple[Dataset, dict[str, int]]:
-    files: list[Path] = []
-    names: list[str] = []
-    others = 0
-    for class_folder in (p for p in visible(folder) if p.is_dir()):
-        inside = sorted(p for p in class_folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-        found = [p for p in inside if is_picture(p)]
-        others += len(inside) - len(found)
-        files += found
-        names += [class_folder.name] * len(found)
-    _refuse_numbers(names, [*codes, *recipe.class_map, *recipe.classes], folder)
-    classes = names_of_codes(names, codes, recipe.class_map)
-    keys = [p.relative_to(root).as_posix() for p in files]
-    table, left_out = table_of_files(files, classes, keys, [None] * len(files), source, recipe, str(folder))
-    return table, left_out | ({"not a picture file": others} if others else {}) | _loose(folder)
-
-
-def _loose(folder: Path) -> dict[str, int]:
-    """The pictures that lie in `folder` itself, so that no folder names their class."""
-    count = len(pictures_in(folder))
-    return {"picture in no class folder": count} if count else {}
-
-
-def _refuse_numbers(names: Sequence[str], known: Sequence[str], folder: Path) -> None:
-    """Stop at folders named by numbers: FER2013, AffectNet, RAF-DB and sorted names each count in another order."""
-    numbers = [name for name in names if name.isdecimal() and name not in known]
-    if numbers:
-        shown = ", ".join(sorted(set(numbers), key=int))
+def _refuse_mixed_tops(root: Path, tops: Sequence[str]) -> None:
+    named = [split for split in map(split_of, [p.name for p in sorted(root.iterdir()) if p.is_dir()]) if split]
+    twice = [split for split, count in Counter(named).items() if count > 1]
+    others = [top for top in tops if not split_of(top)]
+    if (named and others and len(others) < len(tops)) or (twice and len(others) < len(tops)):
         raise InputError(
-            f"{folder}: {len(numbers)} picture{'s' if len(numbers) > 1 else ''} in folders named {shown}, and data "
-            "sets number their classes in different orders; name each with --class_map "
-            f'\'{{"{numbers[0]}": "..."}}\', or, where all folders are 1 to 7 as in RAF-DB, set --source rafdb'
+            f"data_path {root} holds the folders {', '.join(tops)}: expected one folder each for {SPLITS_IN_WORDS}, "
+            "and no other folder of pictures beside them"
         )
+
+
+def _in_split(top: str, pictures: Sequence[File]) -> list[Placed]:
+    """The pictures of a split folder; folders in it that all of them share and that name no class are passed."""
+    inside = [file for file in pictures if file.folders[:1] == (top,)]
+    paths = [file.folders[1:] for file in inside]
+    while paths and all(len(path) > 1 and path[0] == paths[0][0] for path in paths) and not is_expression(paths[0][0]):
+        paths = [path[1:] for path in paths]
+    split = split_of(top) or ALL
+    return [Placed(file, path[0] if path else "", split) for file, path in zip(inside, paths, strict=True)]
+
+
+def _with_tables(root: Path, placed: list[Placed], tables: Sequence[Listed]) -> tuple[list[Placed], dict[str, int]]:
+    """The pictures with the split and person that tables give, and how many are left out because none has a split.
+
+    Raises:
+        InputError: two tables, or a table and a folder, give a picture different splits or persons.
+    """
+    splits: dict[Path, str] = {}
+    persons: dict[Path, str] = {}
+    for one in tables:
+        cells = zip(files_of(one, root), one.splits(), one.cells(one.roles.person), strict=True)
+        for row, (file, split, person) in enumerate(cells):
+            for known, value in ((splits, split), (persons, person)):
+                if value is not None and known.setdefault(file, value) != value:
+                    raise InputError(
+                        f"{one.table.place(row)}: {value!r}, but another table has {known[file]!r}; keep one"
+                    )
+    chosen = []
+    for picture in placed:
+        said = splits.get(picture.file.path.absolute())
+        if said is not None and picture.split not in (ALL, said):
+            raise InputError(
+                f"data_path {root}: {picture.file.key} lies in a folder of {picture.split}, and a table says {said}; "
+                "keep one"
+            )
+        person = persons.get(picture.file.path.absolute())
+        chosen.append(picture._replace(split=said or picture.split, person=person))
+    if not splits:
+        return chosen, {}
+    kept = [picture for picture in chosen if picture.split != ALL or not picture.name]
+    return kept, {"no split in the table of splits": len(chosen) - len(kept)} if len(kept) < len(chosen) else {}
+
+
+def _said(one: Listed) -> str:
+    """What a table beside the folders says, in words."""
+    return " and ".join(
+        word for word, there in (("splits", any(one.splits())), ("persons", bool(one.roles.person))) if there
+    )

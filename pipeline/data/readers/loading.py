@@ -1,45 +1,144 @@
-"""Parquet files or a data set of the Hub, loaded by `datasets`: its splits, and which column holds the pictures."""
+"""Parquet files, folders of `save_to_disk` or a data set of the Hub, loaded by `datasets` under our split names.
+
+Every local file is named to `datasets`, which would otherwise choose among the files of a folder by itself.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, Image, Value, load_dataset
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, Image, Value, load_dataset, load_from_disk
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from pipeline.data.readers.files import local_path
-from pipeline.data.table import ALL, SPLIT_SYNONYMS, SPLITS, SPLITS_IN_WORDS
+from pipeline.data.readers.inventory import File, inventory, named
+from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 PICTURE_COLUMNS = ("image", "img", "picture", "photo", "face", "jpg", "png")
+ONE = "rows"  # the name of the only split; `datasets` forbids our `all`
+SAVED = ("dataset_dict.json", "dataset_info.json")  # what `save_to_disk` writes
 
 
-def load(recipe: Recipe) -> DatasetDict:
-    """The tables behind `recipe.data_path` as they are, under our split names; a single file is the split "all".
+class Loaded(NamedTuple):
+    """The tables as they are, by split, and the files below the path that were read."""
+
+    tables: DatasetDict
+    files: frozenset[Path]
+
+
+def load(recipe: Recipe) -> Loaded:
+    """The tables behind `recipe.data_path` as they are, under our split names; without splits the one split `all`.
 
     Raises:
         InputError: the path or the Hub cannot be read, or the splits have other names.
     """
     name = str(recipe.data_path)
     path = local_path(recipe)
+    files: Mapping[str, Sequence[Path]] = {}
+    if path.exists() and not is_saved(path):
+        files = {ONE: [path]} if path.is_file() else _files_by_split(path)
     try:
-        if path.is_file():
-            raw = load_dataset("parquet", data_files=str(path))
+        if files:
+            listed = {split: [str(file.absolute()) for file in of_split] for split, of_split in files.items()}
+            raw = load_dataset("parquet", data_files=listed)
+        elif path.exists():
+            raw = load_from_disk(str(path.absolute()))
         else:
-            raw = load_dataset(str(path.absolute()) if path.exists() else name)
+            raw = load_dataset(name)
     except Exception as error:  # a dozen types, from half as many libraries: each is a user's path, id or network
         raise InputError(_unreadable(path, name, error)) from None
-    if len(raw) == 1 and (path.is_file() or next(iter(raw)).lower() not in SPLIT_SYNONYMS):
+    used = frozenset(file for of_split in files.values() for file in of_split)
+    if is_saved(path):
+        used = frozenset(file.path for file in inventory(path).files)
+    return Loaded(_renamed(raw, name), used)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `path` is a folder that `save_to_disk` of `datasets` wrote."""
+    return any((path / file).is_file() for file in SAVED) and (
+        (path / SAVED[0]).is_file() or (path / "state.json").is_file()
+    )
+
+
+def _renamed(raw: Dataset | DatasetDict, name: str) -> DatasetDict:
+    if isinstance(raw, Dataset):
+        return DatasetDict({ALL: raw})
+    if len(raw) == 1 and split_of(next(iter(raw))) is None:
         return DatasetDict({ALL: next(iter(raw.values()))})
-    renamed = {SPLIT_SYNONYMS.get(split.lower(), split): table for split, table in raw.items()}
+    renamed = {split_of(split) or split: table for split, table in raw.items()}
     if len(renamed) < len(raw) or not set(renamed) <= set(SPLITS) or "train" not in renamed:
         raise InputError(
             f"data_path {name} has the splits {', '.join(raw)}; expected {SPLITS_IN_WORDS}, train among them"
         )
-    return DatasetDict(renamed)
+    return DatasetDict({split: renamed[split] for split in SPLITS if split in renamed})
+
+
+def picture_files(path: Path) -> list[File]:
+    """The parquet files below a folder that have a column of pictures, or that cannot be read."""
+    return [file for file in inventory(path).of("parquet") if _has_pictures(file.path)]
+
+
+def _has_pictures(path: Path) -> bool:
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return True  # so that loading says what is wrong with it
+    return any(_is_picture(field.type) or field.name == "votes" for field in schema)
+
+
+def _is_picture(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return {"bytes", "path"} <= {field.name for field in kind}
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _files_by_split(path: Path) -> dict[str, list[Path]]:
+    """The parquet files with pictures in a folder by the split that their names or folders say.
+
+    Raises:
+        InputError: there is none, only some of them name a split, or their columns differ.
+    """
+    files = picture_files(path)
+    if not files:
+        raise InputError(f"data_path {path}: no parquet file with a column of pictures; name one with --data_path")
+    splits = [_split_of_file(file) for file in files]
+    if any(splits) and not all(splits):
+        other = [file for file, split in zip(files, splits, strict=True) if split is None]
+        raise InputError(
+            f"data_path {path}: {named(other)} names no split, and other parquet files do; expected {SPLITS_IN_WORDS} "
+            "in every name: rename it, or name one file with --data_path"
+        )
+    _refuse_other_columns(path, files)
+    found: dict[str, list[Path]] = {}
+    for file, split in zip(files, splits, strict=True):
+        found.setdefault(split or ONE, []).append(file.path)
+    return found
+
+
+def _split_of_file(file: File) -> str | None:
+    return split_in(Path(file.name).stem) or next((s for s in map(split_of, reversed(file.folders)) if s), None)
+
+
+def _refuse_other_columns(path: Path, files: Sequence[File]) -> None:
+    first: set[str] = set()
+    for file in files:
+        try:
+            columns = set(pq.read_schema(file.path).names)
+        except (OSError, pa.ArrowException) as error:
+            why = str(error).splitlines()[0]
+            raise InputError(f"data_path {path}: {file.key} cannot be read as parquet: {why}") from None
+        first = first or columns
+        if columns != first:
+            raise InputError(
+                f"data_path {path}: {files[0].key} has the columns {', '.join(sorted(first))}, and {file.key} "
+                f"{', '.join(sorted(columns))}: move one away, or name one file with --data_path"
+            )
 
 
 def _unreadable(path: Path, name: str, error: Exception) -> str:
@@ -73,12 +172,18 @@ def picture_column(table: Dataset, recipe: Recipe) -> str:
     """The name of the column that holds pictures: `recipe.image_column`, otherwise the one that can be one.
 
     Raises:
-        InputError: there is none, or the named one holds no pictures.
+        InputError: there is none, there are several, or the named one holds no pictures.
     """
-    able = [name for name in table.column_names if _holds_pictures(table, name)]
+    able = [name for name in table.column_names if holds_pictures(table, name)]
     declared = [name for name in able if isinstance(table.features[name], Image)]
-    usual = sorted((n for n in able if n.lower() in PICTURE_COLUMNS), key=lambda n: PICTURE_COLUMNS.index(n.lower()))
-    found = recipe.image_column or (declared if len(declared) == 1 else usual + declared + [""])[0]
+    usual = [name for name in declared or able if name.lower() in PICTURE_COLUMNS]
+    choice = declared if len(declared) == 1 else usual or declared
+    if recipe.image_column is None and len(choice) > 1:
+        raise InputError(
+            f"data_path {recipe.data_path}: the columns {' and '.join(choice)} hold pictures; name one with "
+            "--image_column"
+        )
+    found = recipe.image_column or next(iter(choice), "")
     if found in able:
         return found
     wanted = f"{found} is not a picture column" if found else "no picture column is recognised"
@@ -86,28 +191,9 @@ def picture_column(table: Dataset, recipe: Recipe) -> str:
     raise InputError(f"data_path {recipe.data_path}: {wanted} (columns: {columns}); name it with --image_column")
 
 
-def _holds_pictures(table: Dataset, name: str) -> bool:
+def holds_pictures(table: Dataset, name: str) -> bool:
+    """Whether a column may hold pictures."""
     feature = table.features[name]
     if isinstance(feature, dict):
         return {"bytes", "path"} <= set(feature)
     return isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary"))
-
-
-def pictures_of(table: Dataset, column: str) -> Dataset:
-    """`table` with nothing but the column `image`, decoded on access."""
-    pictures = table.select_columns([column]).cast_column(column, Image())
-    return pictures if column == "image" else pictures.rename_column(column, "image")
-
-
-def picture_keys(pictures: dict[str, Dataset]) -> dict[str, list[str]]:
-    """A unique key for every picture: its stored name where all splits have one for each, otherwise split and row."""
-    names = {split: _stored_names(table) for split, table in pictures.items()}
-    together = [name for split in names.values() for name in split]
-    if all(together) and len(set(together)) == len(together):
-        return {split: [str(name) for name in split_names] for split, split_names in names.items()}
-    return {split: [f"{split}/{row:07d}" for row in range(len(table))] for split, table in pictures.items()}
-
-
-def _stored_names(pictures: Dataset) -> Sequence[str | None]:
-    column = pictures.data.column("image")
-    return pc.struct_field(column, "path").to_pylist()

@@ -1,4 +1,4 @@
-"""RAF-DB: `list_patition_label.txt` with aligned pictures, or class folders named by its codes 1 to 7.
+"""RAF-DB: `list_patition_label.txt` with aligned pictures, or, where `source` says so, folders named by its codes.
 
 A line of the list is `train_00001.jpg 5`, its picture `aligned/train_00001_aligned.jpg` (or `Image/aligned/`, with the
 list in `EmoLabel/`); see http://whdeng.cn/RAF/model1.html.
@@ -7,32 +7,24 @@ list in `EmoLabel/`); see http://whdeng.cn/RAF/model1.html.
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
-from pipeline.data.readers.files import listed_pictures, local_path, read_text, refuse_unlisted, visible
+from pipeline.data.readers.codes import RAFDB_CODES
+from pipeline.data.readers.files import listed_pictures, local_path, read_text, refuse_unlisted
 from pipeline.data.readers.folder import class_folders
-from pipeline.data.readers.rows import names_of_codes, refuse_empty, table_of_files
-from pipeline.data.table import SPLIT_SYNONYMS, Reading
+from pipeline.data.readers.labels import Names, joined_names
+from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
 NAME = "rafdb"
-LAYOUT = "RAF-DB (list_patition_label.txt and aligned/, or folders 1 to 7)"
+LAYOUT = "RAF-DB (list_patition_label.txt and aligned/)"
 ORIGINS: tuple[Origin, ...] = ("local",)
 BEFORE: tuple[str, ...] = ("csv", "folder")
 
 RAFDB_LIST = "list_patition_label.txt"  # spelled so
-# The codes of the list, and the names of folders in copies of the data set.
-RAFDB_CODES = {
-    "1": "surprise",
-    "2": "fear",
-    "3": "disgust",
-    "4": "happiness",
-    "5": "sadness",
-    "6": "anger",
-    "7": "neutral",
-}
 RAFDB_TERMS = (
     "RAF-DB (Li et al., CVPR 2017): pictures from the web, under a signed agreement for non-commercial research only; "
     "no part of it may be copied, published or distributed"
@@ -44,26 +36,14 @@ RAFDB_CITATION = (
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
-    """Why `path` is the list of RAF-DB, holds it, or holds folders named by its codes; otherwise None."""
-    if rafdb_list(path) is not None:
-        return RAFDB_LIST
-    names = _class_names(path) if path.is_dir() else set()
-    coded = names and names <= RAFDB_CODES.keys() and not names <= {*recipe.class_map, *recipe.classes}
-    return "class folders named by the codes 1 to 7 of RAF-DB" if coded else None
+    """Why `path` is the list of RAF-DB or holds it, or None; folders 1 to 7 may be anybody's."""
+    return RAFDB_LIST if rafdb_list(path) is not None else None
 
 
 def rafdb_list(path: Path) -> Path | None:
     """The list of RAF-DB: `path` itself, or where it lies in the folder `path`; None where there is none."""
     places = (path, path / RAFDB_LIST, path / "EmoLabel" / RAFDB_LIST, path / "basic" / "EmoLabel" / RAFDB_LIST)
     return next((place for place in places if place.name == RAFDB_LIST and place.is_file()), None)
-
-
-def _class_names(root: Path) -> set[str]:
-    """The names of the folders in `root`, or in its split folders."""
-    folders = [p for p in visible(root) if p.is_dir()]
-    if any(p.name.lower() in SPLIT_SYNONYMS for p in folders):
-        folders = [p for folder in folders for p in visible(folder) if p.is_dir()]
-    return {p.name for p in folders}
 
 
 def read(recipe: Recipe) -> Reading:
@@ -78,10 +58,9 @@ def read(recipe: Recipe) -> Reading:
     path = rafdb_list(given)
     if path is not None:
         return _by_list(path, recipe)
-    tables, left_out, shape = class_folders(given, recipe, "rafdb", RAFDB_CODES)
-    how = "stated" if recipe.source == "rafdb" else "assumed; --source rafdb states it, --class_map names others"
-    layout = f"class folders {shape}, numbers 1 to 7 read as RAF-DB codes ({how})"
-    return Reading((_source(layout, left_out),), tables)
+    found = class_folders(given, recipe, "rafdb", RAFDB_CODES)
+    layout = f"class folders {found.shape}, numbers 1 to 7 read as RAF-DB codes (by --source rafdb)"
+    return Reading((_source(layout, found.left_out, found.names),), found.tables)
 
 
 def _by_list(path: Path, recipe: Recipe) -> Reading:
@@ -89,27 +68,29 @@ def _by_list(path: Path, recipe: Recipe) -> Reading:
     rows = _rows(path)
     files = listed_pictures(path, [line for line, _, _ in rows], [_aligned_name(name) for _, name, _ in rows], [folder])
     refuse_unlisted(path, files, folder)
-    classes = names_of_codes([code for _, _, code in rows], RAFDB_CODES, recipe.class_map)
-    tables: dict[str, Dataset] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    parts: dict[str, Part] = {}
     found = {_split(name) for _, name, _ in rows}
     for split in [s for s in ("train", "test") if s in found]:
         chosen = [i for i, (_, name, _) in enumerate(rows) if _split(name) == split]
-        tables[split], left_out[split] = table_of_files(
+        parts[split] = table_of_files(
             [files[i] for i in chosen],
-            [classes[i] for i in chosen],
+            [rows[i][2] for i in chosen],
             [rows[i][1] for i in chosen],
             [None] * len(chosen),
             "rafdb",
             recipe,
             str(path),
+            RAFDB_CODES,
         )
+    tables = {split: part.table for split, part in parts.items()}
+    left_out = {split: part.left_out for split, part in parts.items()}
     refuse_empty(tables, str(path), left_out)
     layout = f"RAF-DB by {path.name}, aligned pictures"
-    return Reading((_source(layout, left_out),), DatasetDict(tables))
+    names = joined_names([part.names for part in parts.values()])
+    return Reading((_source(layout, left_out, names),), DatasetDict(tables))
 
 
-def _source(layout: str, left_out: Mapping[str, Mapping[str, int]]) -> Source:
+def _source(layout: str, left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:
     return Source(
         id="rafdb",
         title="RAF-DB",
@@ -120,6 +101,7 @@ def _source(layout: str, left_out: Mapping[str, Mapping[str, int]]) -> Source:
         citation=RAFDB_CITATION,
         may_publish_labels=False,
         left_out=left_out,
+        names=names,
     )
 
 

@@ -1,39 +1,28 @@
-"""Class names become labels; picture files and their labels become the one table."""
+"""Picture files and their labels become the one table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset, Features, Image
 
+from pipeline.data.readers.codes import code_of
 from pipeline.data.readers.files import generated, picture_rows
+from pipeline.data.readers.labels import Names, class_labels, tallied
 from pipeline.data.table import assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
-from pipeline.expressions import canonical
 from pipeline.settings.recipe import Recipe
 
 
-def class_labels(names: Sequence[str | None], recipe: Recipe, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) int64, -1 where the row is left out, and the reasons (N,) object, "" where it stays.
+class Part(NamedTuple):
+    """A split that was read: its table, the rows left out by reason, and how its names were read."""
 
-    Raises:
-        InputError: a name that is not a class; the message starts with `place` and counts its pictures.
-    """
-    meanings: dict[str | None, tuple[int, str]] = {}
-    for name, count in Counter(names).items():
-        if name is None or not name.strip():
-            meanings[name] = (-1, "no label")
-            continue
-        try:
-            meaning = canonical(name, recipe.classes, recipe.class_map)
-        except InputError as error:
-            raise InputError(f"{place}: {count} picture{'s' if count > 1 else ''} of {error}") from None
-        meanings[name] = (-1, name.strip().lower()) if meaning is None else (recipe.classes.index(meaning), "")
-    labels = np.fromiter((meanings[name][0] for name in names), np.int64, len(names))
-    reasons = np.array([meanings[name][1] for name in names], dtype=object)
-    return labels, reasons
+    table: Dataset
+    left_out: dict[str, int]
+    names: Names
 
 
 def table_of_files(
@@ -44,22 +33,25 @@ def table_of_files(
     source: str,
     recipe: Recipe,
     place: str,
-) -> tuple[Dataset, dict[str, int]]:
-    """The one table of the picture `files` of classes `names`, and the rows left out by reason.
+    codes: Mapping[str, str] | None = None,
+    hint: str = "",
+) -> Part:
+    """The one table of the picture `files` of classes `names`; the rest as `class_labels`.
 
     Raises:
         InputError: as `class_labels`.
     """
-    labels, reasons = class_labels(names, recipe, place)
+    labels, reasons = class_labels(names, recipe, place, codes, hint)
     pictures = generated(picture_rows, Features({"image": Image()}), files)
     targets = one_hot(labels, len(recipe.classes))
-    return assemble(pictures, labels, targets, keys, persons, source, recipe.classes), counted(reasons)
+    table = assemble(pictures, labels, targets, keys, persons, source, recipe.classes)
+    return Part(table, counted(reasons), tallied(names, labels, recipe, codes))
 
 
 def names_of_codes(codes: Sequence[str], names: Mapping[str, str], class_map: Mapping[str, str | None]) -> list[str]:
     """The names of `codes`; a code that `class_map` (a setting) maps, or that has no name, stays as it is."""
     mapped = {str(key).strip() for key in class_map}
-    return [code if code in mapped else names.get(code, code) for code in codes]
+    return [code if code in mapped else names.get(code_of(code), code) for code in codes]
 
 
 def counted(reasons: np.ndarray) -> dict[str, int]:

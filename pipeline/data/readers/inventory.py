@@ -1,0 +1,214 @@
+"""Every file below a path, each once: its key, and its kind by content. What is not read is counted by reason."""
+
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+# fmt: off
+PICTURE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k",
+    ".jpx", ".pgm", ".ppm", ".pbm", ".pnm",
+)
+# fmt: on
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".lst", ".jsonl", ".ndjson", ".json")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+JUNK = re.compile(
+    r"\..*|__MACOSX|__pycache__|@eaDir|@Recycle|@tmp|#recycle|lost\+found|\$RECYCLE\.BIN|System Volume Information"
+    r"|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r",
+    re.I,
+)
+HEAD = 265  # bytes that tell a kind: the mark of tar is at 257
+PICTURE_HEADS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]|.{4}ftypavi[fs]"
+    rb"|\0\0\0\x0cjP  |\xff\x4f\xff\x51|P[1-6]\s+[\d#]",
+    re.S,
+)
+OTHER_HEADS = {
+    "heif": re.compile(rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.S),
+    "parquet": re.compile(rb"PAR1"),
+    "archive": re.compile(rb"PK\x03\x04|\x1f\x8b|.{257}ustar", re.S),
+}
+
+JUNK_REASON = "hidden, or made by another program"
+DEAD = "dead link"
+AGAIN = "link to a folder that is read anyway"
+SPECIAL = "neither a file nor a folder"
+
+
+class File(NamedTuple):
+    """A file below the root.
+
+    Attributes:
+        path: where it is opened.
+        key: its path below the root, printable whatever bytes its name has.
+        kind: picture, heif, parquet, table, archive or other.
+    """
+
+    path: Path
+    key: str
+    kind: str
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The names of the folders between the root and the file."""
+        return tuple(self.key.split("/")[:-1])
+
+    @property
+    def name(self) -> str:
+        """Its printable name."""
+        return self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The files below `root` that may be read, sorted by key, and how many others there are by reason."""
+
+    root: Path
+    files: tuple[File, ...]
+    others: Counter[str]
+    outside: int  # links that lead out of the root
+
+    def of(self, kind: str) -> list[File]:
+        """The files of one kind."""
+        return [file for file in self.files if file.kind == kind]
+
+    @cached_property
+    def endings(self) -> dict[str, Path]:
+        """Each end of a path below the root, with and without its suffix, that only one picture has."""
+        found: dict[str, Path | None] = {}
+        for file in self.of("picture"):
+            parts = unicodedata.normalize("NFC", file.key).split("/")
+            for start in range(len(parts)):
+                end = "/".join(parts[start:])
+                stem = end.rpartition(".")[0] if end.lower().endswith(PICTURE_SUFFIXES) else ""
+                for name in filter(None, (end, stem)):
+                    found[name] = None if name in found else file.path.absolute()
+        return {name: path for name, path in found.items() if path is not None}
+
+    def left_out(self, used: Collection[Path]) -> dict[str, int]:
+        """Reason -> count for every file that is not a picture and none of `used`, and for what is never read."""
+        rest = [f for f in self.files if f.kind != "picture" and f.path not in used]
+        heif = [f for f in rest if f.kind == "heif"]
+        other = len(rest) - len(heif)
+        reasons = {"not a picture file": other, "a HEIF picture, which is not read (save it as JPEG)": len(heif)}
+        return {reason: count for reason, count in reasons.items() if count} | dict(self.others)
+
+
+def printable(name: str | Path) -> str:
+    """A file name that can be printed and stored: bytes that are not UTF-8 as `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+@lru_cache(maxsize=4)
+def inventory(root: Path) -> Inventory:
+    """All files below the folder `root`; `inventory.cache_clear()` makes the next call look again.
+
+    Links to folders are followed once; a link to a folder that is read anyway is counted. Pipes, sockets and devices
+    are never opened.
+    """
+    walk = _Walk(root)
+    walk.folder(root, "")
+    walk.follow_links()
+    return Inventory(root, tuple(sorted(walk.files, key=lambda file: file.key)), walk.others, walk.outside)
+
+
+class _Walk:
+    """One walk over all folders; links to folders wait until the folders themselves are read."""
+
+    def __init__(self, root: Path) -> None:
+        self.files: list[File] = []
+        self.others: Counter[str] = Counter()
+        self.outside = 0
+        self.root = os.path.realpath(root)
+        self.seen: set[str] = set()
+        self.links: list[tuple[Path, str, str]] = []
+
+    def folder(self, path: Path, key: str) -> None:
+        self.seen.add(os.path.realpath(path))
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
+        except OSError:
+            self.others["folder that cannot be opened"] += 1
+            return
+        for entry in entries:
+            below = f"{key}{printable(entry.name)}"
+            if JUNK.fullmatch(entry.name):
+                self.others[JUNK_REASON] += _count(Path(entry.path))
+            elif entry.is_symlink():
+                self._link(Path(entry.path), below)
+            elif entry.is_dir(follow_symlinks=False):
+                self.folder(Path(entry.path), f"{below}/")
+            elif entry.is_file(follow_symlinks=False):
+                self.files.append(_file(Path(entry.path), below))
+            else:
+                self.others[SPECIAL] += 1
+
+    def _link(self, path: Path, key: str) -> None:
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            self.others[DEAD] += 1
+            return
+        target = os.path.realpath(path)
+        self.outside += not f"{target}/".startswith(f"{self.root}/")
+        if stat.S_ISDIR(mode):
+            self.links.append((path, key, target))
+        elif stat.S_ISREG(mode):
+            self.files.append(_file(path, key))
+        else:
+            self.others[SPECIAL] += 1
+
+    def follow_links(self) -> None:
+        while self.links:
+            path, key, target = self.links.pop(0)
+            if target in self.seen or f"{self.root}/".startswith(f"{target.rstrip('/')}/"):
+                self.others[AGAIN] += 1
+            else:
+                self.folder(path, f"{key}/")
+
+
+def _count(path: Path) -> int:
+    """The files below a folder that is not read, at least 1."""
+    if path.is_symlink() or not path.is_dir():
+        return 1
+    return max(1, sum(len(files) for _, _, files in os.walk(path)))
+
+
+def _file(path: Path, key: str) -> File:
+    return File(path, key, kind_of(path))
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a regular file: by its first bytes, otherwise by its name.
+
+    A file that is named as a picture and holds nothing known counts as a picture, so that damaged ones are found.
+    """
+    suffix = path.suffix.lower()
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        head = b""
+    if PICTURE_HEADS.match(head):
+        return "picture"
+    kind = next((kind for kind, pattern in OTHER_HEADS.items() if pattern.match(head)), None)
+    if kind == "archive":
+        return kind if path.name.lower().endswith(ARCHIVE_SUFFIXES) else "other"
+    if kind is not None:
+        return kind
+    if suffix in PICTURE_SUFFIXES:
+        return "picture"
+    return "table" if suffix in TABLE_SUFFIXES else "parquet" if suffix == ".parquet" else "other"
+
+
+def named(files: Sequence[File]) -> str:
+    """The first of some files, for messages."""
+    shown: Iterator[str] = (file.key for file in files[:3])
+    return ", ".join(shown) + (f" and {len(files) - 3} more" if len(files) > 3 else "")

@@ -1,0 +1,142 @@
+"""Labels in the paths of pictures: a regular expression with the group `label`, known ones by name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import DatasetDict
+
+from pipeline.data.readers.files import local_path
+from pipeline.data.readers.inventory import inventory
+from pipeline.data.readers.labels import joined_names
+from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.table import ALL, SPLITS, Reading, split_of
+from pipeline.errors import InputError
+from pipeline.settings.recipe import Recipe
+from pipeline.source import Origin, Source
+
+NAME = "pattern"
+LAYOUT = "pictures with the class in their names (with --label_pattern)"
+ORIGINS: tuple[Origin, ...] = ("local",)
+BEFORE: tuple[str, ...] = ("folder", "csv", "parquet")
+
+TWO_LETTERS = {
+    "an": "anger",
+    "di": "disgust",
+    "fe": "fear",
+    "af": "fear",
+    "ha": "happiness",
+    "ne": "neutral",
+    "sa": "sadness",
+    "su": "surprise",
+}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How a data set names its pictures: the expression, what its labels stand for, and the data set."""
+
+    regex: re.Pattern[str]
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    title: str = "the pattern"
+
+
+KNOWN = {
+    # KA.AN1.39.tiff: person, label and number (Lyons et al., 1998).
+    "jaffe": Pattern(
+        re.compile(r"(?:^|/)(?P<person>[A-Z]{2})\.(?P<label>AN|DI|FE|HA|NE|SA|SU)\d+\.\d+\.\w+$"), TWO_LETTERS, "JAFFE"
+    ),
+    # AF01ANS.JPG: session, sex, person, label and angle (Lundqvist et al., 1998).
+    "kdef": Pattern(
+        re.compile(r"(?:^|/)[AB](?P<person>[FM]\d{2})(?P<label>AF|AN|DI|HA|NE|SA|SU)(?:FL|FR|HL|HR|S)\.\w+$", re.I),
+        TWO_LETTERS,
+        "KDEF",
+    ),
+    # Rafd090_01_Caucasian_female_angry_frontal.jpg (Langner et al., 2010).
+    "rafd": Pattern(
+        re.compile(r"(?:^|/)Rafd\d+_(?P<person>\d+)_\w+?_\w+?_(?P<label>[a-z]+)_(?:left|right|frontal)\.\w+$", re.I),
+        title="RaFD",
+    ),
+    # happy/S010_004_00000017.png: the class folder, and the person in the name (Lucey et al., 2010).
+    "ckplus": Pattern(re.compile(r"(?:^|/)(?P<label>[^/]+)/(?P<person>S\d{3})_\d{3}_\d{8}\w*\.\w+$"), title="CK+"),
+}
+
+
+def matches(path: Path, recipe: Recipe) -> str | None:
+    """Why the names of pictures decide, or None: the setting `label_pattern` is given."""
+    return "pictures whose names hold the class" if recipe.label_pattern and path.is_dir() else None
+
+
+def read(recipe: Recipe) -> Reading:
+    """The pictures below `recipe.data_path`; label and person are groups of `label_pattern` in the path below it.
+
+    Raises:
+        InputError: `label_pattern` is not a regular expression with a group `label`, it fits no picture, or a label is
+            unknown.
+    """
+    root = local_path(recipe)
+    if not root.is_dir():
+        raise InputError(f"data_path {root} is not a folder; label_pattern reads the paths of pictures in a folder")
+    pattern = pattern_of(recipe)
+    whole = inventory(root)
+    pictures = whole.of("picture")
+    found = [(file, found) for file in pictures if (found := pattern.regex.search(file.key))]
+    if not found:
+        shown = pictures[0].key if pictures else "none"
+        raise InputError(
+            f"data_path {root}: label_pattern {recipe.label_pattern} fits none of {len(pictures):,} pictures, the "
+            f"first {shown}; change the pattern"
+        )
+    name = root.resolve().name
+    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
+    each = splits if all(splits) else [ALL] * len(splits)
+    parts: dict[str, Part] = {}
+    for split in [s for s in (ALL, *SPLITS) if s in each]:
+        chosen = [pair for pair, of in zip(found, each, strict=True) if of == split]
+        labels = [match["label"] or "" for _, match in chosen]
+        parts[split] = table_of_files(
+            [file.path for file, _ in chosen],
+            [pattern.meanings.get(label.lower(), label) for label in labels],
+            [file.key for file, _ in chosen],
+            [match.groupdict().get("person") for _, match in chosen],
+            name,
+            recipe,
+            f"data_path {root}, label_pattern {recipe.label_pattern}",
+        )
+    left_out = {split: part.left_out for split, part in parts.items()}
+    lost = len(pictures) - len(found)
+    others = ({"name that label_pattern does not fit": lost} if lost else {}) | whole.left_out(())
+    if others:
+        left_out[ALL] = left_out.get(ALL, {}) | others
+    tables = {split: part.table for split, part in parts.items()}
+    refuse_empty(tables, f"data_path {root}", left_out)
+    person = "label and person" if "person" in pattern.regex.groupindex else "label"
+    source = Source(
+        id=name,
+        title=name,
+        layout=f"{person} in the paths of pictures, by label_pattern {recipe.label_pattern}",
+        origin="local",
+        left_out=left_out,
+        names=joined_names([part.names for part in parts.values()]),
+    )
+    return Reading((source,), DatasetDict(tables))
+
+
+def pattern_of(recipe: Recipe) -> Pattern:
+    """The pattern that `label_pattern` names or spells.
+
+    Raises:
+        InputError: it is neither a known name nor a regular expression with a group `label`.
+    """
+    text = str(recipe.label_pattern)
+    if text.lower() in KNOWN:
+        return KNOWN[text.lower()]
+    known = f"give {', '.join(KNOWN)}, or a regular expression such as '(?P<label>[a-z]+)_'"
+    try:
+        regex = re.compile(text)
+    except re.error as error:
+        raise InputError(f"label_pattern {text} is not a regular expression ({error}): {known}") from None
+    if "label" not in regex.groupindex:
+        raise InputError(f"label_pattern {text} has no group label: {known}")
+    return Pattern(regex)
