@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image as PILImage
 
 from pipeline import crop
 from pipeline.data.readers import read_source
+from pipeline.data.readers.codes import TABLES
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
@@ -51,12 +53,11 @@ def keys(tables: DatasetDict, split: str = "validation") -> list[str]:
 
 def test_source_names_the_layout_or_recognises_it(faces, read) -> None:
     root = faces(happy=3, sad=2)
-    (root / "labels.csv").write_text("path,label\nhappy/00.png,happy\n")
-    assert {s: len(read(root, source=s).tables["all"]) for s in ("auto", "csv", "folder")} == {
-        "auto": 1,
-        "csv": 1,
-        "folder": 5,
-    }
+    assert len(read(root).tables["all"]) == 5
+    (root / "labels.csv").write_text("path,label\nhappy/00.png,happy\n", encoding="utf-8")
+    assert [len(read(root, source=s).tables["all"]) for s in ("csv", "folder")] == [1, 5]
+    with pytest.raises(InputError, match="choose with --source csv or --source folder"):
+        read(root)
 
 
 def test_data_path_is_what_is_read(faces, read) -> None:
@@ -74,6 +75,61 @@ def test_sources_are_read_together(tmp_path: Path, curated) -> None:
     entries = [{"crop": "none"}, {"data_path": str(tmp_path / "two")}]  # the first is read from the recipe's own path
     assert len(curated(tmp_path / "one", sources=entries).rows["train"]) > 12
     assert set(curated(tmp_path / "one", sources=entries).report["sources"]) == {"one", "two"}
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Callable[[str], Path]:
+    """Two pictures and a table that lists them, from its header and the cells of its two rows."""
+
+    def make(header: str, first: str, second: str) -> Path:
+        (tmp_path / "listed").mkdir(exist_ok=True)
+        for index, name in enumerate("ab"):
+            draw_face("neutral", seed=1, index=index, size=32).save(tmp_path / "listed" / f"{name}.png")
+        rows = f"path,{header}\na.png,{first}\nb.png,{second}\n"
+        (tmp_path / "listed" / "labels.csv").write_text(rows, encoding="utf-8")
+        return tmp_path / "listed"
+
+    return make
+
+
+def test_person_column_names_the_person_or_none(listed, read) -> None:
+    path = listed("label,who,subject", "happy,ann,1", "sad,ben,2")
+    persons = {name: read(path, person_column=name).tables["all"]["person"][:] for name in (None, "who", "none")}
+    assert persons == {None: ["1", "2"], "who": ["ann", "ben"], "none": [None, None]}
+    with pytest.raises(InputError, match="no column age .*--person_column"):
+        read(path, person_column="age")
+
+
+def test_split_column_names_the_split_or_none(listed, read) -> None:
+    path = listed("label,usage,mine", "happy,train,test", "sad,test,train")
+    splits = {name: read(path, split_column=name).tables for name in (None, "mine", "none")}
+    assert {name: {s: t["key"][:] for s, t in tables.items()} for name, tables in splits.items()} == {
+        None: {"train": ["a.png"], "test": ["b.png"]},
+        "mine": {"train": ["b.png"], "test": ["a.png"]},
+        "none": {"all": ["a.png", "b.png"]},
+    }
+
+
+def test_label_codes_say_whose_numbers_the_labels_are(listed, read) -> None:
+    path = listed("label", "3", "5")
+    found = {name: read(path, label_codes=name, classes=list(CLASSES)).tables["all"] for name in TABLES}
+    assert {name: [CLASSES[label] for label in table["label"]] for name, table in found.items()} == {
+        "fer2013": ["happiness", "surprise"],
+        "rafdb": ["disgust", "sadness"],
+        "affectnet": ["surprise", "disgust"],
+        "expw": ["happiness", "surprise"],
+        "ckplus": ["disgust", "happiness"],
+    }
+    with pytest.raises(InputError, match="are the numbers 3, 5, and a number is not a name"):
+        read(path)
+
+
+def test_label_pattern_finds_the_label_in_a_path(tmp_path: Path, read) -> None:
+    for index, name in enumerate(("ann_happy.png", "ben_sad.png")):
+        draw_face("neutral", seed=1, index=index, size=32).save(tmp_path / name)
+    table = read(tmp_path, label_pattern=r"(?P<person>\w+)_(?P<label>\w+)\.png").tables["all"]
+    assert table["person"][:] == ["ann", "ben"]
+    assert [table.features["label"].names[label] for label in table["label"]] == ["happiness", "sadness"]
 
 
 def test_classes_are_the_labels_of_table_and_model(tiny, faces, read) -> None:

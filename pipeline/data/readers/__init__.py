@@ -6,6 +6,7 @@ How to add one: docs/add_a_reader.md.
 """
 
 import difflib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -28,10 +29,10 @@ from pipeline.data.readers import (
 )
 from pipeline.data.readers.archives import archives_in, unpacked
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.hints import hint_for_files, names_are_generic
-from pipeline.data.readers.inventory import inventory
+from pipeline.data.readers.hints import hint_for_files
+from pipeline.data.readers.inventory import JUNK_REASON, inventory
 from pipeline.data.readers.labels import unmatched_keys
-from pipeline.data.table import Reading, split_of
+from pipeline.data.table import ALL, Reading, split_of
 from pipeline.errors import InputError
 from pipeline.expressions import is_expression
 from pipeline.settings.recipe import Recipe
@@ -68,6 +69,8 @@ READERS: tuple[Reader, ...] = (
     hub,
     drawn,
 )
+# Files beside data that say something of it and hold none.
+PAPERS = re.compile(r"(readme|licen[sc]e|citation|about|changelog).*|.*\.(md|rst|pdf|html?|bib|ya?ml)", re.I)
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"
@@ -129,6 +132,8 @@ def read_source(recipe: Recipe) -> Reading:
     inventory.cache_clear()  # the files may have changed since the last call
     reader, placed = _reader_of(recipe)
     reading = reader.read(placed)
+    if placed is not recipe:
+        reading = _with_files_around(reading, local_path(recipe), local_path(placed))
     _refuse_undecided(reading, recipe)
     return reading if recipe.crop == "none" else crop_faces(reading, recipe)
 
@@ -152,31 +157,44 @@ def _reader_of(recipe: Recipe) -> tuple[Reader, Recipe]:
 
 
 def _inside(path: Path, recipe: Recipe, named: Reader | None) -> Path:
-    """The one folder in a folder that only wraps it, such as `archive/` or `DATASET/`, however deep; otherwise "
-    "`path`."""
+    """The folder in a folder that only wraps it, such as `archive/` or `DATASET/`, however deep; otherwise `path`."""
+    readers = [named] if named else list(READERS)
     while path.is_dir():
-        readers = [named] if named else [r for r in READERS if r.NAME != folder.NAME]
         if any(reader.NAME != folder.NAME and reader.matches(path, recipe) for reader in readers):
             return path
-        tops = {
-            file.folders[:1] for file in inventory(path).files if file.kind not in ("other", "table") or file.folders
-        }
-        below = {file.folders[1:2] for file in inventory(path).of("picture") if len(file.folders) > 1}
+        whole = inventory(path)
+        tops = {file.folders[:1] for file in whole.files if file.folders or not PAPERS.fullmatch(file.name)}
         only = next(iter(tops)) if len(tops) == 1 else ()
-        if not only or split_of(only[0]) or is_expression(only[0]) or not _wraps(path / only[0], below):
+        if not only or split_of(only[0]) or is_expression(only[0]) or not _holds_data(path / only[0]):
             return path
         path = path / only[0]
     return path
 
 
-def _wraps(path: Path, below: set[tuple[str, ...]]) -> bool:
-    """Whether a folder is only a wrapper: it holds tables or parquet files, or folders that are not generic."""
+def _holds_data(path: Path) -> bool:
+    """Whether a folder holds folders of pictures, or tables: more than loose pictures of one class."""
     if not path.is_dir():
         return False
-    files = inventory(path)
-    loose = any(not file.folders for file in files.of("picture"))
-    tables = any(file.kind in ("table", "parquet", "archive") for file in files.files)
-    return tables or (bool(below) and not loose) or names_are_generic({name for (name,) in below})
+    whole = inventory(path)
+    loose = any(not file.folders for file in whole.of("picture"))
+    return bool(whole.of("table") or whole.of("parquet") or (whole.of("picture") and not loose))
+
+
+def _with_files_around(reading: Reading, given: Path, inner: Path) -> Reading:
+    """The reading with the files counted that lie in `given` beside the folder `inner` that was read."""
+    if not given.is_dir() or not inner.is_relative_to(given) or inner == given:
+        return reading
+    around, inside = inventory(given), inventory(inner)
+    lost = len(around.files) - len(inside.files)
+    hidden = sum(around.others.values()) - sum(inside.others.values())
+    counts = {"file beside the data": lost, JUNK_REASON: hidden}
+    first, *others = reading.sources
+    left_out = {split: dict(reasons) for split, reasons in first.left_out.items()}
+    for reason, count in counts.items():
+        if count > 0:
+            of_all = left_out.setdefault(ALL, {})
+            of_all[reason] = of_all.get(reason, 0) + count
+    return Reading((replace(first, left_out=left_out), *others), reading.tables)
 
 
 def _refuse_unknown(source: str) -> None:

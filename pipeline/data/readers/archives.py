@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import datasets
 
 from pipeline.data.readers.inventory import ARCHIVE_SUFFIXES, inventory, kind_of
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 
 MAX_ENTRIES = 5_000_000
 MAX_BYTES = 500 * 2**30
@@ -83,7 +83,9 @@ def _unpack(archive: Path, folder: Path) -> None:
                     )
                 _write(entry, folder / _safe(entry.name, archive))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        raise InputError(f"{archive} cannot be unpacked ({error}): unpack it yourself and give the folder") from None
+        raise InputError(
+            f"{archive} cannot be unpacked ({first_line(error)}): unpack it yourself and give the folder"
+        ) from None
 
 
 def _write(entry: Entry, target: Path) -> None:

@@ -57,7 +57,7 @@ TABLES: dict[str, Mapping[str, str]] = {
     "expw": EXPW_CODES,
     "ckplus": CKPLUS_CODES,
 }
-NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
 
 def is_number(label: str) -> bool:

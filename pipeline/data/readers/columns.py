@@ -11,8 +11,8 @@ from pipeline.data.readers.cells import OUTSIDE, picture_keys, pictures_of, with
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import inventory
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
-from pipeline.data.readers.loading import holds_pictures, load, picture_column
-from pipeline.data.readers.roles import IGNORE, Roles, find_roles
+from pipeline.data.readers.loading import holds_pictures, is_saved, load, picture_column
+from pipeline.data.readers.roles import IGNORE, Roles, find_roles, split_and_person
 from pipeline.data.readers.rows import counted, refuse_empty
 from pipeline.data.readers.shares import labels_of_shares
 from pipeline.data.readers.tables import Column, as_text
@@ -42,10 +42,10 @@ def read(recipe: Recipe) -> Reading:
     for split, table in raw.items():
         pictures[split], outside[split] = without_paths_outside(pictures_of(table, image), root)
     keys = picture_keys(pictures)
-    if recipe.label_column in (None, "votes") and "votes" in first.column_names:
-        return _with_rest(ferplus_votes.read_votes(raw, pictures, keys, recipe), local, files)
     place = f"data_path {recipe.data_path}"
     columns = {split: _columns(table, image) for split, table in raw.items()}
+    if recipe.label_column in (None, "votes") and "votes" in first.column_names:
+        return _with_rest(_voted(raw, pictures, keys, columns, recipe), local, files)
     roles = _roles(columns, first, image, recipe, place)
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
     tables: dict[str, Dataset] = {}
@@ -65,7 +65,7 @@ def read(recipe: Recipe) -> Reading:
     source = Source(
         id=name,
         title=name,
-        layout=_layout("parquet" if local.exists() else "Hub data set", image, roles),
+        layout=_layout(_kind(local), image, roles),
         origin=_origin(local),
         columns_not_read=tuple(c for c in first.column_names if c != image and c not in roles.read),
         left_out=left_out,
@@ -75,8 +75,46 @@ def read(recipe: Recipe) -> Reading:
     return _with_rest(Reading((source,), DatasetDict(ordered)), local, files)
 
 
+def _voted(
+    raw: Mapping[str, Dataset],
+    pictures: Mapping[str, Dataset],
+    keys: Mapping[str, Sequence[str]],
+    columns: Mapping[str, Mapping[str, Column]],
+    recipe: Recipe,
+) -> Reading:
+    """FER+ votes, with the splits and persons that other columns name."""
+    place = f"data_path {recipe.data_path}"
+    parts: dict[str, ferplus_votes.Voted] = {}
+    read_columns: set[str] = {"votes"}
+    for loaded, cells in columns.items():
+        split_column, person = split_and_person(cells, recipe, place)
+        roles = Roles(None, None, split_column, person)
+        persons = cells[roles.person] if roles.person else [None] * len(raw[loaded])
+        read_columns |= {name for name in (roles.split, roles.person) if name}
+        of_split = _splits(cells, roles, loaded, place) if roles.split else {loaded: np.ones(len(raw[loaded]), bool)}
+        for split, rows in of_split.items():
+            chosen = np.flatnonzero(rows)
+            votes = raw[loaded].select_columns(["votes"])
+            parts[split] = ferplus_votes.Voted(
+                votes if rows.all() else votes.select(chosen).flatten_indices(),
+                pictures[loaded] if rows.all() else pictures[loaded].select(chosen),
+                [keys[loaded][i] for i in chosen.tolist()],
+                [persons[i] for i in chosen.tolist()],
+            )
+    first = next(iter(raw.values()))
+    unread = [n for n in first.column_names if n not in read_columns and not holds_pictures(first, n)]
+    ordered = {split: parts[split] for split in (ALL, *SPLITS) if split in parts}
+    return ferplus_votes.read_votes(ordered, recipe, unread)
+
+
 def _origin(local: Path) -> Origin:
     return "local" if local.exists() else "hub"
+
+
+def _kind(local: Path) -> str:
+    if not local.exists():
+        return "Hub data set"
+    return "folder of save_to_disk" if is_saved(local) else "parquet"
 
 
 def _layout(kind: str, image: str, roles: Roles) -> str:

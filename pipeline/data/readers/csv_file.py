@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image
 
+from pipeline.data.readers.agreement import Said, refuse_other_folders
 from pipeline.data.readers.files import generated, header, local_path, picture_rows
-from pipeline.data.readers.inventory import File, inventory, kind_of, printable
+from pipeline.data.readers.inventory import inventory, kind_of, printable
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
 from pipeline.data.readers.listed import Listed, files_of, listed, tables_of
 from pipeline.data.readers.rows import counted, refuse_empty
@@ -19,7 +20,6 @@ from pipeline.data.readers.shares import labels_of_shares
 from pipeline.data.table import ALL, SPLITS, Reading, assemble, split_in, split_of
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
-from pipeline.expressions import UnknownClass, canonical, is_expression
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
@@ -72,7 +72,7 @@ def read(recipe: Recipe) -> Reading:
     given = local_path(recipe)
     root = given if given.is_dir() else None
     tables = _tables(given, recipe)
-    rows = [row for number, one in enumerate(tables) for row in _rows(one, number, root, recipe)]
+    rows = [row for number, one in enumerate(tables) for row in _rows(one, number, root, len(tables) == 1)]
     _refuse_twice(rows, tables)
     rows, lost = _with_splits(rows, tables)
     name = tables[0].path.stem if len(tables) == 1 else given.resolve().name
@@ -83,7 +83,12 @@ def read(recipe: Recipe) -> Reading:
         left_out.setdefault(ALL, {})["no split"] = lost
     if root is not None:
         if recipe.source == "auto":
-            _refuse_other_folders(root, rows, tables, recipe, place)
+            refuse_other_folders(
+                root,
+                [Said(row.file, row.key, row.label, tables[row.table].table.place(row.row)) for row in rows],
+                recipe,
+                place,
+            )
         _count_others(root, rows, tables, left_out)
     refuse_empty(tables_by_split, place, left_out)
     source = Source(
@@ -107,8 +112,12 @@ def csv_path(path: Path, columns: set[str]) -> Path:
     found = [p for p in sorted(path.glob("*.csv")) if p.is_file() and columns <= header(p)]
     if len(found) == 1:
         return found[0]
+    there = "; ".join(
+        f"{p.name}: {', '.join(sorted(header(p)))}" for p in sorted(path.glob("*.csv"))[:5] if p.is_file()
+    )
     raise InputError(
-        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(columns))}; name one file"
+        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(columns))} (there are "
+        f"{there or 'none'}); name one file"
     )
 
 
@@ -132,7 +141,7 @@ def _tables(given: Path, recipe: Recipe) -> list[Listed]:
     found = label_tables(given, recipe)
     if not found:
         raise InputError(f"data_path {given}: no csv, jsonl or json file with pictures and labels; name one file")
-    named = [one for one in found if split_in(one.path.stem)]
+    named = [one for one in found if one.roles.split or split_in(one.path.stem) or _split_of_folders(one.path, given)]
     if len(found) > 1 and len(named) < len(found):
         each = "; ".join(one.table.in_words for one in found)
         raise InputError(
@@ -142,19 +151,24 @@ def _tables(given: Path, recipe: Recipe) -> list[Listed]:
     return found
 
 
-def _rows(one: Listed, number: int, root: Path | None, recipe: Recipe) -> list[Row]:
-    files = files_of(one, root)
+def _rows(one: Listed, number: int, root: Path | None, alone: bool) -> list[Row]:
+    """The rows of a table; its names are keys where it is `alone`, otherwise paths below `root` are."""
+    files = files_of(one, root or one.path.parent)
     base = (root or one.path.parent).absolute()
     splits = one.splits()
     if one.roles.split is None and splits and (splits[0] is None or root is None):
         splits = [_split_of_folders(file, base) for file in files]
     labels, persons = one.cells(one.roles.label), one.cells(one.roles.person)
     return [
-        Row(file, printable(name), label, split, person, number, row)
+        Row(file, printable(name) if alone else _key(file, base), label, split, person, number, row)
         for row, (file, name, label, split, person) in enumerate(
             zip(files, one.names, labels, splits, persons, strict=True)
         )
     ]
+
+
+def _key(file: Path, base: Path) -> str:
+    return printable(file.relative_to(base) if file.is_relative_to(base) else file)
 
 
 def _split_of_folders(file: Path, base: Path) -> str | None:
@@ -220,45 +234,6 @@ def _labels(
         raise InputError(f"{place}: the tables have different columns of labels; name one with --data_path")
     cells = [[tables[row.table].table.columns[column][row.row] for column in columns] for row in rows]
     return labels_of_shares(cells, columns, recipe, lambda i: tables[rows[i].table].table.place(rows[i].row))
-
-
-def _refuse_other_folders(
-    root: Path, rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, place: str
-) -> None:
-    """Stop where the pictures lie in class folders that say something else, or that the table lists only a part of."""
-    choice = "choose with --source csv or --source folder"
-    listed_files = {row.file: row for row in rows}
-    others: list[File] = []
-    for file in inventory(root).of("picture"):
-        folder = _class_of_folders(file, recipe)
-        row = listed_files.get(file.path.absolute())
-        if folder is None:
-            continue
-        if row is None:
-            others.append(file)
-        elif row.label is not None and (said := _quiet(row.label, recipe)) and said != folder:
-            raise InputError(
-                f"{tables[row.table].table.place(row.row)}: {row.key} is {row.label!r} in the table, and lies in a "
-                f"folder of {folder}: {choice}"
-            )
-    if others:
-        raise InputError(
-            f"{place} list{'s' if len(tables) == 1 else ''} {len(rows):,} pictures, and {len(others):,} more lie in "
-            f"class folders, the first {others[0].key}: {choice}"
-        )
-
-
-def _class_of_folders(file: File, recipe: Recipe) -> str | None:
-    return next((found for name in file.folders if (found := _quiet(name, recipe)) is not None), None)
-
-
-def _quiet(name: str, recipe: Recipe) -> str | None:
-    """The class that a name means, or the name of an expression outside the classes; None for any other word."""
-    try:
-        found = canonical(name, recipe.classes, recipe.class_map)
-    except (UnknownClass, InputError):
-        return None
-    return found or (name if is_expression(name) else None)
 
 
 def _count_others(

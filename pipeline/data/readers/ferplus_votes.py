@@ -1,6 +1,8 @@
 """FER+ with its ten raw votes a picture (Barsoum et al., arXiv:1608.01041): what all of its layouts share."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,19 +35,26 @@ FERPLUS_CITATION = (
 )
 
 
-def read_votes(
-    raw: Mapping[str, Dataset], pictures: Mapping[str, Dataset], keys: Mapping[str, list[str]], recipe: Recipe
-) -> Reading:
-    """FER+ from tables with a column `votes`, and their pictures and keys, each by split.
+class Voted(NamedTuple):
+    """N rows with votes: a table with the column `votes`, one with the pictures, their keys and persons."""
+
+    votes: Dataset
+    pictures: Dataset
+    keys: list[str]
+    persons: Sequence[str | None]
+
+
+def read_votes(voted: Mapping[str, Voted], recipe: Recipe, not_read: Sequence[str] = ()) -> Reading:
+    """FER+ from tables with a column `votes`, by split; `not_read` are other columns.
 
     Raises:
         InputError: votes that are not ten counts, or not 8 to 10 together.
     """
     parts: dict[str, Part] = {}
-    for split, table in raw.items():
+    for split, rows in voted.items():
         place = f"data_path {recipe.data_path}, split {split}"
         parts[split] = labelled(
-            pictures[split], _votes(table, place), keys[split], recipe, split, f"{place} row {{}}".format
+            rows.pictures, _votes(rows.votes, place), rows.keys, recipe, split, f"{place} row {{}}".format, rows.persons
         )
     tables = {split: part.table for split, part in parts.items()}
     left_out = {split: part.left_out for split, part in parts.items()}
@@ -59,7 +68,7 @@ def read_votes(
         joined_names([part.names for part in parts.values()]),
         "local" if local else "hub",
     )
-    return Reading((source,), DatasetDict(tables))
+    return Reading((replace(source, columns_not_read=tuple(not_read)),), DatasetDict(tables))
 
 
 def ferplus_source(
@@ -81,7 +90,13 @@ def ferplus_source(
 
 
 def labelled(
-    pictures: Dataset, votes: np.ndarray, keys: list[str], recipe: Recipe, split: str, place: Callable[[int], str]
+    pictures: Dataset,
+    votes: np.ndarray,
+    keys: list[str],
+    recipe: Recipe,
+    split: str,
+    place: Callable[[int], str],
+    persons: Sequence[str | None] = (),
 ) -> Part:
     """The one table of `pictures` under the label rule of the recipe; names are the columns with the most votes."""
     check_votes(votes, place)
@@ -89,8 +104,7 @@ def labelled(
     labels, targets, reasons = apply_label_rule(
         votes, recipe.label_rule, recipe.classes, recipe.class_map, keep_undecided
     )
-    persons = [None] * len(keys)
-    table = assemble(pictures, labels, targets, keys, persons, "ferplus", recipe.classes)
+    table = assemble(pictures, labels, targets, keys, persons or [None] * len(keys), "ferplus", recipe.classes)
     return Part(table, counted(reasons), _most_votes(votes, labels, recipe))
 
 

@@ -101,7 +101,7 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
             [one.person for one in inside],
             source,
             recipe,
-            str(root if split == ALL else root / split),
+            f"class folders in {root}" if split == ALL else f"class folders in {root}, split {split}",
             codes,
             hint,
         )

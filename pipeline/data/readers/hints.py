@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.labels import GENERIC
-from pipeline.data.readers.listed import candidates
+from pipeline.data.readers.listed import candidates, listed
 from pipeline.data.readers.patterns import KNOWN
 from pipeline.data.readers.tables import read_table
 from pipeline.errors import InputError
 from pipeline.expressions import is_expression, plain
+from pipeline.settings.recipe import Recipe
 
+SHOWN = 5  # tables in a message
 ENOUGH = 0.8  # share of pictures that a pattern must fit before it is proposed
 
 
@@ -50,22 +52,33 @@ def hint_of_paths(files: Sequence[File]) -> str:
 
 
 def hint_of_tables(root: Path) -> str:
-    """The tables of a folder with their columns, and the settings that read them; "" without any."""
-    said = []
+    """The tables of a folder with their columns, and what reads them; other files by their names."""
+    readable, damaged = [], []
     for file in candidates(inventory(root)):
         try:
-            said.append(read_table(file.path).in_words)
+            readable.append(_in_words(file.path))
         except InputError as error:
-            said.append(str(error).replace(str(root), "").lstrip("/"))
-    if not said:
+            damaged.append(str(error).replace(f"{root}/", ""))
+    if readable:
         return (
-            "no table beside them says the classes: put the pictures into a folder for each class, or give a csv file "
-            "with the columns path,label"
+            f"tables found: {'; '.join(readable[:SHOWN])}: name the columns with --image_column and --label_column, "
+            "or put the pictures into a folder for each class"
         )
-    return (
-        f"tables found: {'; '.join(said[:5])}: name the columns with --image_column and --label_column, or put the "
-        "pictures into a folder for each class"
-    )
+    others = [file for file in inventory(root).files if file.kind not in ("picture", "table")]
+    said = damaged[:SHOWN] or ([f"files found beside the pictures: {named(others)}"] if others else [])
+    advice = "put the pictures into a folder for each class, or give a csv file with the columns path,label"
+    return f"{'; '.join([*said, advice])}"
+
+
+def _in_words(path: Path) -> str:
+    """A table with its columns; where they are clear, it is its pictures that are missing."""
+    table = read_table(path)
+    try:
+        one = listed(path, Recipe())
+    except InputError:
+        return table.in_words
+    known = one.roles.picture and one.labels and one.names
+    return f"{table.in_words}, whose pictures are not here, the first {one.names[0]!r}" if known else table.in_words
 
 
 def _yolo(root: Path) -> str:
@@ -88,6 +101,5 @@ def hint_for_files(path: Path) -> str:
     whole = inventory(path)
     pictures = whole.of("picture")
     found = hint_of_paths(pictures) if pictures else ""
-    said = f" ({len(pictures):,} pictures, {len(whole.files) - len(pictures):,} other files"
-    tables = hint_of_tables(path) if candidates(whole) else ""
-    return f"{said}{'; ' if found or tables else ''}{found or tables})"
+    said = f" ({len(pictures):,} pictures and {len(whole.files) - len(pictures):,} other files"
+    return f"{said}; {found or hint_of_tables(path)})"

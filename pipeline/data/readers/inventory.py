@@ -81,13 +81,13 @@ class Inventory:
 
     @cached_property
     def endings(self) -> dict[str, Path]:
-        """Each end of a path below the root, with and without its suffix, that only one picture has."""
+        """Each end of a path below the root in lower case, with and without its suffix, that only one picture has."""
         found: dict[str, Path | None] = {}
         for file in self.of("picture"):
-            parts = unicodedata.normalize("NFC", file.key).split("/")
+            parts = unicodedata.normalize("NFC", file.key).casefold().split("/")
             for start in range(len(parts)):
                 end = "/".join(parts[start:])
-                stem = end.rpartition(".")[0] if end.lower().endswith(PICTURE_SUFFIXES) else ""
+                stem = end.rpartition(".")[0] if end.endswith(PICTURE_SUFFIXES) else ""
                 for name in filter(None, (end, stem)):
                     found[name] = None if name in found else file.path.absolute()
         return {name: path for name, path in found.items() if path is not None}

@@ -1,5 +1,6 @@
 """Labels as the source writes them become classes: names by their meaning, numbers by a code table only."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +35,7 @@ GENERIC = {
         "other",
         "others",
     ),
-    *("true", "false", "yes", "no", "nan", "null"),
+    *("true", "false", "yes", "no", "on", "off", "nan", "null"),
 }
 
 
@@ -171,7 +172,7 @@ def _may_be_classes(unknown: Mapping[str, str], counts: Mapping[str | None, int]
         and 2 <= len(names) <= MOST_CLASSES
         and plain_words
         and safe
-        and not any(is_expression(name) for name in names)
+        and not any(is_expression(word) for name in names for word in (name, *re.split(r"[\W_\d]+", name)) if word)
     )
 
 

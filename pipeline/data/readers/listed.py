@@ -122,7 +122,7 @@ def _here(one: Listed, root: Path) -> bool:
     return any(_find(root, one.path, name) for name in one.names[:TRIED] if name)
 
 
-def files_of(one: Listed, root: Path | None) -> list[Path]:
+def files_of(one: Listed, root: Path) -> list[Path]:
     """The picture of each row of a table: beside it, below `root`, or the one file there whose path ends so.
 
     Raises:
@@ -144,7 +144,7 @@ def files_of(one: Listed, root: Path | None) -> list[Path]:
     return listed_pictures(one.path, lines, names, [one.path.parent], one.table.unit)
 
 
-def _find(root: Path | None, table: Path, name: str) -> Path | None:
+def _find(root: Path, table: Path, name: str) -> Path | None:
     """The picture file that a cell means, or None."""
     if not name or "\0" in name or len(os.fsencode(name)) > 4096:
         return None
@@ -153,9 +153,11 @@ def _find(root: Path | None, table: Path, name: str) -> Path | None:
         (name, name.replace("\\", "/"), *(unicodedata.normalize(f, name) for f in ("NFC", "NFD")))
     ):
         path = Path(os.path.normpath(base / spelled))
-        inside = path.is_relative_to(base) or (root is not None and path.is_relative_to(root.absolute()))
+        inside = path.is_relative_to(base) or path.is_relative_to(root.absolute())
         if inside and os.path.isfile(path):  # noqa: PTH113 (False for a name that is too long)
             return path
-    if root is None or name.startswith(("/", "..")):
+    if name.startswith(("/", "..")):
         return None
-    return inventory(root).endings.get(unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")))
+    return inventory(root).endings.get(
+        unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
+    )

@@ -176,14 +176,13 @@ def picture_column(table: Dataset, recipe: Recipe) -> str:
     """
     able = [name for name in table.column_names if holds_pictures(table, name)]
     declared = [name for name in able if isinstance(table.features[name], Image)]
-    usual = [name for name in declared or able if name.lower() in PICTURE_COLUMNS]
-    choice = declared if len(declared) == 1 else usual or declared
-    if recipe.image_column is None and len(choice) > 1:
+    usual = sorted((n for n in able if n.lower() in PICTURE_COLUMNS), key=lambda n: PICTURE_COLUMNS.index(n.lower()))
+    if recipe.image_column is None and len(declared) > 1 and not usual:
         raise InputError(
-            f"data_path {recipe.data_path}: the columns {' and '.join(choice)} hold pictures; name one with "
+            f"data_path {recipe.data_path}: the columns {' and '.join(declared)} hold pictures; name one with "
             "--image_column"
         )
-    found = recipe.image_column or next(iter(choice), "")
+    found = recipe.image_column or (declared if len(declared) == 1 else usual + [""])[0]
     if found in able:
         return found
     wanted = f"{found} is not a picture column" if found else "no picture column is recognised"

@@ -89,10 +89,20 @@ def find_roles(columns: Mapping[str, Column], recipe: Recipe, place: str, pictur
     """
     picture = _picture(columns, recipe, place, pictures)
     label, notes = _label(columns, recipe, place)
-    split = _one("split", _named(columns, SPLIT, recipe.split_column, "split", place) or _folds(columns, recipe), place)
-    person = _one("person", _named(columns, PERSON, recipe.person_column, "person", place), place)
+    split, person = split_and_person(columns, recipe, place)
     shares = () if label else _shares(columns)
     return Roles(picture, label, split, person, shares, notes)
+
+
+def split_and_person(columns: Mapping[str, Column], recipe: Recipe, place: str) -> tuple[str | None, str | None]:
+    """The columns of the split and of the person, None where there is none.
+
+    Raises:
+        InputError: as `find_roles`.
+    """
+    splits = _named(columns, SPLIT, recipe.split_column, "split", place) or _folds(columns, recipe)
+    persons = _named(columns, PERSON, recipe.person_column, "person", place)
+    return _one("split", splits, place), _one("person", persons, place)
 
 
 def _named(columns: Mapping[str, Column], usual: Sequence[str], given: str | None, role: str, place: str) -> list[str]:

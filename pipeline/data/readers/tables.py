@@ -105,10 +105,12 @@ def _json_lines(path: Path) -> Table:
 
 
 def _json(path: Path) -> Table:
-    """A list of mappings, or one mapping of picture names to labels."""
+    """A list of mappings, one mapping of picture names to labels, or one of columns to lists of cells."""
     content = _parsed(read_text(path), str(path))
     if isinstance(content, dict) and content and all(names_a_picture(k) and _plain(v) for k, v in content.items()):
         content = [{"file": key, "label": value} for key, value in content.items()]
+    if isinstance(content, dict) and _is_columns(content):
+        content = [dict(zip(content, row, strict=True)) for row in zip(*content.values(), strict=True)]
     if not isinstance(content, list):
         keys = (
             f"a mapping with the keys {', '.join(map(str, list(content)[:6]))}"
@@ -117,6 +119,11 @@ def _json(path: Path) -> Table:
         )
         raise InputError(f"{path} holds {keys}; expected a list with one mapping for each picture")
     return _of_rows(path, content, list(range(len(content))), "entry")
+
+
+def _is_columns(content: Mapping[str, Any]) -> bool:
+    lists = [value for value in content.values() if isinstance(value, list) and value and all(map(_plain, value))]
+    return len(lists) == len(content) > 1 and len({len(cells) for cells in lists}) == 1
 
 
 def _plain(value: Any) -> bool:
