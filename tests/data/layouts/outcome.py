@@ -22,7 +22,7 @@ from tests.data.layouts.checkout import InputError, curation
 from tests.data.layouts.expectation import NEVER, Expected, Layout
 from tests.data.layouts.place import EVERY, LEFT_OUT, READ, Place, Row, digest_of
 
-SECONDS = 20  # a layout takes less than one; a reader that opens a pipe never returns
+SECONDS = 60  # a layout takes about one on a busy machine; a reader that opens a pipe never returns
 LONGEST = 2000  # characters of a message
 
 

@@ -170,6 +170,6 @@ def pictures_in_heif_without_its_decoder(at: Place) -> None:
 
 @layout("folder", right_or_refused("deep|nested|d/d"))
 def a_picture_far_below(at: Place) -> None:
-    """A picture under 600 folders."""
+    """A picture under 200 folders."""
     at.class_folders()
-    at.face("happy/" + "d/" * 600 + "1.png", "happiness")
+    at.face("happy/" + "d/" * 200 + "1.png", "happiness")
