@@ -1,0 +1,44 @@
+"""All layouts, kind by kind."""
+
+from tests.data.layouts import (
+    archives,
+    crashes,
+    first_folders,
+    first_shares,
+    first_tries,
+    guesses,
+    known_codes,
+    losses,
+    made_splits,
+    numbers,
+    own_classes,
+    own_splits,
+    persons,
+    private_files,
+    stray,
+    tables_beside,
+    vanishing,
+)
+
+KINDS = (
+    numbers.layout,
+    guesses.layout,
+    own_splits.layout,
+    persons.layout,
+    tables_beside.layout,
+    vanishing.layout,
+    losses.layout,
+    crashes.layout,
+    first_tries.layout,
+    made_splits.layout,
+    stray.layout,
+    own_classes.layout,
+)
+FURTHER = (
+    archives,
+    first_folders,
+    first_shares,
+    known_codes,
+    private_files,
+)  # modules that add layouts to one of these kinds
+LAYOUTS = [layout for kind in KINDS for layout in kind.layouts]
