@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, concatenate_datasets
 from PIL import Image as PILImage
@@ -102,7 +103,12 @@ def merged(paths: list[str]) -> Dataset:
 
 def copies_among(tables: dict[str, Dataset]) -> NearCopies:
     """Of the pictures of all `tables`, rows counted over them in their order."""
-    return near_copies(np.concatenate([measure_pictures(table, name).thumbnail for name, table in tables.items()]))
+    return near_copies(thumbnails_of(tables))
+
+
+def thumbnails_of(tables: dict[str, Dataset]) -> pa.ChunkedArray:
+    parts = [measure_pictures(table, name).thumbnail for name, table in tables.items()]
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.binary())
 
 
 def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
