@@ -7,6 +7,7 @@ copies. A picture that cannot be used has a fault instead of measures.
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import ModuleType
@@ -21,9 +22,11 @@ from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 
 from pipeline import pictures
+from pipeline.cores import cores
 from pipeline.pictures import UnusablePicture, decode_cell
 
 PART = 8192  # rows that are cached together
+DECODERS = 4  # pictures that are decoded at once, at most: the largest ones take 256 MiB several times over
 SIDE = 48  # px of a thumbnail: the size of FER2013
 HASH = "S32"  # of the decoded pixels: 16 bytes in hexadecimal
 LUMA = np.arange(256)
@@ -126,7 +129,8 @@ def map_undecoded(
 
 def measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     """Measure undecoded cells of an Image column: the columns `FEATURES`."""
-    rows = [measure_picture(picture) for picture in cells]
+    with ThreadPoolExecutor(min(cores(), DECODERS)) as pool:  # Pillow and hashlib work without Python's lock
+        rows = list(pool.map(measure_picture, cells))
     return {name: [row[name] for row in rows] for name in FEATURES}
 
 

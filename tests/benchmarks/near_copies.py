@@ -5,9 +5,9 @@
     python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
     python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
 
-DIR is what `train_hf.py --data_path` reads, or the word drawn for drawn faces. `phash` compares with the perceptual hash
-of imagehash, which it needs. `pairs` of two sources without a common picture counts wrong ones. A sheet shows sampled
-near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
+DIR is what `train_hf.py --data_path` reads, or the word drawn for drawn faces. `phash` compares with the perceptual
+hash of imagehash, which it needs. `pairs` of two sources without a common picture counts wrong ones. A sheet shows
+sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
 """
 
 import argparse
