@@ -191,7 +191,7 @@ def _candidates(upright: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """Pairs of neighbours as numbers that `_triples` reads, (C,) int64, increasing.
 
     Exact search by brute force: in 32 dimensions a tree visits most rows anyway. 10^5 rows take a minute or two on one
-    core, 10^6 rows a hundred times as long.
+    core; 10^6 rows take a hundred times as long.
     """
     count = len(upright)
     index = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, count), algorithm="brute").fit(upright)
