@@ -7,6 +7,7 @@ copies. A picture that cannot be used has a fault instead of measures.
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import ModuleType
@@ -15,15 +16,19 @@ from typing import Any
 import datasets
 import numpy as np
 import PIL
+import pyarrow as pa
 from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 
 from pipeline import pictures
+from pipeline.cores import cores
 from pipeline.pictures import UnusablePicture, decode_cell
 
 PART = 8192  # rows that are cached together
+DECODERS = 4  # pictures that are decoded at once, at most: the largest ones take 256 MiB several times over
 SIDE = 48  # px of a thumbnail: the size of FER2013
+HASH = "S32"  # of the decoded pixels: 16 bytes in hexadecimal
 LUMA = np.arange(256)
 FEATURES = Features(
     {
@@ -44,9 +49,9 @@ class Measures:
 
     Attributes:
         fault: why the picture cannot be used, str; None where it can.
-        pixels: hash of the decoded picture, str; None where there is a fault, as in the other columns.
-        thumbnail: SIDE * SIDE gray pixels, bytes.
-        width: px, float32.
+        pixels: hash of the decoded picture, bytes of fixed size; empty where there is a fault.
+        thumbnail: SIDE * SIDE gray pixels, binary; null where there is a fault. It stays on disk until it is used.
+        width: px, float32; NaN where there is a fault, as in the other columns.
         height: px, float32.
         brightness: mean of the luma, float32 from 0 to 255.
         contrast: standard deviation of the luma, float32.
@@ -54,7 +59,7 @@ class Measures:
 
     fault: np.ndarray
     pixels: np.ndarray
-    thumbnail: np.ndarray
+    thumbnail: pa.ChunkedArray
     width: np.ndarray
     height: np.ndarray
     brightness: np.ndarray
@@ -64,19 +69,24 @@ class Measures:
 def measure_pictures(table: Dataset, name: str) -> Measures:
     """Measure the column `image` of every row of `table`, or read the cached result; `name` is for the progress bar."""
     code = [sys.modules[__name__], pictures]
-    cached = map_undecoded(table, _measure_batch, FEATURES, code, f"Decoding pictures ({name})")
+    return measures_of(map_undecoded(table, measure_batch, FEATURES, code, f"Decoding pictures ({name})"))
 
-    def column(of: str, dtype: type) -> np.ndarray:
-        return np.array(cached[of][:], dtype)
+
+def measures_of(measured: Dataset) -> Measures:
+    """The rows of `measured`, which has the columns `FEATURES`, as `measure_batch` makes them."""
+    columns = measured.with_format("arrow")[:]
+
+    def numbers(of: str) -> np.ndarray:
+        return columns[of].to_numpy().astype(np.float32)
 
     return Measures(
-        fault=column("fault", object),
-        pixels=column("pixels", object),
-        thumbnail=column("thumbnail", object),
-        width=column("width", np.float32),
-        height=column("height", np.float32),
-        brightness=column("brightness", np.float32),
-        contrast=column("contrast", np.float32),
+        fault=columns["fault"].to_numpy(),
+        pixels=np.array(columns["pixels"].fill_null("").to_pylist(), HASH),
+        thumbnail=columns["thumbnail"],
+        width=numbers("width"),
+        height=numbers("height"),
+        brightness=numbers("brightness"),
+        contrast=numbers("contrast"),
     )
 
 
@@ -117,12 +127,25 @@ def map_undecoded(
     return concatenate_datasets(parts)
 
 
+def measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    """Measure undecoded cells of an Image column: the columns `FEATURES`."""
+    with ThreadPoolExecutor(min(cores(), DECODERS)) as pool:  # Pillow and hashlib work without Python's lock
+        rows = list(pool.map(measure_picture, cells))
+    return {name: [row[name] for row in rows] for name in FEATURES}
+
+
 def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
     """Measure one undecoded cell of an Image column: one row of `FEATURES`."""
     try:
-        upright = decode_cell(picture)
+        return _measured(decode_cell(picture))
     except UnusablePicture as error:
-        return dict.fromkeys(FEATURES) | {"fault": str(error)}
+        fault = str(error)
+    except MemoryError:
+        fault = "needs more memory than is free"
+    return dict.fromkeys(FEATURES) | {"fault": fault}
+
+
+def _measured(upright: PILImage.Image) -> dict[str, Any]:
     gray = upright.convert("L")
     counts = gray.histogram()  # much smaller than the picture as an array of float64
     brightness = np.average(LUMA, weights=counts)
@@ -135,8 +158,3 @@ def measure_picture(picture: Mapping[str, Any] | None) -> dict[str, Any]:
         "brightness": brightness,
         "contrast": np.sqrt(np.average((LUMA - brightness) ** 2, weights=counts)),
     }
-
-
-def _measure_batch(cells: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    rows = [measure_picture(picture) for picture in cells]
-    return {name: [row[name] for row in rows] for name in FEATURES}

@@ -7,12 +7,16 @@ alike, so only the last step decides: after registration the fine detail of both
 
 import inspect
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import scipy
 import sklearn
 import torch
@@ -32,6 +36,8 @@ NEIGHBOURS = 10  # of each picture and of its mirror image; these are registered
 SAMPLE = 2000  # thumbnails that the space is fitted to
 NOISE = 1e-4  # variance of a coarse pixel from compression and rounding, for pictures of norm 1
 BATCH = 512  # pairs registered at once; with fewer, overhead between operations dominates
+PART = 4096  # thumbnails that are copied into memory at once
+QUERIES = 65_536  # rows whose neighbours are searched at once
 SIMILARITY = 0.85  # of detail in the window where it agrees least; pairs at or above it are copies
 
 FOUND = Features({"pairs": List(List(Value("int64"), length=2)), "similarity": List(Value("float32"))})
@@ -49,23 +55,23 @@ class NearCopies:
     similarity: np.ndarray  # (P,) float32 in [SIMILARITY, 1]: the lowest agreement of a window; 1 for equal thumbnails
 
 
-def near_copies(thumbnails: np.ndarray) -> NearCopies:
+def near_copies(thumbnails: pa.ChunkedArray) -> NearCopies:
     """Find the near and exact copies among pictures; the result is cached on disk.
 
-    Which rows are connected, directly or through others, does not depend on their order.
+    Which rows are connected, directly or through others, does not depend on their order. The thumbnails are sorted and
+    read in files, so that they need not fit into memory.
 
     Args:
-        thumbnails: (N,) object, SIDE * SIDE bytes each; None has no copies.
+        thumbnails: (N,) binary, SIDE * SIDE bytes each, as `Measures.thumbnail`; null has no copies.
     """
-    rows = np.flatnonzero([thumbnail is not None for thumbnail in thumbnails])
+    rows = np.flatnonzero(thumbnails.is_valid().to_numpy())
     if len(rows) < 2:
         return NearCopies(np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32))
-    thumbs = np.frombuffer(b"".join(thumbnails[rows]), dtype=np.uint8).reshape(-1, SIDE, SIDE)
+    unsorted = _mapped(_pixels(thumbnails))
     # Sorted by content, each once: the order of rows has no effect, and exact copies do not crowd out other neighbours.
-    keys = thumbs.reshape(len(rows), -1).view(f"V{SIDE * SIDE}").ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    first, which = _distinct(unsorted)
     again = np.flatnonzero(first[which] != np.arange(len(rows)))
-    found, similarity = _kept(thumbs[first])
+    found, similarity = _kept(_mapped(unsorted[part] for part in _parts(first)))
     pairs = np.concatenate([np.column_stack([first[which[again]], again]), first[found]])
     pairs = np.sort(rows[pairs], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -78,12 +84,63 @@ def clusters_of(pairs: np.ndarray, count: int) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
+# Thumbnails
+
+
+def _pixels(thumbnails: pa.ChunkedArray) -> Iterator[np.ndarray]:
+    """The thumbnails that are not null, in views (M, SIDE, SIDE) uint8."""
+    for chunk in thumbnails.chunks:
+        if len(chunk) > chunk.null_count:
+            present = chunk.drop_null()
+            _, offsets, data = present.buffers()
+            first = np.frombuffer(offsets, np.int32)[present.offset]
+            yield np.frombuffer(data, np.uint8)[first:][: len(present) * SIDE * SIDE].reshape(-1, SIDE, SIDE)
+
+
+def _mapped(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """All `parts` (M, SIDE, SIDE) uint8, in a file without a name that is mapped into memory and goes with the array.
+
+    The system loads its pages when they are read, and drops them when it needs the memory.
+    """
+    folder = Path(datasets.config.HF_DATASETS_CACHE)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for part in parts:
+            file.write(part.tobytes())  # unlike a write to mapped pages, it raises an error on a full disk
+        file.flush()
+        return np.asarray(np.memmap(file, np.uint8, mode="r")).reshape(-1, SIDE, SIDE)
+
+
+def _distinct(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first row of each distinct thumbnail in the order of their bytes (D,) int, and for each row its place there.
+
+    As `np.unique`, which would copy the thumbnails several times.
+    """
+    keys = thumbs.reshape(len(thumbs), -1).view(f"V{SIDE * SIDE}").ravel()
+    order = np.argsort(keys, kind="stable")
+    new = np.ones(len(order), dtype=bool)
+    for part in _parts(np.arange(1, len(order))):
+        new[part] = keys[order[part]] != keys[order[part - 1]]
+    which = np.empty(len(order), dtype=np.int64)
+    which[order] = np.cumsum(new) - 1
+    return order[new], which
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """`rows` in parts of PART."""
+    for start in range(0, len(rows), PART):
+        yield rows[start : start + PART]
+
+
+# The search, cached
+
+
 def _kept(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`_search`, cached under a hash of the thumbnails, the code and the versions of the libraries."""
     code = [inspect.getsource(module) for module in (sys.modules[__name__], registration)]
     versions = [library.__version__ for library in (np, scipy, sklearn, torch)]
     digest = blake2b(repr((code, versions)).encode(), digest_size=16)
-    digest.update(thumbs.tobytes())
+    digest.update(thumbs.data)
     (found,) = Dataset.from_generator(
         _search, features=FOUND, gen_kwargs={"thumbs": thumbs}, fingerprint=digest.hexdigest()
     )
@@ -92,8 +149,8 @@ def _kept(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _search(thumbs: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield one row for the cache: the copies among distinct `thumbs` (N, SIDE, SIDE)."""
-    candidates = _candidates(*_embedded(thumbs))
-    pairs, similarity = _confirmed(thumbs, candidates) if len(candidates) else ([], [])
+    links = _candidates(*_embedded(thumbs))
+    pairs, similarity = _confirmed(thumbs, links) if len(links) else ([], [])
     yield {"pairs": pairs, "similarity": similarity}
 
 
@@ -115,10 +172,11 @@ def _embedded(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     within = sum(t.T @ t for t in tangents) / len(still) + NOISE * np.eye(COARSE * COARSE)
     _, directions = eigh(np.cov(still.T, bias=True), within)
     axes = directions[:, ::-1][:, :DIMENSIONS]
-    parts = np.array_split(thumbs, -(-len(thumbs) // 4096))  # as floats they take four times the memory
-    upright = np.concatenate([_coarse(part) @ axes for part in parts])
-    mirrored = np.concatenate([_coarse(part[:, :, ::-1]) @ axes for part in parts])
-    return upright.astype(np.float32), mirrored.astype(np.float32)
+    upright, mirrored = (np.empty((len(thumbs), axes.shape[1]), np.float32) for _ in range(2))
+    for part in np.array_split(np.arange(len(thumbs)), -(-len(thumbs) // PART)):  # as floats they take much memory
+        upright[part] = _coarse(thumbs[part]) @ axes
+        mirrored[part] = _coarse(thumbs[part][:, :, ::-1]) @ axes
+    return upright, mirrored
 
 
 def _coarse(thumbs: np.ndarray) -> np.ndarray:
@@ -130,34 +188,40 @@ def _coarse(thumbs: np.ndarray) -> np.ndarray:
 
 
 def _candidates(upright: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Pairs of neighbours, (C, 3) int in increasing order: the lower row, the higher row, and 1 if one is mirrored.
+    """Pairs of neighbours as numbers that `_triples` reads, (C,) int64, increasing.
 
     Exact search by brute force: in 32 dimensions a tree visits most rows anyway. 10^5 rows take a minute or two on one
-    core.
+    core; 10^6 rows take a hundred times as long.
     """
-    index = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, len(upright)), algorithm="brute").fit(upright)
+    count = len(upright)
+    index = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, count), algorithm="brute").fit(upright)
     found = []
     for mirror, queries in enumerate((upright, mirrored)):
-        near = index.kneighbors(queries, return_distance=False)
-        rows = np.repeat(np.arange(len(near)), near.shape[1])
-        found.append(np.column_stack([np.sort(np.column_stack([rows, near.ravel()])), np.full(len(rows), mirror)]))
-    triples = np.unique(np.concatenate(found), axis=0)
-    return triples[triples[:, 0] != triples[:, 1]]
+        for start in range(0, count, QUERIES):
+            near = index.kneighbors(queries[start : start + QUERIES], return_distance=False)
+            rows = np.arange(start, start + len(near))[:, None]
+            links = (np.minimum(rows, near) * count + np.maximum(rows, near)) * 2 + mirror
+            found.append(np.unique(links[rows != near]))
+    return np.unique(np.concatenate(found))
+
+
+def _triples(links: np.ndarray, count: int) -> np.ndarray:
+    """(C, 3) int: the lower of `count` rows, the higher row, and 1 if one is mirrored, for `links` (C,)."""
+    lower, higher = np.divmod(links // 2, count)
+    return np.column_stack([lower, higher, links % 2])
 
 
 # Confirmation
 
 
-def _confirmed(thumbs: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs (P, 2) among `candidates` (C, 3) whose pixels agree, each once, and their similarity (P,) float32."""
-    scores = np.concatenate([similarities(thumbs, part) for part in _batches(candidates)])
+def _confirmed(thumbs: np.ndarray, links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (P, 2) among `links` (C,) whose pixels agree, each once, and their similarity (P,) float32."""
+    scores = np.empty(len(links), dtype=np.float32)
+    for start in tqdm(range(0, len(links), BATCH), desc="Comparing near pictures", unit_scale=BATCH):
+        part = slice(start, start + BATCH)
+        scores[part] = similarities(thumbs, _triples(links[part], len(thumbs)))
     kept = scores >= SIMILARITY
-    pairs, which = np.unique(candidates[kept, :2], axis=0, return_inverse=True)
+    pairs, which = np.unique(_triples(links[kept], len(thumbs))[:, :2], axis=0, return_inverse=True)
     best = np.zeros(len(pairs), dtype=np.float32)
     np.maximum.at(best, which, scores[kept])
     return pairs, best
-
-
-def _batches(candidates: np.ndarray) -> Iterator[np.ndarray]:
-    for start in tqdm(range(0, len(candidates), BATCH), desc="Comparing near pictures", unit_scale=BATCH):
-        yield candidates[start : start + BATCH]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
 from pipeline.data.measure import Measures, measure_pictures
@@ -88,7 +89,7 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
         for split, table in reading.tables.items():
             measures = measure_pictures(table, f"{reading.name}, {split}")
             parts.append(_part(table, measures, number, split))
-            thumbnails.append(measures.thumbnail)
+            thumbnails += measures.thumbnail.chunks
             faults.append(measures.fault)
     rows, fault = Rows.joined(parts), np.concatenate(faults)
     usable = np.array([why is None for why in fault], dtype=bool)
@@ -96,7 +97,9 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
     _refuse_unusable(rows, unusable, recipe.max_bad_share)
     _refuse_unknown_sources(rows, readings)
     if recipe.near_copies:
-        rows = replace(rows, picture=clusters_of(near_copies(np.concatenate(thumbnails)).pairs, len(rows)))
+        rows = replace(
+            rows, picture=clusters_of(near_copies(pa.chunked_array(thumbnails, pa.binary())).pairs, len(rows))
+        )
     return rows.take(np.flatnonzero(usable)), unusable
 
 

@@ -1,14 +1,17 @@
 """Search for near copies: which made copies it finds, which pictures it wrongly takes for copies, and what it costs.
 
     python -m tests.benchmarks.near_copies kinds --data_path DIR [--rows 4800] [--sheet PATH]
+    python -m tests.benchmarks.near_copies phash --data_path DIR [--rows 4800]
     python -m tests.benchmarks.near_copies pairs --data_path DIR [DIR ...] [--sheet PATH]
     python -m tests.benchmarks.near_copies cost --data_path DIR [--sizes 1000 3000 10000]
 
-DIR is what `train_hf.py --data_path` reads. `pairs` of two sources without a common picture counts wrong ones. A sheet
-shows sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
+DIR is what `train_hf.py --data_path` reads, or the word drawn for drawn faces. `phash` compares with the perceptual
+hash of imagehash, which it needs. `pairs` of two sources without a common picture counts wrong ones. A sheet shows
+sampled near pairs (`kinds`: the wrong ones) side by side; its pictures are under the terms of the data.
 """
 
 import argparse
+import importlib
 import io
 import multiprocessing
 import resource
@@ -19,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, concatenate_datasets
 from PIL import Image as PILImage
@@ -31,6 +35,7 @@ from pipeline.settings.recipe import Recipe
 
 Picture = PILImage.Image
 PICTURE = Features({"image": Image()})
+PHASH_BITS = (4, 8, 12)  # distances at or below which two hashes count as copies
 SHOWN, TILE, COLUMNS = 60, 96, 6  # pairs on a sheet, px of a picture, pairs in a line
 
 
@@ -91,6 +96,8 @@ KINDS: dict[str, Callable[[Picture, np.random.Generator], Picture]] = {
 
 
 def read(path: str) -> DatasetDict:
+    if path == "drawn":
+        return read_source(Recipe(source="drawn")).tables
     return read_source(Recipe(data_path=path)).tables
 
 
@@ -102,12 +109,19 @@ def merged(paths: list[str]) -> Dataset:
 
 def copies_among(tables: dict[str, Dataset]) -> NearCopies:
     """Of the pictures of all `tables`, rows counted over them in their order."""
-    return near_copies(np.concatenate([measure_pictures(table, name).thumbnail for name, table in tables.items()]))
+    return near_copies(thumbnails_of(tables))
 
 
-def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
-    """Print the share found of the copies of every kind; count, and draw, pairs that are neither made nor theirs."""
-    rng = np.random.default_rng(seed)
+def thumbnails_of(tables: dict[str, Dataset]) -> pa.ChunkedArray:
+    parts = [measure_pictures(table, name).thumbnail for name, table in tables.items()]
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.binary())
+
+
+def with_copies(paths: list[str], rows: int, rng: np.random.Generator) -> tuple[Dataset, Dataset, int]:
+    """Pictures without a copy among `rows` of a source, a changed copy of each, and how many pictures were looked at.
+
+    The copies are in the order of the pictures, those of one kind together: as `np.array_split` parts them.
+    """
     table = merged(paths)
     table = table.select(np.sort(rng.permutation(len(table))[:rows]))
     single = np.setdiff1d(np.arange(len(table)), copies_among({"as they are": table}).pairs)
@@ -118,20 +132,68 @@ def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
         for kind, part in zip(KINDS, parts, strict=True)
         for i in part
     ]
-    copies = Dataset.from_dict({"image": made}, features=PICTURE)
-    both = copies_among({"as they are": table.select(chosen), "made": copies})
+    return table.select(chosen), Dataset.from_dict({"image": made}, features=PICTURE), len(table)
+
+
+def kinds(paths: list[str], rows: int, sheet: Path | None, seed: int) -> None:
+    """Print the share found of the copies of every kind; count, and draw, pairs that are neither made nor theirs."""
+    originals, copies, total = with_copies(paths, rows, np.random.default_rng(seed))
+    both = copies_among({"as they are": originals, "made": copies})
     found = both.pairs
-    right = found[:, 1] - found[:, 0] == len(chosen)
-    hit = np.isin(np.arange(len(chosen)), found[right, 0])
-    astray = np.bincount(found[~right].ravel() % len(chosen), minlength=len(chosen))  # both ends of a wrong pair
-    print(f"{len(chosen)} of {len(table)} rows have no copy among these; seed {seed}, similarity {SIMILARITY}")
+    right = found[:, 1] - found[:, 0] == len(originals)
+    hit = np.isin(np.arange(len(originals)), found[right, 0])
+    astray = np.bincount(found[~right].ravel() % len(originals), minlength=len(originals))  # both ends of a wrong pair
+    print(f"{len(originals)} of {total} rows have no copy among these; seed {seed}, similarity {SIMILARITY}")
     print(f"{'kind':20} {'made':>5} {'found':>6}  in wrong pairs")
-    for kind, part in zip(KINDS, np.array_split(np.arange(len(chosen)), len(KINDS)), strict=True):
+    for kind, part in zip(KINDS, np.array_split(np.arange(len(originals)), len(KINDS)), strict=True):
         print(f"{kind:20} {len(part):5} {hit[part].mean():6.3f}  {astray[part].sum()}")
     print(f"wrong pairs {int((~right).sum())}, right ones {int(right.sum())}: precision {right.mean():.4f}")
     if sheet is not None:
-        shown = concatenate_datasets([table.select(chosen), copies])
-        draw_sheet(shown, found[~right], both.similarity[~right]).save(sheet)
+        draw_sheet(concatenate_datasets([originals, copies]), found[~right], both.similarity[~right]).save(sheet)
+
+
+def against_phash(paths: list[str], rows: int, seed: int) -> None:
+    """Print recall by kind, precision and seconds of the search, and of `imagehash.phash` at several distances."""
+    originals, copies, _ = with_copies(paths, rows, np.random.default_rng(seed))
+    count, searched, seconds = len(originals), {}, {}
+    began = time.perf_counter()
+    searched["search"] = copies_among({"as they are": originals, "made": copies}).pairs
+    seconds["search"] = time.perf_counter() - began
+    began = time.perf_counter()
+    distances = phash_distances(concatenate_datasets([originals, copies]))
+    for bits in PHASH_BITS:
+        searched[f"pHash {bits}"] = np.argwhere(np.triu(distances <= bits, 1))
+        seconds[f"pHash {bits}"] = time.perf_counter() - began
+    right = {name: found[found[:, 1] - found[:, 0] == count, 0] for name, found in searched.items()}
+    lines = {
+        kind: [f"{np.isin(part, right[name]).mean():.3f}" for name in searched]
+        for kind, part in zip(KINDS, np.array_split(np.arange(count), len(KINDS)), strict=True)
+    }
+    lines["all kinds"] = [f"{len(right[name]) / count:.3f}" for name in searched]
+    lines["precision"] = [f"{len(right[name]) / max(1, len(found)):.3f}" for name, found in searched.items()]
+    lines["wrong pairs"] = [str(len(found) - len(right[name])) for name, found in searched.items()]
+    lines["seconds"] = [f"{seconds[name]:.1f}" for name in searched]
+    print(
+        f"{count} pictures, each with one copy; seed {seed}; pHash N: hashes of 64 bits that differ in N bits at most"
+    )
+    print(f"{'recall of':20}" + "".join(f"{name:>10}" for name in searched))
+    for name, cells in lines.items():
+        print(f"{name:20}" + "".join(f"{cell:>10}" for cell in cells))
+
+
+def phash_distances(table: Dataset) -> np.ndarray:
+    """The bits in which the hashes of each two pictures differ, (N, N) float32; of one and the other mirrored if fewer.
+
+    It needs `pip install imagehash`, which the project does not use.
+    """
+    imagehash = importlib.import_module("imagehash")  # by name: nothing else needs it, so requirements.txt lacks it
+    both: list[list[np.ndarray]] = [[], []]
+    for row in table:
+        picture = row["image"].convert("RGB")
+        for signs, seen in zip(both, (picture, ImageOps.mirror(picture)), strict=True):
+            signs.append(imagehash.phash(seen).hash.ravel() * 2.0 - 1)
+    upright, mirrored = (np.array(signs, np.float32) for signs in both)
+    return np.minimum(*((upright.shape[1] - upright @ of.T) / 2 for of in (upright, mirrored)))
 
 
 def pairs(paths: list[str], sheet: Path | None, seed: int) -> None:
@@ -208,7 +270,7 @@ def cost_of(paths: list[str], size: int, seed: int) -> str:
 def main() -> None:
     """Measure what the first word names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("kinds", "pairs", "cost"))
+    parser.add_argument("what", choices=("kinds", "phash", "pairs", "cost"))
     parser.add_argument("--data_path", nargs="+", required=True)
     parser.add_argument("--rows", type=int, default=4800)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 3000, 10000, 30000, 100000])
@@ -217,6 +279,8 @@ def main() -> None:
     words = parser.parse_args()
     if words.what == "kinds":
         kinds(words.data_path, words.rows, words.sheet, words.seed)
+    elif words.what == "phash":
+        against_phash(words.data_path, words.rows, words.seed)
     elif words.what == "pairs":
         pairs(words.data_path, words.sheet, words.seed)
     else:

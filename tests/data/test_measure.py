@@ -2,18 +2,24 @@
 
 import io
 import os
+import resource
 import struct
 import zlib
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset, Features, Image, Value, load_dataset
 from PIL import Image as PILImage
+from PIL import ImageOps
 from transformers.image_utils import load_image
 
 from pipeline.data import measure
-from pipeline.data.measure import measure_picture, measure_pictures
+from pipeline.data.measure import FEATURES, Measures, measure_batch, measure_picture, measure_pictures, measures_of
+from pipeline.data.near_copies import near_copies
 from pipeline.data.readers import read_source
+from pipeline.drawn.face import draw_face
 from pipeline.pictures import decode_cell
 from pipeline.settings.recipe import Recipe
 from tests.data.folders import fill, pixels, save
@@ -79,6 +85,7 @@ UNUSABLE = {
     "16 bits of gray": (stored(PILImage.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)), "PNG"), "more than 8"),
     "floats": (stored(PILImage.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "more than 8 bits a channel"),
     "a bomb": (png(30_000, 30_000, 1, 0, b""), "more than 89,478,485 pixels"),
+    "a long line": (png(80_000_000, 1, 1, 0, b""), "a side of more than 32,766 pixels"),
     "a small bomb": (png(10_000, 10_000, 1, 0, b""), "more than 89,478,485 pixels"),
 }
 
@@ -105,6 +112,19 @@ def test_a_missing_picture_says_so(tmp_path):
     assert measure_picture({"bytes": None, "path": str(tmp_path / "gone.png")})["fault"] == "no such file"
 
 
+def test_a_picture_that_does_not_fit_into_memory_ends_no_run():
+    large = stored(PILImage.new("L", (6000, 6000)), "PNG")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+    try:  # decoding it takes 216 MB at most, measuring it 396 MB
+        resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, limits[1]))
+        row = measure_picture({"bytes": large, "path": None})
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert row["fault"] == "needs more memory than is free"
+    assert measure_picture({"bytes": large, "path": None})["width"] == 6000
+
+
 def test_pictures_are_decoded_once(tmp_path):
     fill(tmp_path, 5, 5)
     table = read_source(Recipe(data_path=str(tmp_path))).tables["all"]
@@ -119,18 +139,21 @@ def test_after_an_interruption_finished_parts_are_reused(tmp_path, monkeypatch):
     fill(tmp_path, 5, 5)
     table = read_source(Recipe(data_path=str(tmp_path))).tables["all"]
     seen = []
+    stops = ["sad/001.png"]  # row 6, once
 
     def measured(picture):
-        seen.append(Path(picture["path"]).name)
-        if len(seen) == 7:
+        seen.append(picture["path"])
+        if stops and picture["path"].endswith(stops[0]):
+            stops.clear()
             raise KeyboardInterrupt
         return measure_picture(picture)
 
     monkeypatch.setattr(measure, "measure_picture", measured)
     with pytest.raises(KeyboardInterrupt):
         measure_pictures(table, "all")
+    before = len(seen)
     again = measure_pictures(table, "all")
-    assert len(seen) == 7 + 6, "the first four were kept"
+    assert len(seen) == before + 6, "the first four were kept"
     monkeypatch.setattr(measure, "PART", 100)
     assert measure_pictures(table, "all").pixels.tolist() == again.pixels.tolist()
 
@@ -153,3 +176,27 @@ def test_a_changed_picture_is_decoded_again(tmp_path):
     os.utime(tmp_path / "sad" / "004.png", (1, 1))
     after = measure_pictures(read_source(Recipe(data_path=str(tmp_path))).tables["all"], "all").pixels
     assert (before != after).tolist() == [False] * 9 + [True]
+
+
+def test_measuring_files_and_joining_them_equals_measuring_the_whole(tmp_path):
+    """As docs/data.md says: every worker measures a file, and the search runs on what they found."""
+    faces = [draw_face("happiness", 0, i, 64) for i in range(9)]
+    cells = [{"bytes": stored(face, "PNG"), "path": None} for face in [*faces, *map(ImageOps.mirror, faces[:3])]]
+    cells.insert(5, {"bytes": b"no picture", "path": None})
+    keys = [str(n) for n in range(len(cells))]
+    whole = Dataset.from_dict({"image": cells, "key": keys}).cast_column("image", Image())
+    columns = Features(FEATURES | {"key": Value("string")})
+    for number in range(4):
+        whole.shard(4, number).to_parquet(tmp_path / f"{number}.parquet")
+        shard = load_dataset("parquet", data_files=f"{tmp_path}/{number}.parquet", split="train")
+        measured = shard.cast_column("image", Image(decode=False)).map(
+            measure_batch, batched=True, input_columns="image", remove_columns="image", features=columns
+        )
+        measured.to_parquet(tmp_path / "measured" / f"{number}.parquet")
+    joined = load_dataset("parquet", data_files=f"{tmp_path}/measured/*.parquet", split="train")
+    assert joined["key"][:] == keys
+    apart, together = measures_of(joined), measure_pictures(whole, "whole")
+    for field in fields(Measures):
+        one, other = ([str(value) for value in getattr(of, field.name)] for of in (apart, together))
+        assert one == other, field.name
+    assert near_copies(apart.thumbnail).pairs.tolist() == [[0, 10], [1, 11], [2, 12]]

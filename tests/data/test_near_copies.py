@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image as PILImage
 from PIL import ImageEnhance, ImageOps
@@ -28,7 +29,7 @@ def stored(picture, format="PNG", **how):
 
 def copies(*pictures):
     cells = [picture if isinstance(picture, dict | None) else stored(picture) for picture in pictures]
-    return near_copies(np.array([measure_picture(cell)["thumbnail"] for cell in cells] + [None], object)[:-1])
+    return near_copies(pa.chunked_array([[measure_picture(cell)["thumbnail"] for cell in cells]], pa.binary()))
 
 
 def linked(*pictures):
@@ -124,3 +125,26 @@ def test_the_result_is_cached_and_new_pictures_are_searched_again(monkeypatch):
     assert again.similarity.tolist() == found.similarity.tolist()
     with pytest.raises(pytest.fail.Exception, match="searched again"):
         copies(*pictures, face(9))
+
+
+def test_parts_of_any_size_give_the_same_pairs(monkeypatch):
+    """Large data goes through in parts; `_search` is called as the cache would give the old result."""
+    pictures = [*map(face, range(9)), *(ImageOps.mirror(face(i)) for i in range(0, 9, 2))]
+    cells = [stored(picture) for picture in pictures]
+    cells.insert(4, None)
+    whole = pa.array([measure_picture(cell)["thumbnail"] for cell in cells], pa.binary())
+    found = near_copies(pa.chunked_array([whole]))
+    assert found.pairs.tolist() == [[0, 10], [2, 11], [5, 12], [7, 13], [9, 14]]
+    parts = pa.chunked_array([whole[:3], whole[3:4], whole[4:5], whole[5:]])
+    sorted_pixels = []
+    for part, queries in ((search.PART, search.QUERIES), (2, 3)):
+        monkeypatch.setattr(search, "PART", part)
+        monkeypatch.setattr(search, "QUERIES", queries)
+        assert near_copies(parts).pairs.tolist() == found.pairs.tolist()
+        thumbs = search._mapped(search._pixels(parts))
+        first, which = search._distinct(thumbs)
+        sorted_pixels.append(thumbs[first])
+        assert np.array_equal(thumbs[first][which], thumbs)
+        (result,) = search._search(thumbs)
+        assert sorted(np.asarray(result["pairs"]).tolist()) == [[0, 9], [2, 10], [4, 11], [6, 12], [8, 13]]
+    assert np.array_equal(*sorted_pixels)
