@@ -42,6 +42,9 @@ class Classifier:
 
 def load_classifier(path: Path) -> Classifier:
     """The classifier in a run folder. ViT's eager attention makes a smaller graph than sdpa's."""
-    attention = {"attn_implementation": "eager"} if AutoConfig.from_pretrained(path).model_type == "vit" else {}
-    model = AutoModelForImageClassification.from_pretrained(path, dtype=torch.float32, **attention).eval()
-    return Classifier(model, AutoImageProcessor.from_pretrained(path))
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    attention = {"attn_implementation": "eager"} if config.model_type == "vit" else {}
+    model = AutoModelForImageClassification.from_pretrained(
+        path, dtype=torch.float32, trust_remote_code=False, **attention
+    ).eval()
+    return Classifier(model, AutoImageProcessor.from_pretrained(path, trust_remote_code=False))

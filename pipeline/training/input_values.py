@@ -1,0 +1,122 @@
+"""How a checkpoint wants the values of its pixels: measured on the image processor that it comes with.
+
+Fields of a processor say it in many ways (`do_normalize`, `rescale_factor`, `rescale_offset`, `include_top`,
+`do_flip_channel_order`). So pictures of one colour go through the processor itself, and what comes out says which
+channel goes where, with which scale. This becomes one mean and standard deviation per channel of an RGB picture; another
+order of the channels becomes another order of the first convolution's weights, which gives the same logits.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from transformers import AutoImageProcessor, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from pipeline.errors import InputError, first_line
+from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+
+COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
+SIDE = 64  # px of a picture of one colour
+
+
+@dataclass(frozen=True)
+class InputValues:
+    """Mean and standard deviation of the RGB channels in [0, 1]; `order[c]` is the colour that the model's channel c has."""
+
+    mean: list[float]
+    std: list[float]
+    order: tuple[int, int, int] = (0, 1, 2)
+
+
+def input_values(folder: Path) -> InputValues:
+    """The values that the checkpoint in `folder` was trained with.
+
+    Raises:
+        InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
+    """
+    config = read_object(folder / CONFIG)
+    if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
+        if not config.get("mean") or not config.get("std"):
+            raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
+        return InputValues(list(config["mean"]), list(config["std"]))  # timm's older files
+    processor = _processor(folder)
+    seen = _measure(processor)
+    offset, scale = seen[0], (seen[1:4] - seen[0]) / 255  # scale[colour, channel]
+    order = np.abs(scale).argmax(0)
+    slope = scale[order, range(3)]
+    predicted = offset + COLOURS[4, order] * slope
+    if sorted(order) != [0, 1, 2] or (slope <= 0).any() or not np.allclose(predicted, seen[4], atol=1e-3):
+        raise InputError(
+            f"its image processor ({type(processor).__name__}) does more to the values of pixels than scale them and "
+            f"reorder the channels, which this pipeline cannot do: change {folder / PROCESSOR}"
+        )
+    back = np.argsort(order)
+    std = (1 / (255 * slope))[back]
+    mean = -offset[back] * std
+    return InputValues(*_as_declared(mean, std, processor, back), tuple(int(c) for c in order))  # type: ignore[arg-type]
+
+
+def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
+    """Give the first convolution of a model that takes other than RGB pictures the order of RGB.
+
+    Raises:
+        InputError: the model has no such convolution.
+    """
+    if values.order == (0, 1, 2):
+        return
+    first = first_convolution(model)
+    if first is None:
+        raise InputError("it takes the channels in another order than RGB, and has no convolution to reorder")
+    with torch.no_grad():
+        first.weight.copy_(first.weight[:, np.argsort(values.order).tolist()])
+
+
+def first_convolution(model: nn.Module) -> nn.Conv2d | None:
+    """The convolution that a model applies to the picture, where it has one."""
+    return next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+
+
+def _processor(folder: Path) -> Any:
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # a word on timm's processor and PIL, which says nothing to a user
+    try:
+        return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # any kind, for a damaged file or an unknown processor
+        raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+def _measure(processor: Any) -> NDArray[np.float64]:
+    """What the processor makes of the middle of a picture of each colour: (5, 3)."""
+    plain = [Image.new("RGB", (SIDE, SIDE), tuple(colour.tolist())) for colour in COLOURS]
+    try:
+        seen = [processor([picture], return_tensors="pt")["pixel_values"][0] for picture in plain]
+    except Exception as error:
+        raise InputError(f"its image processor does not take an RGB picture: {first_line(error)}") from None
+    if seen[0].ndim != 3 or len(seen[0]) != 3:
+        raise InputError(
+            f"its image processor gives {tuple(seen[0].shape)} for an RGB picture, not (3, height, width): this is not "
+            "an image classifier of colour pictures"
+        )
+    return np.array([pixels[:, pixels.shape[1] // 2, pixels.shape[2] // 2].double().numpy() for pixels in seen])
+
+
+def _as_declared(
+    mean: NDArray[np.float64], std: NDArray[np.float64], processor: Any, back: NDArray[np.intp]
+) -> tuple[list[float], list[float]]:
+    """The numbers as the processor's file has them where they are what was measured; otherwise to six digits."""
+    data_config = getattr(processor, "data_config", {})
+    declared = []
+    for name, measured in (("mean", mean), ("std", std)):
+        said = data_config.get(name) or getattr(processor, f"image_{name}", None)
+        said = np.array(said, float)[back] if isinstance(said, (list, tuple)) and len(said) == 3 else None
+        same = said is not None and np.allclose(said, measured, atol=2e-6)
+        declared.append([float(v) for v in (said if same and said is not None else measured.round(6) + 0.0)])
+    return declared[0], declared[1]
