@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         machine.say(f"warning: {warning}")
 
     # Model: tried before the data is read
-    open_checkpoint(plan.recipe)
+    open_checkpoint(plan.recipe, plan.device)
 
     # Data and trainer
     data = steps.load_data(plan, args)

@@ -2,11 +2,15 @@
 
 Fields of a processor say it in many ways (`do_normalize`, `rescale_factor`, `rescale_offset`, `include_top`,
 `do_flip_channel_order`). So pictures of one colour go through the processor itself, and what comes out says which
-channel goes where, with which scale. This becomes one mean and standard deviation per channel of an RGB picture; another
-order of the channels becomes another order of the first convolution's weights, which gives the same logits.
+channel goes where, with which scale. This becomes one mean and standard deviation per channel of an RGB picture.
+Another order of the channels becomes another order of the first convolution's weights, which gives the same logits.
+
+The geometry is the run's own, not the checkpoint's: the whole picture becomes a square of `image_size`, by bicubic
+interpolation. A face crop has its face up to the border, so cutting a margin off, as for photos of ImageNet, cuts the
+face. Where the checkpoint's processor cuts or resizes in another way, `remark` says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +19,35 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as V
 from transformers import AutoImageProcessor, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from pipeline.errors import InputError, first_line
 from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+from pipeline.training.library_words import quiet
+from pipeline.training.transforms import normalize
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
 SIDE = 64  # px of a picture of one colour
+ROUNDING = 3 / 255  # Pillow rounds to 8 bits after each of its two passes, torchvision likewise
 
 
 @dataclass(frozen=True)
 class InputValues:
-    """Mean and standard deviation of the RGB channels in [0, 1]; `order[c]` is the colour that the model's channel c has."""
+    """What the model wants of an RGB picture in [0, 1].
+
+    Attributes:
+        mean: of each colour.
+        std: of each colour.
+        order: the colour that each channel of the model has.
+        remark: how its geometry differs from that of the run; empty if it does not.
+    """
 
     mean: list[float]
     std: list[float]
     order: tuple[int, int, int] = (0, 1, 2)
+    remark: str = ""
 
 
 def input_values(folder: Path) -> InputValues:
@@ -59,7 +75,10 @@ def input_values(folder: Path) -> InputValues:
     back = np.argsort(order)
     std = (1 / (255 * slope))[back]
     mean = -offset[back] * std
-    return InputValues(*_as_declared(mean, std, processor, back), tuple(int(c) for c in order))  # type: ignore[arg-type]
+    mean, std = _as_declared(mean, processor, "mean", back), _as_declared(std, processor, "std", back)
+    red, green, blue = order.tolist()
+    values = InputValues(mean.tolist(), std.tolist(), (red, green, blue))
+    return replace(values, remark=_remark(processor, values))
 
 
 def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
@@ -83,14 +102,11 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 
 def _processor(folder: Path) -> Any:
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # a word on timm's processor and PIL, which says nothing to a user
     try:
-        return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        with quiet():  # a word on timm's processor and PIL, which says nothing to a user
+            return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # any kind, for a damaged file or an unknown processor
         raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
-    finally:
-        transformers_logging.set_verbosity(level)
 
 
 def _measure(processor: Any) -> NDArray[np.float64]:
@@ -109,14 +125,24 @@ def _measure(processor: Any) -> NDArray[np.float64]:
 
 
 def _as_declared(
-    mean: NDArray[np.float64], std: NDArray[np.float64], processor: Any, back: NDArray[np.intp]
-) -> tuple[list[float], list[float]]:
+    measured: NDArray[np.float64], processor: Any, name: str, back: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """The numbers as the processor's file has them where they are what was measured; otherwise to six digits."""
-    data_config = getattr(processor, "data_config", {})
-    declared = []
-    for name, measured in (("mean", mean), ("std", std)):
-        said = data_config.get(name) or getattr(processor, f"image_{name}", None)
-        said = np.array(said, float)[back] if isinstance(said, (list, tuple)) and len(said) == 3 else None
-        same = said is not None and np.allclose(said, measured, atol=2e-6)
-        declared.append([float(v) for v in (said if same and said is not None else measured.round(6) + 0.0)])
-    return declared[0], declared[1]
+    said = getattr(processor, "data_config", {}).get(name) or getattr(processor, f"image_{name}", None)
+    if isinstance(said, (list, tuple)) and len(said) == 3:
+        declared = np.array(said, float)[back]
+        if np.allclose(declared, measured, atol=2e-6):
+            return declared
+    return measured.round(6) + 0.0  # no -0.0
+
+
+def _remark(processor: Any, values: InputValues) -> str:
+    """What to say about a processor that makes another picture than `transforms.resize` does; empty if it does not."""
+    picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 131, 97), dtype=np.uint8))
+    theirs = processor([V.to_pil_image(picture)], return_tensors="pt")["pixel_values"][0].double()
+    ours = V.resize(picture, list(theirs.shape[1:]), InterpolationMode.BICUBIC, antialias=True)[None].double() / 255
+    apart = (normalize(ours, values.mean, values.std)[0, list(values.order)] - theirs).abs().max()
+    if apart < ROUNDING / min(values.std):
+        return ""
+    kind = type(processor).__name__
+    return f"its {kind} cuts or resizes otherwise; here the whole picture becomes a square, by bicubic interpolation"

@@ -6,7 +6,8 @@ needs no timm and loads in every client. Every other image classifier is loaded 
 
 import json
 import tempfile
-from collections.abc import Collection
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel, ViTConfig
-from transformers.utils import logging as transformers_logging
 
 from pipeline.errors import InputError, first_line
 from pipeline.settings.recipe import Recipe
@@ -23,6 +23,7 @@ from pipeline.training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint,
 from pipeline.training.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm, vit_names
 from pipeline.training.head import head_parameters, renew_head
 from pipeline.training.input_values import first_convolution, input_values, reorder_channels
+from pipeline.training.library_words import quiet
 
 Tensors = dict[str, torch.Tensor]
 
@@ -45,6 +46,8 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
         model = _from_tensors(config, tensors, recipe, labels)
         _refuse_other_channels(model)
         reorder_channels(model, values)
+        if values.remark:
+            _say_once(f"checkpoint: {values.remark}")
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
     return model, values.mean, values.std
@@ -98,7 +101,7 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
         )
     if unused:
         parts = sorted({name.partition(".")[0] for name in unused})
-        machine.say(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
+        _say_once(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
     if not same_classes or any(name in head for name in differing):
         renew_head(model, head)
     if hasattr(model.config, "pretrained_cfg"):  # clients would take it for the preprocessing of this run
@@ -108,24 +111,21 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
 
 def _from_pretrained(folder: Path, labels: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any], bool]:
     """The model, the report of its loading, and whether the checkpoint has these classes already."""
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # the load report; its content is checked by the caller
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        theirs = {str(index): name for index, name in (config.id2label or {}).items()}
-        model, report = AutoModelForImageClassification.from_pretrained(
-            folder,
-            num_labels=len(labels["id2label"]),
-            **labels,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-            trust_remote_code=False,
-        )
+        with quiet():  # the load report; its content is checked by the caller
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            theirs = {str(index): name for index, name in (config.id2label or {}).items()}
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder,
+                num_labels=len(labels["id2label"]),
+                **labels,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
+            )
     except Exception as error:  # transformers, timm and the config's own checks raise many kinds
         raise InputError(f"it does not load as an image classifier: {_cause(error)}") from None
-    finally:
-        transformers_logging.set_verbosity(level)
     return model, report, theirs == {str(index): name for index, name in labels["id2label"].items()}
 
 
@@ -150,7 +150,7 @@ def _is_beside(name: str, model: PreTrainedModel) -> bool:
     return False
 
 
-def _candidates(name: str, model: PreTrainedModel) -> Collection[str]:
+def _candidates(name: str, model: PreTrainedModel) -> Sequence[str]:
     """The path of a tensor; base models save theirs without the name of the base."""
     parts = name.split(".")
     prefix = model.base_model_prefix
@@ -164,3 +164,8 @@ def _refuse_other_channels(model: PreTrainedModel) -> None:
             f"it takes pictures with {first.in_channels} channel(s), and every client gives it RGB pictures with 3: "
             "take a checkpoint of colour pictures"
         )
+
+
+@cache  # a run builds its model twice: before the data is read, and to train it
+def _say_once(line: str) -> None:
+    machine.say(line)

@@ -14,10 +14,10 @@ from transformers import (
     ViTImageProcessor,
     pipeline,
 )
-from transformers.utils import logging as transformers_logging
 
 from pipeline.errors import InputError, first_line
 from pipeline.training.checkpoint_files import CONFIG
+from pipeline.training.library_words import quiet
 from pipeline.training.transforms import normalize, to_pixels
 
 TOLERANCE = 1e-4
@@ -48,16 +48,12 @@ def check_clients(model: PreTrainedModel, processor: ViTImageProcessor) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8))
     size = processor.size["height"]
     pixels = normalize(to_pixels(picture, size)[None].float() / 255, processor.image_mean, processor.image_std)
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with quiet(), tempfile.TemporaryDirectory() as folder:
             save_classifier(model, processor, Path(folder))
             theirs, scores = _ask(Path(folder), picture)
     except Exception as error:  # whatever goes wrong here would go wrong at the end of the run
         raise InputError(f"{_named(model)} cannot be saved and loaded again: {first_line(error)}") from None
-    finally:
-        transformers_logging.set_verbosity(level)
     _refuse_difference("pixels", _named(model), pixels, theirs)
     training = model.training
     with torch.inference_mode():
