@@ -42,6 +42,9 @@ def _transformers(model: str, config: str, processor: str, **settings: Any) -> C
     def save(folder: Path) -> torch.nn.Module:
         torch.manual_seed(0)
         made = getattr(transformers, model)(getattr(transformers, config)(**settings, num_labels=CLASSES_OF_CHECKPOINT))
+        for module in made.modules():
+            if isinstance(module, torch.nn.Conv2d):  # transformers' own start is so small that deep nets answer 0
+                torch.nn.init.kaiming_normal_(module.weight)
         made.save_pretrained(folder)
         getattr(transformers, processor)().save_pretrained(folder)
         return made.eval()

@@ -127,13 +127,13 @@ def _measure(processor: Any) -> NDArray[np.float64]:
 def _as_declared(
     measured: NDArray[np.float64], processor: Any, name: str, back: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """The numbers as the processor's file has them where they are what was measured; otherwise to six digits."""
+    """The numbers as the processor's file has them where they are what was measured; otherwise to float32's digits."""
     said = getattr(processor, "data_config", {}).get(name) or getattr(processor, f"image_{name}", None)
     if isinstance(said, (list, tuple)) and len(said) == 3:
         declared = np.array(said, float)[back]
         if np.allclose(declared, measured, atol=2e-6):
             return declared
-    return measured.round(6) + 0.0  # no -0.0
+    return np.array([float(f"{value:.7g}") if abs(value) > 1e-7 else 0.0 for value in measured])
 
 
 def _remark(processor: Any, values: InputValues) -> str:
