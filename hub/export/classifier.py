@@ -41,9 +41,9 @@ class Classifier:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """The classifier in a run folder. ViT's eager attention makes a smaller graph than sdpa's."""
+    """The classifier in a run folder. Eager attention makes a smaller graph than sdpa's, and Swin's sdpa makes none."""
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    attention = {"attn_implementation": "eager"} if config.model_type == "vit" else {}
+    attention = {} if config.model_type == "timm_wrapper" else {"attn_implementation": "eager"}
     model = AutoModelForImageClassification.from_pretrained(
         path, dtype=torch.float32, trust_remote_code=False, **attention
     ).eval()
