@@ -27,6 +27,7 @@ from pipeline.training.head import head_parameters
 from pipeline.training.model import build_model
 from pipeline.training.prediction import probabilities_of_files
 from pipeline.training.saving import check_clients, save_classifier
+from tests.benchmarks.checkpoint_families import outcome
 from tests.conftest import run_train_hf, write_recipe
 from tests.families import FAMILIES, WITH_MLP
 
@@ -349,3 +350,19 @@ def test_the_classes_stand_in_the_config_of_a_timm_model_too(tmp_path: Path, of)
     assert list(config["id2label"].values()) == list(CLASSES) and "pretrained_cfg" not in config
     assert AutoConfig.from_pretrained(tmp_path / "run").id2label == dict(enumerate(CLASSES))
     assert AutoModelForImageClassification.from_pretrained(tmp_path / "run").config.num_labels == len(CLASSES)
+
+
+def test_a_model_with_several_outputs_is_evaluated_by_its_logits(tmp_path: Path, of, trainer_of, on_cpu) -> None:
+    config = transformers.DeiTConfig(**WITH_MLP | {"image_size": 32}, num_labels=5)
+    transformers.DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path / "checkpoint")
+    ViTImageProcessor().save_pretrained(tmp_path / "checkpoint")
+    trainer = trainer_of(of(image_size=32, max_steps=1))
+    trainer.train()
+    assert 0 <= trainer.evaluate()["eval_accuracy"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_trained_sealed_exported_and_answers_the_same(name: str, tmp_path: Path) -> None:
+    cells = outcome(name, tmp_path, stage=False)
+    assert cells[:2] == ["yes", "yes"] and all(float(apart) < 1e-4 for apart in cells[2:]), cells
