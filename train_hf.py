@@ -23,6 +23,7 @@ def main(argv: list[str]) -> None:
     from hub import after_training
     from pipeline.training import machine, output_dir, steps
     from pipeline.training.arguments import training_arguments
+    from pipeline.training.checkpoint import open_checkpoint
     from pipeline.training.interruption import Interruption
     from pipeline.training.log import TrainingLog
     from pipeline.training.plan import make_plan
@@ -46,7 +47,10 @@ def main(argv: list[str]) -> None:
     if warning := machine.gpu_left_out():
         machine.say(f"warning: {warning}")
 
-    # Data and model
+    # Model: tried before the data is read
+    open_checkpoint(plan.recipe, plan.device)
+
+    # Data and trainer
     data = steps.load_data(plan, args)
     stop, log = Interruption(), TrainingLog(run.logs, recipe.classes, plan.rows_per_step)
     trainer = steps.build_trainer(plan, args, data.train, data.validation, log, [stop])

@@ -28,6 +28,8 @@ NO_NODE_MODULES = f"no node_modules with {NODE_PACKAGE}: name one in {NODE_FOLDE
 ADDRESS = "http://localhost:8000"
 """Where the app answers, according to the card."""
 COMMIT = "0" * 40
+TIMM = "timm_wrapper"
+"""The model type of what transformers loads through timm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,8 @@ def why_missing(client: Client, folder: Path, node_modules: Path | None = None) 
     if client.is_onnx and not (folder / "onnx" / "model.onnx").is_file():
         return "the folder has no onnx/model.onnx"
     if client.is_node:
+        if _model_type(folder) == TIMM:
+            return f"transformers.js cannot load a model of type {TIMM}"
         if not shutil.which("node"):
             return "node is not on the PATH"
         if not _node_modules(node_modules):
@@ -169,6 +173,11 @@ def why_missing(client: Client, folder: Path, node_modules: Path | None = None) 
     modules = {"pillow": "PIL"}
     missing = [p for p in client.packages if importlib.util.find_spec(modules.get(p, p)) is None]
     return f"{', '.join(missing)} not installed" if missing else None
+
+
+def _model_type(folder: Path) -> str:
+    config: dict[str, str] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config["model_type"]
 
 
 def lay(folder: Path, home: Path, model: str, revision: str | None) -> dict[str, str]:

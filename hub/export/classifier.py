@@ -41,7 +41,10 @@ class Classifier:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """The classifier in a run folder. ViT's eager attention makes a smaller graph than sdpa's."""
-    attention = {"attn_implementation": "eager"} if AutoConfig.from_pretrained(path).model_type == "vit" else {}
-    model = AutoModelForImageClassification.from_pretrained(path, dtype=torch.float32, **attention).eval()
-    return Classifier(model, AutoImageProcessor.from_pretrained(path))
+    """The classifier in a run folder. Eager attention makes a smaller graph than sdpa's, and Swin's sdpa makes none."""
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    attention = {} if config.model_type == "timm_wrapper" else {"attn_implementation": "eager"}
+    model = AutoModelForImageClassification.from_pretrained(
+        path, dtype=torch.float32, trust_remote_code=False, **attention
+    ).eval()
+    return Classifier(model, AutoImageProcessor.from_pretrained(path, trust_remote_code=False))

@@ -10,6 +10,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError, first_line
+
 INPUT, OUTPUT = "pixel_values", "logits"
 OPSET = 18  # what torch's exporter writes without converting; onnxruntime-web reads it on every backend
 
@@ -29,17 +31,25 @@ class Logits(torch.nn.Module):
 
 
 def graph_of(model: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The graph of a model that takes pictures of `shape` (3, H, W), for any batch size, in float32."""
-    program = torch.onnx.export(
-        Logits(model).eval(),
-        (torch.zeros(2, *shape),),  # a batch of one would be taken for a constant
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        opset_version=OPSET,
-        dynamo=True,
-        dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
-        verbose=False,
-    )
+    """The graph of a model that takes pictures of `shape` (3, H, W), for any batch size, in float32.
+
+    Raises:
+        InputError: torch cannot export this kind of model.
+    """
+    try:
+        program = torch.onnx.export(
+            Logits(model).eval(),
+            (torch.zeros(2, *shape),),  # a batch of one would be taken for a constant
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:  # not every model of transformers can be traced
+        kind = type(model).__name__
+        raise InputError(f"torch {torch.__version__} cannot write a {kind} as ONNX: {first_line(error)}") from None
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     strip(program.model_proto)

@@ -156,7 +156,9 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
         import torch
         from transformers import AutoModelForImageClassification
 
-        model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model = AutoModelForImageClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
         model.eval()
     except ImportError as error:
         raise InputError(

@@ -118,7 +118,7 @@ def _foreign(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
     try:
         from transformers import AutoImageProcessor
 
-        processor = AutoImageProcessor.from_pretrained(folder)
+        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
         shape = processor([np.zeros((64, 64, 3), np.uint8)], return_tensors="np")["pixel_values"].shape
     except Exception as error:
         raise InputError(

@@ -70,3 +70,13 @@ def vit_config_of_timm(state: dict[str, torch.Tensor], config: dict[str, Any]) -
         layer_norm_eps=1e-6,
         qkv_bias="blocks.0.attn.qkv.bias" in state,
     )
+
+
+def vit_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of transformers' ViT under the names of `ViTForImageClassification`.
+
+    `ViTModel` saves its own without the prefix `vit.`, and with a pooler that a classifier does not have.
+    """
+    if POSITIONS not in state and POSITIONS.removeprefix("vit.") in state:
+        state = {f"vit.{name}": tensor for name, tensor in state.items()}
+    return {name: tensor for name, tensor in state.items() if not name.startswith("vit.pooler.")}

@@ -19,7 +19,8 @@ from transformers import (
 from pipeline.errors import InputError, first_line
 from pipeline.expressions import id2label, label2id
 from pipeline.settings.recipe import Recipe
-from pipeline.training.checkpoint import is_head, load_checkpoint
+from pipeline.training.head import freeze_backbone, head_parameters
+from pipeline.training.loading import load_checkpoint
 
 VIT_TINY = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768}
 
@@ -72,8 +73,7 @@ def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
     _refuse_other_size(model, recipe.image_size)
     model.config.problem_type = "single_label_classification"
     if recipe.freeze == "backbone":
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad = is_head(name)
+        freeze_backbone(model, head_parameters(model))
     side = {"height": recipe.image_size, "width": recipe.image_size}
     return model, ViTImageProcessor(
         do_resize=True, size=side, resample=3, do_convert_rgb=True, image_mean=mean, image_std=std

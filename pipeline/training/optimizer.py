@@ -6,7 +6,7 @@ from typing import Any
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.training.model import backbone
 
 NO_DECAY = ("cls_token", "position_embeddings")
@@ -43,12 +43,16 @@ def _timm_groups(
 ) -> list[dict[str, Any]]:
     """The groups that timm makes of its own model."""
     listed = getattr(model, "no_weight_decay", None)
-    groups = param_groups_layer_decay(
-        model,
-        weight_decay,
-        no_weight_decay_list=set(listed()) if listed else set(),
-        layer_decay=layer_decay,
-    )
+    try:
+        groups = param_groups_layer_decay(
+            model,
+            weight_decay,
+            no_weight_decay_list=set(listed()) if listed else set(),
+            layer_decay=layer_decay,
+        )
+    except Exception as error:  # some models of timm name no groups of layers, or wrong ones
+        name = type(model).__name__
+        raise InputError(f"timm cannot order the layers of {name} ({first_line(error)}); set --layer_decay 1") from None
     return [
         {"params": g["params"], "weight_decay": g["weight_decay"], "lr": learning_rate * g["lr_scale"]}
         for g in groups

@@ -25,6 +25,7 @@ from pipeline.expressions import CLASSES
 from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.training.saving import save_classifier
 
 UNFINISHED = ".unfinished"
 PROGRESS = "progress.json"
@@ -139,8 +140,7 @@ def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
 
 def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
     """The three files that every client loads, and a few drawn faces to try them on."""
-    model.save_pretrained(run.aside)
-    processor.save_pretrained(run.aside)
+    save_classifier(model, processor, run.aside)
     examples = run.aside / "examples"
     examples.mkdir(exist_ok=True)
     for index, name in enumerate(c for c in (model.config.id2label or {}).values() if c in CLASSES):

@@ -18,8 +18,9 @@ from pipeline.training.transforms import map_pictures
 
 def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
     """Logits `(N, K) float32` of the model in `folder` for each mapped table, as any client computes them."""
-    model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).to(device).eval()
-    processor = AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+    model = model.to(device).eval()
+    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
     for split, table in tables.items():
         loader = tqdm(

@@ -1,0 +1,148 @@
+"""How a checkpoint wants the values of its pixels: measured on the image processor that it comes with.
+
+Fields of a processor say it in many ways (`do_normalize`, `rescale_factor`, `rescale_offset`, `include_top`,
+`do_flip_channel_order`). So pictures of one colour go through the processor itself, and what comes out says which
+channel goes where, with which scale. This becomes one mean and standard deviation per channel of an RGB picture.
+Another order of the channels becomes another order of the first convolution's weights, which gives the same logits.
+
+The geometry is the run's own, not the checkpoint's: the whole picture becomes a square of `image_size`, by bicubic
+interpolation. A face crop has its face up to the border, so cutting a margin off, as for photos of ImageNet, cuts the
+face. Where the checkpoint's processor cuts or resizes in another way, `remark` says so.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as V
+from transformers import AutoImageProcessor, PreTrainedModel
+
+from pipeline.errors import InputError, first_line
+from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+from pipeline.training.library_words import quiet
+from pipeline.training.transforms import normalize
+
+COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
+SIDE = 64  # px of a picture of one colour
+ROUNDING = 3 / 255  # Pillow rounds to 8 bits after each of its two passes, torchvision likewise
+
+
+@dataclass(frozen=True)
+class InputValues:
+    """What the model wants of an RGB picture in [0, 1].
+
+    Attributes:
+        mean: of each colour.
+        std: of each colour.
+        order: the colour that each channel of the model has.
+        remark: how its geometry differs from that of the run; empty if it does not.
+    """
+
+    mean: list[float]
+    std: list[float]
+    order: tuple[int, int, int] = (0, 1, 2)
+    remark: str = ""
+
+
+def input_values(folder: Path) -> InputValues:
+    """The values that the checkpoint in `folder` was trained with.
+
+    Raises:
+        InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
+    """
+    config = read_object(folder / CONFIG)
+    if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
+        if not config.get("mean") or not config.get("std"):
+            raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
+        return InputValues(list(config["mean"]), list(config["std"]))  # timm's older files
+    processor = _processor(folder)
+    seen = _measure(processor)
+    offset, scale = seen[0], (seen[1:4] - seen[0]) / 255  # scale[colour, channel]
+    order = np.abs(scale).argmax(0)
+    slope = scale[order, range(3)]
+    predicted = offset + COLOURS[4, order] * slope
+    if sorted(order) != [0, 1, 2] or (slope <= 0).any() or not np.allclose(predicted, seen[4], atol=1e-3):
+        raise InputError(
+            f"its image processor ({type(processor).__name__}) does more to the values of pixels than scale them and "
+            f"reorder the channels, which this pipeline cannot do: change {folder / PROCESSOR}"
+        )
+    back = np.argsort(order)
+    std = (1 / (255 * slope))[back]
+    mean = -offset[back] * std
+    mean, std = _as_declared(mean, processor, "mean", back), _as_declared(std, processor, "std", back)
+    red, green, blue = order.tolist()
+    values = InputValues(mean.tolist(), std.tolist(), (red, green, blue))
+    return replace(values, remark=_remark(processor, values))
+
+
+def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
+    """Give the first convolution of a model that takes other than RGB pictures the order of RGB.
+
+    Raises:
+        InputError: the model has no such convolution.
+    """
+    if values.order == (0, 1, 2):
+        return
+    first = first_convolution(model)
+    if first is None:
+        raise InputError("it takes the channels in another order than RGB, and has no convolution to reorder")
+    with torch.no_grad():
+        first.weight.copy_(first.weight[:, np.argsort(values.order).tolist()])
+
+
+def first_convolution(model: nn.Module) -> nn.Conv2d | None:
+    """The convolution that a model applies to the picture, where it has one."""
+    return next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+
+
+def _processor(folder: Path) -> Any:
+    try:
+        with quiet():  # a word on timm's processor and PIL, which says nothing to a user
+            return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # any kind, for a damaged file or an unknown processor
+        raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
+
+
+def _measure(processor: Any) -> NDArray[np.float64]:
+    """What the processor makes of the middle of a picture of each colour: (5, 3)."""
+    plain = [Image.new("RGB", (SIDE, SIDE), tuple(colour.tolist())) for colour in COLOURS]
+    try:
+        seen = [processor([picture], return_tensors="pt")["pixel_values"][0] for picture in plain]
+    except Exception as error:
+        raise InputError(f"its image processor does not take an RGB picture: {first_line(error)}") from None
+    if seen[0].ndim != 3 or len(seen[0]) != 3:
+        raise InputError(
+            f"its image processor gives {tuple(seen[0].shape)} for an RGB picture, not (3, height, width): this is not "
+            "an image classifier of colour pictures"
+        )
+    return np.array([pixels[:, pixels.shape[1] // 2, pixels.shape[2] // 2].double().numpy() for pixels in seen])
+
+
+def _as_declared(
+    measured: NDArray[np.float64], processor: Any, name: str, back: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """The numbers as the processor's file has them where they are what was measured; otherwise to float32's digits."""
+    said = getattr(processor, "data_config", {}).get(name) or getattr(processor, f"image_{name}", None)
+    if isinstance(said, (list, tuple)) and len(said) == 3:
+        declared = np.array(said, float)[back]
+        if np.allclose(declared, measured, atol=2e-6):
+            return declared
+    return np.array([float(f"{value:.7g}") if abs(value) > 1e-7 else 0.0 for value in measured])
+
+
+def _remark(processor: Any, values: InputValues) -> str:
+    """What to say about a processor that makes another picture than `transforms.resize` does; empty if it does not."""
+    picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 131, 97), dtype=np.uint8))
+    theirs = processor([V.to_pil_image(picture)], return_tensors="pt")["pixel_values"][0].double()
+    ours = V.resize(picture, list(theirs.shape[1:]), InterpolationMode.BICUBIC, antialias=True)[None].double() / 255
+    apart = (normalize(ours, values.mean, values.std)[0, list(values.order)] - theirs).abs().max()
+    if apart < ROUNDING / min(values.std):
+        return ""
+    kind = type(processor).__name__
+    return f"its {kind} cuts or resizes otherwise; here the whole picture becomes a square, by bicubic interpolation"

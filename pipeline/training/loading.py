@@ -1,0 +1,171 @@
+"""A folder of timm or transformers becomes a classifier with the recipe's classes.
+
+A plain vision transformer of timm becomes a native `ViTForImageClassification`, exactly. The published folder then
+needs no timm and loads in every client. Every other image classifier is loaded as it is.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel, ViTConfig
+
+from pipeline.errors import InputError, first_line
+from pipeline.settings.recipe import Recipe
+from pipeline.training import machine
+from pipeline.training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint, read_config, read_tensors
+from pipeline.training.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm, vit_names
+from pipeline.training.head import head_parameters, renew_head
+from pipeline.training.input_values import first_convolution, input_values, reorder_channels
+from pipeline.training.library_words import quiet
+
+Tensors = dict[str, torch.Tensor]
+
+
+def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedModel, list[float], list[float]]:
+    """The classifier of `recipe.checkpoint` with `labels`, and the mean and standard deviation of its RGB pictures.
+
+    `labels` holds `id2label` and `label2id`. The classification layer is new where the checkpoint has other classes.
+
+    Raises:
+        InputError: the checkpoint is missing, unreachable, a pickle, of an unknown kind or of other shapes, or it takes
+            pictures that this pipeline cannot give it.
+    """
+    checkpoint = str(recipe.checkpoint)
+    folder = find_checkpoint(checkpoint)
+    try:
+        config = read_config(folder)
+        tensors = read_tensors(folder)
+        values = input_values(folder)
+        model = _from_tensors(config, tensors, recipe, labels)
+        _refuse_other_channels(model)
+        reorder_channels(model, values)
+        if values.remark:
+            _say_once(f"checkpoint: {values.remark}")
+    except InputError as error:
+        raise InputError(f"checkpoint {checkpoint}: {error}") from None
+    return model, values.mean, values.std
+
+
+def _from_tensors(config: dict[str, Any], tensors: Tensors, recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
+    if str(config.get("architecture", "")).startswith("vit_") and is_plain_vit(set(tensors), config):
+        return _native_vit(vit_config_of_timm(tensors, config), timm_to_vit(tensors), recipe, labels)
+    if config.get("model_type") == "vit":
+        return _native_vit(ViTConfig(**config), vit_names(tensors), recipe, labels)
+    arguments = config.get("model_args") or {}
+    if "num_classes" in arguments:  # transformers would pass it a second time
+        config = config | {"model_args": {k: v for k, v in arguments.items() if k != "num_classes"}}
+    return _load(config, tensors, labels)
+
+
+def _native_vit(config: ViTConfig, tensors: Tensors, recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
+    """A ViT at the recipe's input size. Its position embeddings are resampled here, once, and never at run time."""
+    patch = config.patch_size
+    if not isinstance(patch, int):
+        raise InputError(f"the checkpoint's patch_size is {patch}; it must be one number, the side of a square patch")
+    if recipe.image_size % patch:
+        raise InputError(f"image_size {recipe.image_size} is not a multiple of the checkpoint's patch of {patch} px")
+    if POSITIONS not in tensors:
+        raise InputError(f"the weights lack {POSITIONS}: they do not belong to the ViT that its config.json describes")
+    size: Any = config.image_size
+    height, width = size if isinstance(size, (list, tuple)) else (size, size)
+    before, now = [height // patch, width // patch], [recipe.image_size // patch] * 2
+    if tensors[POSITIONS].shape[1] != before[0] * before[1] + 1:
+        raise InputError(f"the weights do not fit its config.json: {POSITIONS} is not for {height} x {width} px")
+    tensors[POSITIONS] = resample_abs_pos_embed(tensors[POSITIONS], now, before, num_prefix_tokens=1).contiguous()
+    config.image_size = recipe.image_size
+    config.architectures = ["ViTForImageClassification"]
+    return _load(config.to_dict(), tensors, labels)
+
+
+def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> PreTrainedModel:
+    """`from_pretrained`, with a new head where the classes differ. No other tensor may be missing or misshapen."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        save_file({n: t.contiguous() for n, t in tensors.items()}, Path(folder) / WEIGHTS, metadata={"format": "pt"})
+        model, report, same_classes = _from_pretrained(Path(folder), labels)
+    head = head_parameters(model)
+    differing = [name for name, *_ in report["mismatched_keys"]] + sorted(report["missing_keys"])
+    unused = sorted(report["unexpected_keys"])
+    wrong = [name for name in differing if name not in head]
+    wrong += [name for name in unused if not _is_beside(name, model)]
+    if wrong:
+        raise InputError(
+            f"the weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}; take both from one save"
+        )
+    if unused:
+        parts = sorted({name.partition(".")[0] for name in unused})
+        _say_once(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
+    if not same_classes or any(name in head for name in differing):
+        renew_head(model, head)
+    if hasattr(model.config, "pretrained_cfg"):  # clients would take it for the preprocessing of this run
+        del model.config.pretrained_cfg
+    return model
+
+
+def _from_pretrained(folder: Path, labels: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any], bool]:
+    """The model, the report of its loading, and whether the checkpoint has these classes already."""
+    try:
+        with quiet():  # the load report; its content is checked by the caller
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            theirs = {str(index): name for index, name in (config.id2label or {}).items()}
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder,
+                num_labels=len(labels["id2label"]),
+                **labels,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
+            )
+    except Exception as error:  # transformers, timm and the config's own checks raise many kinds
+        raise InputError(f"it does not load as an image classifier: {_cause(error)}") from None
+    return model, report, theirs == {str(index): name for index, name in labels["id2label"].items()}
+
+
+def _cause(error: Exception) -> str:
+    words = str(error)
+    if "trust_remote_code" in words:
+        return (
+            "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
+        )
+    return first_line(error)
+
+
+def _is_beside(name: str, model: PreTrainedModel) -> bool:
+    """Whether an unused tensor belongs to another tower or head, and not to a layer that this model should have."""
+    module: Any = model
+    for part in _candidates(name, model):
+        if part.isdecimal():
+            return False
+        module = getattr(module, part, None)
+        if module is None:
+            return True
+    return False
+
+
+def _candidates(name: str, model: PreTrainedModel) -> Sequence[str]:
+    """The path of a tensor; base models save theirs without the name of the base."""
+    parts = name.split(".")
+    prefix = model.base_model_prefix
+    return parts if hasattr(model, parts[0]) or not hasattr(model, prefix) else [prefix, *parts]
+
+
+def _refuse_other_channels(model: PreTrainedModel) -> None:
+    first = first_convolution(model)
+    if first is not None and first.in_channels != 3:
+        raise InputError(
+            f"it takes pictures with {first.in_channels} channel(s), and every client gives it RGB pictures with 3: "
+            "take a checkpoint of colour pictures"
+        )
+
+
+@cache  # a run builds its model twice: before the data is read, and to train it
+def _say_once(line: str) -> None:
+    machine.say(line)
