@@ -128,7 +128,7 @@ def test_the_result_is_cached_and_new_pictures_are_searched_again(monkeypatch):
 
 
 def test_parts_of_any_size_give_the_same_pairs(monkeypatch):
-    """Large data goes through in parts; `_search` is called as the cache would give the old result."""
+    """`_search` is called directly, because the cache would return the first result."""
     pictures = [*map(face, range(9)), *(ImageOps.mirror(face(i)) for i in range(0, 9, 2))]
     cells = [stored(picture) for picture in pictures]
     cells.insert(4, None)
