@@ -51,15 +51,16 @@ def main(argv: list[str]) -> None:
     stop, log = Interruption(), TrainingLog(run.logs, recipe.classes, plan.rows_per_step)
     trainer = steps.build_trainer(plan, args, data.train, data.validation, log, [stop])
 
-    # Training. The folder is made only now: a refused checkpoint leaves nothing behind.
-    steps.begin(run, plan, resume)
-    with stop:
-        trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+    # Training. The folder is made and locked only now: a refused setting, checkpoint or source leaves nothing behind.
+    with steps.begin(run, plan, resume):
+        with stop:
+            trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
 
-    # Results, by one process
+        # Results, by one process
+        if machine.rank() == 0:
+            steps.write_results(run, plan, trainer, data)
+            output_dir.seal(run, steps.environment(plan, log, started))
     if machine.rank() == 0:
-        steps.write_results(run, plan, trainer, data)
-        output_dir.seal(run, steps.environment(plan, log, started))
         print(output_dir.closing_words(run.path))
     if publish:
         after_training.push_to_hub(run.path, publish)

@@ -1,7 +1,7 @@
 """From settings to a sealed run folder: made aside, moved in at the end; nothing is overwritten.
 
-`output_dir` has `logs/` and `checkpoint-*/` from the first step. Everything else is written into `.unfinished/` and
-moved in at the end, `evaluation.json` last: it is the seal (see `pipeline/run_folder.py`).
+`output_dir` has `recipe.yaml`, `logs/` and `checkpoint-*/` from the first step. Everything else is written into
+`.unfinished/` and moved in at the end, `evaluation.json` last: it is the seal (see `pipeline/run_folder.py`).
 """
 
 import json
@@ -25,6 +25,7 @@ from pipeline.expressions import CLASSES
 from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 
 UNFINISHED = ".unfinished"
 PROGRESS = "progress.json"
@@ -54,9 +55,14 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
     """Look at `output_dir` without changing it.
 
     Raises:
-        InputError: it holds a run with other settings, an interrupted run without `--resume` or of another number of
-            processes, or something else.
+        InputError: another process trains there, or it holds a run with other settings, an interrupted run without
+            `--resume` or of another number of processes, or something else.
     """
+    refuse_if_in_use(recipe.output_dir)
+    return _look(recipe, resume, processes)
+
+
+def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
     path = recipe.output_dir
     nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not nearest.is_dir():
@@ -75,7 +81,7 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and {item.name for item in path.iterdir()} - {LOCK}:
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
     return RunFolder(path, finished=False)
 
@@ -126,15 +132,38 @@ def _progress(path: Path) -> dict[str, Any]:
     return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
 
 
-def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
-    """Make the folder; note settings, processes, and the steps that the run was resumed from, all of them."""
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> Lock:
+    """Make the folder and lock it; write the settings, processes, and all steps that the run was resumed from.
+
+    Returns:
+        The lock. This process owns the folder until the lock is released or the process ends.
+
+    Raises:
+        InputError: the folder cannot be made, or another process began, continued or finished a run there meanwhile.
+    """
     try:
-        run.aside.mkdir(parents=True, exist_ok=True)
+        run.path.mkdir(parents=True, exist_ok=True)
+        lock = Lock(run.path)
+        if warning := lock.take():
+            print(f"warning: {warning}")
     except OSError as error:
         raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
+    try:
+        _begin(run, recipe, processes, resume)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+    if _look(recipe, resume, processes) != run:
+        raise InputError(f"output_dir {run.path} was changed by another run meanwhile: choose another --output_dir")
+    run.aside.mkdir(exist_ok=True)
     steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
     write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
     recipe.save(run.aside / RECIPE)
+    recipe.save(run.path / RECIPE)  # to read while the run trains
 
 
 def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:

@@ -5,6 +5,7 @@ train_hf.py, the tests and the benchmarks all build their trainer here, so they 
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,15 +94,19 @@ def build_trainer(
     )
 
 
-def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> None:
-    """Make the run folder, and print what a resumed run continues from."""
-    if machine.rank() == 0:
-        output_dir.begin(run, plan.recipe, plan.processes, resume)
+def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> AbstractContextManager[Any]:
+    """Make and lock the run folder, and print what a resumed run continues from. Train inside `with`.
+
+    The first process holds the lock for all of the launch.
+    """
+    own = machine.rank() == 0
+    lock = output_dir.begin(run, plan.recipe, plan.processes, resume) if own else nullcontext()
     for name in run.damaged:
         machine.say(f"resume: {name} was not written to its end and is passed over")
     if resume:
         start = f"from {run.checkpoint.name}" if run.checkpoint else "no checkpoint yet, from the start"
         machine.say(f"resume: {start}")
+    return lock
 
 
 def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrainer, data: Data) -> None:
