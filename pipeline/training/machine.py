@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import sys
 from typing import Any
 
 import torch
@@ -38,6 +39,18 @@ def say(line: str) -> None:
 def use_threads(count: int) -> None:
     """Let torch use `count` threads in this process: `accelerate launch` sets OMP_NUM_THREADS=1."""
     torch.set_num_threads(count)
+
+
+def quiet_libraries() -> None:
+    """Hide the bars of libraries: those of transformers always, the others where no person watches (a file, CI)."""
+    import datasets
+    import huggingface_hub.utils
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()
 
 
 def refuse_lone_process() -> None:

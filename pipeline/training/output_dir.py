@@ -6,6 +6,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import zipfile
@@ -22,7 +23,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
 from pipeline.expressions import CLASSES
-from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
+from pipeline.run_folder import LOGS, PUBLISHABLE, RECIPE, RESULTS, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
@@ -49,6 +50,11 @@ class RunFolder:
     def logs(self) -> Path:
         """TensorBoard event files."""
         return self.path / "logs"
+
+    @property
+    def results(self) -> Path:
+        """A row for each evaluation of training."""
+        return self.path / RESULTS
 
 
 def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
@@ -185,9 +191,11 @@ def closing_words(path: Path) -> str:
     """What a finished run prints: its table, its path, and the next line to type."""
     evaluation = read_json(path / SEAL)
     example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
-    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k={len(evaluation['classes'])})"
-    try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
-    return f"{format_table(evaluation)}\n\n{path}\nnext: {try_it}"
+    loaded = f"pipeline('image-classification', model={path.as_posix()!r}, top_k={len(evaluation['classes'])})"
+    code = f"from transformers import pipeline; print({loaded}({Path(example).as_posix()!r}))"
+    # Double quotes work in every shell, unless the path holds what a shell reads inside them.
+    quoted = shlex.quote(code) if set(code) & set('"$`\\!') else f'"{code}"'
+    return f"{format_table(evaluation)}\n\n{path}\nnext: python -c {quoted}"
 
 
 def seal(run: RunFolder, environment: dict[str, Any]) -> None:
@@ -197,7 +205,7 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     """
     hashes: dict[str, str] = {}
     for pattern in PUBLISHABLE:
-        base = run.path if pattern.startswith("logs/") else run.aside
+        base = run.path if pattern in (LOGS, RESULTS) else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
     evaluation = read_json(run.aside / SEAL)

@@ -55,7 +55,7 @@ def test_typed_values_win_and_the_total_follows(tiny, on_cpu, monkeypatch, setti
     [
         ({"total_batch_size": 65}, 2, "total_batch_size 65 cannot be split evenly over 2 processes"),
         ({"total_batch_size": 64, "gradient_accumulation_steps": 3}, 1, "3 does not divide 64 rows per process"),
-        ({"total_batch_size": 64, "gradient_accumulation_steps": 0}, 1, "gradient_accumulation_steps 0"),
+        ({"total_batch_size": 64, "gradient_accumulation_steps": 0}, 1, "gradient_accumulation_steps is 0"),
         ({"per_device_train_batch_size": 0}, 1, "at least 1"),
         ({"per_device_train_batch_size": 8, "gradient_accumulation_steps": 0}, 1, "at least 1"),
     ],
@@ -184,10 +184,10 @@ def test_a_plan_and_its_schedule_cannot_be_changed(tiny) -> None:
             setattr(made, name, 7)
 
 
-def test_a_plan_says_its_settings_once_with_what_they_come_to(tiny, on_cpu) -> None:
+def test_a_plan_says_what_its_settings_come_to(tiny, on_cpu) -> None:
     plan = make_plan(tiny(total_batch_size=128, precision="auto"))
-    *settings, of_machine, of_batch = plan.describe().splitlines()
-    assert plan.recipe.precision in ("fp32", "bf16") and f"precision={plan.recipe.precision}" in " ".join(settings)
+    of_machine, of_batch = plan.describe().splitlines()
+    assert plan.recipe.precision in ("fp32", "bf16")
     assert of_machine == (
         f"machine: 1 process(es), {cores()} threads each, precision {plan.recipe.precision} ({plan.precision_reason})"
     )

@@ -129,13 +129,6 @@ def test_a_balanced_sampler_draws_the_classes_alike(trainer_of, tiny) -> None:
     assert np.abs(share - 1 / 7).max() < 0.03
 
 
-def test_class_weights_leave_an_average_row_at_one(trainer_of, tiny) -> None:
-    trainer = trainer_of(tiny(class_balance="weights"))
-    shares = trainer.train_dataset.targets.mean(0)
-    assert float((trainer.class_weights.numpy() * shares).sum()) == pytest.approx(1, abs=1e-5)
-    assert np.argmax(trainer.class_weights.numpy()) == np.argmin(shares)
-
-
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_and_learning_rate(trainer_of, tiny) -> None:
     trainer = trainer_of(tiny(learning_rate=1e30, max_grad_norm=0.0, max_steps=50, warmup_epochs=0.0))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+, learning rate"):
