@@ -6,6 +6,7 @@ first forward or backward pass. A trial step on noise uses them all, so that a m
 
 import copy
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 from datasets import Dataset
@@ -37,6 +38,7 @@ def rehearse(plan: Plan, args: TrainingArguments, built: Built) -> None:
         trial.per_device_train_batch_size, trial.gradient_accumulation_steps = min(2, plan.rows_per_device), 1
         trial.max_steps, trial.save_strategy, trial.eval_strategy = 1, "no", "no"
         trial.load_best_model_at_end = trial.eval_on_start = False
+        plan = replace(plan, recipe=replace(plan.recipe, early_stopping=0))  # nothing is evaluated
         model, processor = built
         rows = _noise(plan, trial.per_device_train_batch_size * plan.processes)
         log = TrainingLog(None, plan.recipe.classes)
@@ -66,6 +68,6 @@ def _noise(plan: Plan, rows: int) -> Dataset:
 
 
 def _hint(plan: Plan) -> str:
-    ranged = TrainerRanges.__annotations__.keys() - set(UNCHECKED)
+    ranged = {"disable_tqdm"} | TrainerRanges.__annotations__.keys() - set(UNCHECKED)
     suspects = [f"{name} {value!r}" for name, value in sorted(plan.recipe.trainer.items()) if name not in ranged]
     return f"; check {', '.join(suspects)}" if suspects else ""
