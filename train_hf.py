@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
     plan = make_plan(recipe)
     machine.use_threads(plan.threads)
     machine.quiet_libraries()
+    machine.refuse_unwritable_places()
 
     # Run folder: new, to resume, or finished
     run = output_dir.find_run(plan.recipe, resume, plan.processes)

@@ -13,7 +13,17 @@ from transformers import TrainerCallback, TrainerState
 
 from pipeline.training.log import OF_THE_CLOCK
 
-COLUMNS = ("epoch", "step", "train loss", "validation loss", "accuracy", "macro F1", "best so far", "seconds", "left")
+COLUMNS = (
+    " epoch",
+    "   step",
+    "train loss",
+    "validation loss",
+    "accuracy",
+    "macro F1",
+    "best so far",
+    "seconds",
+    "    left",
+)
 
 
 @dataclass(frozen=True)

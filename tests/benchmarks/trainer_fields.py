@@ -94,14 +94,17 @@ NEEDED: dict[str, dict[str, Any]] = {
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without what libraries print."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            logging.disable(logging.WARNING)
-            try:
-                yield
-            finally:
-                logging.disable(logging.NOTSET)
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def main() -> None:
