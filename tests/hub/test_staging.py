@@ -76,7 +76,7 @@ def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path
     staged = files(tmp_path / "staged")
     assert {Path(name).parts[0] for name in staged} == {
         "config.json", "model.safetensors", "preprocessor_config.json", "recipe.yaml", "evaluation.json",
-        "curation.json", "environment.json", "figures", "examples", "logs", "results.csv",
+        "curation.json", "environment.json", "figures", "examples", "logs",
     }  # fmt: skip
     assert not [name for name in staged if "contact_sheet" in name or "tfevents.2" in name], "put there after the seal"
     assert files(run) == before
