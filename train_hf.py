@@ -11,13 +11,13 @@ import sys
 import time
 
 from pipeline.errors import end_in_one_line
-from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.command_line import describe_changes, parse_command_line
 
 
 def main(argv: list[str]) -> None:
     """Train the recipe that the command line names."""
     # Settings. --help and mistyped settings end here, before torch is imported.
-    recipe, resume, publish = parse_command_line(argv)
+    recipe, resume, publish, changed = parse_command_line(argv)
     started = time.perf_counter()
 
     from hub import after_training
@@ -26,11 +26,16 @@ def main(argv: list[str]) -> None:
     from pipeline.training.checkpoint import open_checkpoint
     from pipeline.training.interruption import Interruption
     from pipeline.training.log import TrainingLog
+    from pipeline.training.model import build_for_training
     from pipeline.training.plan import make_plan
+    from pipeline.training.progress import Progress
+    from pipeline.training.rehearsal import rehearse
 
     # Plan: what the settings come to on this machine
     plan = make_plan(recipe)
     machine.use_threads(plan.threads)
+    machine.quiet_libraries()
+    machine.refuse_unwritable_places()
 
     # Run folder: new, to resume, or finished
     run = output_dir.find_run(plan.recipe, resume, plan.processes)
@@ -43,27 +48,31 @@ def main(argv: list[str]) -> None:
             after_training.push_to_hub(run.path, publish)
         return
     args = training_arguments(plan)
+    machine.say(describe_changes(recipe, changed))
     machine.say(plan.describe())
     if warning := machine.gpu_left_out():
         machine.say(f"warning: {warning}")
 
-    # Model: tried before the data is read
+    # Model, saved and loaded once, and a trial step: a wrong setting or checkpoint ends the run before data is read
     open_checkpoint(plan.recipe, plan.device)
+    built = build_for_training(plan.recipe, plan.device)
+    rehearse(plan, args, built)
 
-    # Data and trainer
+    # Data
     data = steps.load_data(plan, args)
-    stop, log = Interruption(), TrainingLog(run.logs, recipe.classes, plan.rows_per_step)
-    trainer = steps.build_trainer(plan, args, data.train, data.validation, log, [stop])
+    stop, log = Interruption(), TrainingLog(run.logs, recipe.classes)
+    trainer = steps.build_trainer(plan, args, data.train, data.validation, log, [stop, Progress(run.results)], built)
 
-    # Training. The folder is made only now: a refused checkpoint leaves nothing behind.
-    steps.begin(run, plan, resume)
-    with stop:
-        trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+    # Training. The folder is made and locked only now: a refused setting, checkpoint or source leaves nothing behind.
+    with steps.begin(run, plan, resume):
+        with stop:
+            trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
 
-    # Results, by one process
+        # Results, by one process
+        if machine.rank() == 0:
+            steps.write_results(run, plan, trainer, data)
+            output_dir.seal(run, steps.environment(plan, trainer, log, started))
     if machine.rank() == 0:
-        steps.write_results(run, plan, trainer, data)
-        output_dir.seal(run, steps.environment(plan, log, started))
         print(output_dir.closing_words(run.path))
     if publish:
         after_training.push_to_hub(run.path, publish)

@@ -63,7 +63,7 @@ def full_disk(error: BaseException | None) -> str | None:
         in_text = re.search(r"\(os error (\d+)\)", str(error))
         number = error.errno if isinstance(error, OSError) else int(in_text[1]) if in_text else None
         if number in FULL:
-            where = getattr(error, "filename", None) or "the run folder or the cache of data sets"
+            where = getattr(error, "filename", None) or "the run folder, the cache of data sets or TMPDIR"
             return f"{os.strerror(number)} while writing {where}"
         if isinstance(error, RuntimeError) and re.search("iostream error|PytorchStreamWriter failed", str(error)):
             return "a checkpoint cannot be written to its end, as on a full disk"

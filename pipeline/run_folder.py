@@ -30,8 +30,9 @@ WEIGHTS = "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
 FIGURES = "figures/*.png"
 EXAMPLES = "examples/*.png"
+RESULTS = "results.csv"
 LOGS = "logs/*tfevents*"
-PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIGURES, EXAMPLES, LOGS)
+PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIGURES, EXAMPLES, LOGS, RESULTS)
 """Patterns of the files that a release may hold and that the seal covers, beside the two files of the seal itself."""
 
 

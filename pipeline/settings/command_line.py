@@ -12,11 +12,15 @@ from pipeline.settings.trainer import trainer_settings
 
 
 class Command(NamedTuple):
-    """What to do: the settings of the run, whether to resume it, and where to publish it (None: nowhere)."""
+    """What to do: the settings of the run, whether to resume it, and where to publish it (None: nowhere).
+
+    `changed` holds the recipe file's values of the settings that the command line changed.
+    """
 
     recipe: Recipe
     resume: bool
     publish: str | None
+    changed: dict[str, Any]
 
 
 def parse_command_line(argv: list[str]) -> Command:
@@ -39,11 +43,25 @@ def parse_command_line(argv: list[str]) -> Command:
     path = recipe_path(named or ("own_faces" if "data_path" in overrides else "quickstart"))
     settings = {"output_dir": f"runs/{path.stem}", "seed": 42} | load_yaml(path)
     recipe = recipe_from(settings, f"recipe {path.name}", path.stem)
+    before = recipe.settings()
     if overrides:
         recipe = recipe_from(settings | overrides, "command line", path.stem)
+    changed = {name: before.get(name) for name, value in recipe.settings().items() if before.get(name) != value}
     if publish and not recipe.evaluate_test:
         raise InputError("command line: --publish needs metrics on test rows: add --evaluate_test true")
-    return Command(recipe, resume, publish)
+    return Command(recipe, resume, publish, changed)
+
+
+def describe_changes(recipe: Recipe, changed: dict[str, Any]) -> str:
+    """What the command line changed of a recipe, a line each, and where all settings are written."""
+    settings = recipe.settings()
+    words = [f"  {name} {settings[name]} ({_before(value)})" for name, value in changed.items()]
+    heading = f"recipe {recipe.name}, with" if words else f"recipe {recipe.name} as it is"
+    return "\n".join([heading, *words, f"all settings: {recipe.output_dir / 'recipe.yaml'}"])
+
+
+def _before(value: Any) -> str:
+    return "not in the recipe" if value is None else f"recipe: {value}"
 
 
 def _pairs(rest: list[str]) -> dict[str, str | None]:

@@ -5,7 +5,6 @@ exactly one of the two. No setting is read anywhere but from here.
 """
 
 import dataclasses
-import textwrap
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -172,19 +171,6 @@ class Recipe:
         "to."""
         ours = {each.name: getattr(self, each.name) for each in OUR_FIELDS}
         return ours | dict(sorted(self.trainer.items()))
-
-    def describe(self) -> str:
-        """The settings as people read them at the start of a run: a paragraph a group."""
-        groups: dict[str, list[str]] = {}
-        for each in OUR_FIELDS:
-            groups.setdefault(each.group, []).append(f"{each.name}={getattr(self, each.name)}")
-        groups["trainer"] = [f"{name}={value}" for name, value in sorted(self.trainer.items())]
-        return "\n".join(
-            textwrap.fill(
-                "  ".join(words), 110, initial_indent=f"{title}: ", subsequent_indent="    ", break_long_words=False
-            )
-            for title, words in groups.items()
-        )
 
     def save(self, path: Path) -> None:
         """Write the settings as a flat YAML file that is itself a recipe."""

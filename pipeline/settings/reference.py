@@ -39,7 +39,7 @@ def page() -> str:
     """The whole page: a table for each group, then Trainer's fields, then those that are refused."""
     groups = [f"\n## {group.capitalize()}\n\n{_table(list(members))}" for group, members in _grouped()]
     trainer = [each for each in trainer_settings().values() if each.help]
-    refused = REFUSED | {"hub_*": REFUSED["push_to_hub"]}
+    refused = REFUSED | {"hub_*": REFUSED["push_to_hub"], "trackio_*": REFUSED["run_name"]}
     rows = "".join(f"| `{name}` | {words} |\n" for name, words in sorted(refused.items()))
     return "".join([BEGINNING, *groups, TRAINER, "\n", _table(trainer), REFUSED_HERE, rows])
 

@@ -22,8 +22,9 @@ DEFAULTS: dict[str, Any] = {
     "ddp_find_unused_parameters": False,
     "weight_decay": 0.05,
     "per_device_eval_batch_size": 128,
-    "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run
 }
+
+SHARDED = "each process holds the whole model; accelerate launch --num_processes N splits the rows of a step"
 
 # Fields that would break a promise of ours, and what to use instead.
 REFUSED = {
@@ -56,6 +57,21 @@ REFUSED = {
     "ignore_data_skip": "a resumed run sees the same batches as one that was not interrupted",
     "resume_from_checkpoint": "use --resume, which goes on from the last checkpoint of output_dir",
     "label_names": "the collators name their columns",
+    "eval_delay": "every checkpoint is evaluated, so that the best one is published",
+    "restore_callback_states_from_checkpoint": "a resumed run always continues the count of early stopping",
+    "enable_jit_checkpoint": "SIGTERM always saves a checkpoint",
+    "run_name": "nothing is reported to a service; TensorBoard files are always written to output_dir/logs",
+    "project": "nothing is reported to a service; TensorBoard files are always written to output_dir/logs",
+    "length_column_name": "pictures have no length",
+    "use_cache": "image classifiers have no such cache",
+    "include_num_input_tokens_seen": "pictures have no tokens to count; environment.json has pictures_per_second",
+    "average_tokens_across_devices": "pictures have no tokens; the loss is always averaged over all rows of a step",
+    "local_rank": "the launcher sets it: accelerate launch --num_processes N",
+    "fsdp": SHARDED,
+    "fsdp_config": SHARDED,
+    "deepspeed": SHARDED,
+    "parallelism_config": SHARDED,
+    "debug": "it is for TPUs and for models of several devices",
     "greater_is_better": "it follows from --metric_for_best_model",
 }
 
@@ -91,7 +107,6 @@ class TrainerRanges(TypedDict, total=False):
     gradient_accumulation_steps: Annotated[Whole, about("Trainer", "batches of one optimizer step; by default it follows from total_batch_size", "batches", ge=1)]
     per_device_eval_batch_size: Annotated[Whole, about("Trainer", "evaluation rows on each device", "rows", ge=1)]
     eval_accumulation_steps: Annotated[Whole | None, about("Trainer", "move predictions to the CPU after this many batches; null waits for all", "batches", ge=1)]
-    eval_delay: Annotated[Number, about("Trainer", "no evaluation before this epoch or step (the unit of save_strategy)", ge=0)]
     metric_for_best_model: Annotated[Text, about("Trainer", "metric that chooses the published checkpoint")]
     save_strategy: Annotated[Literal["epoch", "steps"], YamlNo, about("Trainer", "when checkpoints are saved and evaluated; steps if save_steps is set")]
     save_steps: Annotated[Steps, about("Trainer", "steps between checkpoints; below 1 a share of the run", "steps")]
@@ -101,6 +116,11 @@ class TrainerRanges(TypedDict, total=False):
     dataloader_num_workers: Annotated[Whole, about("Trainer", "processes that prepare batches; 0 is the main process", "processes", ge=0)]
     dataloader_prefetch_factor: Annotated[Whole | None, about("Trainer", "batches that each of these processes prepares ahead", "batches", ge=1)]
     torch_empty_cache_steps: Annotated[Whole | None, about("Trainer", "empty the GPU's cache after this many steps; null never", "steps", ge=1)]
+    dataloader_multiprocessing_context: Annotated[Literal["fork", "spawn", "forkserver"] | None, about("Trainer", "how these processes start; null is the system's own way")]
+    torch_compile_mode: Annotated[Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None, about("Trainer", "compile the model in this mode; null with torch_compile is default")]
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical", "passive"], about("Trainer", "what transformers prints")]
+    log_level_replica: Annotated[Literal["debug", "info", "warning", "error", "critical", "passive"], about("Trainer", "what transformers prints in processes after the first")]
+    ddp_backend: Annotated[Literal["nccl", "gloo", "mpi", "xccl", "hccl", "cncl", "mccl"] | None, about("Trainer", "how processes exchange gradients; null follows from the device")]
     ddp_bucket_cap_mb: Annotated[Whole | None, about("Trainer", "size of a bucket of gradients between processes", "MB", ge=1)]
     ddp_timeout: Annotated[Whole, about("Trainer", "wait this long for another process", "s", ge=1)]
     # fmt: on
@@ -128,6 +148,8 @@ def trainer_settings() -> dict[str, Setting]:
 
 def instead_of(name: str) -> str | None:
     """What to use instead of a field of Trainer that is refused; None for any other name."""
+    if name.startswith("trackio_"):
+        return REFUSED["run_name"]
     return REFUSED["push_to_hub"] if name.startswith("hub_") else REFUSED.get(name)
 
 

@@ -78,4 +78,6 @@ def _kind(annotation: str, choices: dict[str, Any]) -> Any:
     named = [choices[word] for word in words if word in choices]
     if named:  # `SchedulerType | str`: its values are the only texts that Trainer takes
         return named[0]
+    if any(word.startswith("dict") for word in words):  # Trainer also takes JSON in a text; YAML has the mapping itself
+        words = [word for word in words if word != "str"]
     return Union[tuple(KINDS[word] for word in words)] if KINDS.keys() >= set(words) else Any  # noqa: UP007

@@ -72,7 +72,7 @@ def parse(argv: list[str]) -> Request:
         raise InputError(f"command line: --seeds {' '.join(map(str, options.seeds))} names a seed twice")
     if any(word.partition("=")[0] == "--seed" for word in words):
         raise InputError("command line: --seed is given by --seeds here")
-    recipe, resume, publish = parse_command_line(words)
+    recipe, resume, publish, _ = parse_command_line(words)
     if resume or publish:
         raise InputError(f"command line: --{'resume' if resume else 'publish'} is for train_hf.py; here runs go on by "
                          "themselves and are published with push_to_hub.py")  # fmt: skip

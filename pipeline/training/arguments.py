@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.evaluation.metrics import CHECKPOINT_METRICS
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.training.machine import ON_A_CPU
@@ -28,8 +28,8 @@ def training_arguments(plan: Plan) -> TrainingArguments:
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
     try:
         arguments = TrainingArguments(**settings)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"TrainingArguments: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # many kinds: a missing package, a wrong device, values that exclude each other
+        raise InputError(f"TrainingArguments: {first_line(error)}") from None
     if arguments.n_gpu > 1:  # Trainer would split each batch by DataParallel, and see n_gpu times its rows
         raise InputError(
             f"this process sees {arguments.n_gpu} GPUs: start it with `accelerate launch --multi_gpu`, or show it one "
@@ -62,6 +62,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "eval_strategy": settings["save_strategy"],
         "eval_steps": settings.get("save_steps"),
         "load_best_model_at_end": True,
+        "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run
         "greater_is_better": CHECKPOINT_METRICS[metric],
         "remove_unused_columns": False,
         "label_names": ["labels"],

@@ -12,7 +12,10 @@ EMA_WEIGHTS = "ema.safetensors"
 
 
 class EMA:
-    """Averages of every floating-point tensor of the model's state (`Polyak & Juditsky 1992`).
+    """Averages of every floating-point tensor of the model's state (`Polyak & Juditsky 1992`), buffers too.
+
+    BatchNorm's running means and variances are averaged with the weights: they belong to the same steps. Whole numbers,
+    such as its count of batches, are those of the model.
 
     The decay warms up as `min(decay, (1 + step) / (10 + step))`, so that early averages forget the first weights.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -18,6 +19,9 @@ from transformers import EvalPrediction, TrainerCallback
 from pipeline.evaluation.figures import confusion_matrix, to_array
 from pipeline.evaluation.metrics import ConfusionMatrix
 from pipeline.evaluation.values import compute_metrics
+
+# What Trainer adds to the metrics of an evaluation.
+OF_THE_CLOCK = ("epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
 
 class EventFile:
@@ -54,15 +58,17 @@ class TrainingLog(TrainerCallback):
     """Writes what Trainer logs into `folder`, with throughput, recall of each class and the confusion matrix.
 
     It also counts rows trained, seconds of the loop (without evaluation and saving) and seconds of waiting for data.
+    Without a `folder` it only counts.
     """
 
-    def __init__(self, folder: Path, classes: list[str], rows_per_step: int) -> None:
-        self.classes, self.rows_per_step, self.folder = classes, rows_per_step, folder
+    def __init__(self, folder: Path | None, classes: list[str]) -> None:
+        self.classes, self.folder = classes, folder
         self.events: EventFile | None = None
-        self.steps, self.train_seconds, self.wait_seconds = 0, 0.0, 0.0
+        self.train_seconds, self.wait_seconds = 0.0, 0.0
+        self._rows: int | torch.Tensor = 0
         self._confusion: np.ndarray | None = None
         self._mark = time.perf_counter()
-        self._logged_steps, self._logged_seconds = 0, 0.0
+        self._logged_rows, self._logged_seconds = 0, 0.0
 
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         """Metrics of an evaluation in training, from logits and soft targets `(N, K)`."""
@@ -73,9 +79,19 @@ class TrainingLog(TrainerCallback):
         )
         return compute_metrics(logits, label, target, self.classes)
 
+    def count_rows(self, rows: int | torch.Tensor) -> None:
+        """Count the rows of a step, over all processes. A tensor stays on its device: reading it would wait for it."""
+        self._rows = self._rows + rows
+
+    @property
+    def rows(self) -> int:
+        """Rows trained since this process started, each as often as it was drawn."""
+        return int(self._rows)
+
     def speed(self) -> dict[str, float]:
         """Speed as `environment.json` records it."""
         return {
+            "rows_trained": self.rows,
             "train_seconds": round(self.train_seconds, 1),
             "pictures_per_second": round(self.pictures_per_second, 1),
             "data_wait_share": round(self.data_wait_share, 4),
@@ -84,7 +100,7 @@ class TrainingLog(TrainerCallback):
     @property
     def pictures_per_second(self) -> float:
         """Rows trained per second since this process started, without evaluation and saving."""
-        return self.steps * self.rows_per_step / max(self.train_seconds, 1e-9)
+        return self.rows / max(self.train_seconds, 1e-9)
 
     @property
     def data_wait_share(self) -> float:
@@ -92,7 +108,7 @@ class TrainingLog(TrainerCallback):
         return self.wait_seconds / max(self.train_seconds, 1e-9)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and self.folder:
             self.events = EventFile(self.folder)
         self._mark = time.perf_counter()
 
@@ -103,7 +119,6 @@ class TrainingLog(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.train_seconds += self._lap()
-        self.steps += 1
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.perf_counter()
@@ -116,17 +131,16 @@ class TrainingLog(TrainerCallback):
         if self.events and "loss" in logs:
             for name in ("loss", "learning_rate", "grad_norm"):
                 self.events.scalar(f"train/{name}", float(logs[name]), state.global_step)
-            rows = (self.steps - self._logged_steps) * self.rows_per_step
-            seconds = max(self.train_seconds - self._logged_seconds, 1e-9)
+            rows, seconds = self.rows - self._logged_rows, max(self.train_seconds - self._logged_seconds, 1e-9)
             self.events.scalar("train/pictures_per_second", rows / seconds, state.global_step)
-            self._logged_steps, self._logged_seconds = self.steps, self.train_seconds
+            self._logged_rows, self._logged_seconds = self.rows, self.train_seconds
         self._mark = time.perf_counter()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         metrics: dict[str, float] = kwargs["metrics"]
         if self.events:
             for name, value in metrics.items():
-                if isinstance(value, int | float):
+                if isinstance(value, int | float) and name not in OF_THE_CLOCK:
                     tag = name.removeprefix("eval_").replace("recall_", "recall/")
                     self.events.scalar(f"validation/{tag}", float(value), state.global_step)
             if self._confusion is not None:

@@ -3,6 +3,9 @@
 import importlib.metadata
 import os
 import platform
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,6 +41,49 @@ def say(line: str) -> None:
 def use_threads(count: int) -> None:
     """Let torch use `count` threads in this process: `accelerate launch` sets OMP_NUM_THREADS=1."""
     torch.set_num_threads(count)
+
+
+def quiet_libraries() -> None:
+    """Hide the bars of libraries: those of transformers always, the others where no person watches (a file, CI)."""
+    import datasets
+    import huggingface_hub.utils
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()
+
+
+def refuse_unwritable_places() -> None:
+    """Try to write where libraries write: the cache of data sets and the folder of temporary files.
+
+    Raises:
+        InputError: nothing can be written there. It names the place and the variable that sets it.
+    """
+    import datasets
+
+    places = {
+        Path(datasets.config.HF_DATASETS_CACHE): "the cache of data sets; set HF_HOME",
+        Path(_temporary()): "temporary files; set TMPDIR",
+    }
+    for place, words in places.items():
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(bytes(65536))
+        except OSError as error:
+            what, variable = words.split("; ")
+            raise InputError(
+                f"{place} cannot be written ({error.strerror}): it is for {what}; {variable} to another folder"
+            ) from None
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError as error:
+        raise InputError(f"there is no folder for temporary files ({error.strerror}); set TMPDIR to one") from None
 
 
 def refuse_lone_process() -> None:

@@ -1,11 +1,12 @@
 """From settings to a sealed run folder: made aside, moved in at the end; nothing is overwritten.
 
-`output_dir` has `logs/` and `checkpoint-*/` from the first step. Everything else is written into `.unfinished/` and
-moved in at the end, `evaluation.json` last: it is the seal (see `pipeline/run_folder.py`).
+`output_dir` has `recipe.yaml`, `logs/` and `checkpoint-*/` from the first step. Everything else is written into
+`.unfinished/` and moved in at the end, `evaluation.json` last: it is the seal (see `pipeline/run_folder.py`).
 """
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import zipfile
@@ -22,9 +23,10 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
 from pipeline.expressions import CLASSES
-from pipeline.run_folder import PUBLISHABLE, RECIPE, SEAL, read_json, sha256, write_json
+from pipeline.run_folder import LOGS, PUBLISHABLE, RECIPE, RESULTS, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.saving import save_classifier
 
 UNFINISHED = ".unfinished"
@@ -50,14 +52,24 @@ class RunFolder:
         """TensorBoard event files."""
         return self.path / "logs"
 
+    @property
+    def results(self) -> Path:
+        """A row for each evaluation of training."""
+        return self.path / RESULTS
+
 
 def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
     """Look at `output_dir` without changing it.
 
     Raises:
-        InputError: it holds a run with other settings, an interrupted run without `--resume` or of another number of
-            processes, or something else.
+        InputError: another process trains there, or it holds a run with other settings, an interrupted run without
+            `--resume` or of another number of processes, or something else.
     """
+    refuse_if_in_use(recipe.output_dir)
+    return _look(recipe, resume, processes)
+
+
+def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
     path = recipe.output_dir
     nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not nearest.is_dir():
@@ -76,7 +88,7 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and {item.name for item in path.iterdir()} - {LOCK}:
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
     return RunFolder(path, finished=False)
 
@@ -127,15 +139,38 @@ def _progress(path: Path) -> dict[str, Any]:
     return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
 
 
-def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
-    """Make the folder; note settings, processes, and the steps that the run was resumed from, all of them."""
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> Lock:
+    """Make the folder and lock it; write the settings, processes, and all steps that the run was resumed from.
+
+    Returns:
+        The lock. This process owns the folder until the lock is released or the process ends.
+
+    Raises:
+        InputError: the folder cannot be made, or another process began, continued or finished a run there meanwhile.
+    """
     try:
-        run.aside.mkdir(parents=True, exist_ok=True)
+        run.path.mkdir(parents=True, exist_ok=True)
+        lock = Lock(run.path)
+        if warning := lock.take():
+            print(f"warning: {warning}")
     except OSError as error:
         raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
+    try:
+        _begin(run, recipe, processes, resume)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+    if _look(recipe, resume, processes) != run:
+        raise InputError(f"output_dir {run.path} was changed by another run meanwhile: choose another --output_dir")
+    run.aside.mkdir(exist_ok=True)
     steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
     write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
     recipe.save(run.aside / RECIPE)
+    recipe.save(run.path / RECIPE)  # to read while the run trains
 
 
 def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
@@ -156,9 +191,11 @@ def closing_words(path: Path) -> str:
     """What a finished run prints: its table, its path, and the next line to type."""
     evaluation = read_json(path / SEAL)
     example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
-    loaded = f"pipeline('image-classification', model='{path.as_posix()}', top_k={len(evaluation['classes'])})"
-    try_it = f"python -c \"from transformers import pipeline; print({loaded}('{Path(example).as_posix()}'))\""
-    return f"{format_table(evaluation)}\n\n{path}\nnext: {try_it}"
+    loaded = f"pipeline('image-classification', model={path.as_posix()!r}, top_k={len(evaluation['classes'])})"
+    code = f"from transformers import pipeline; print({loaded}({Path(example).as_posix()!r}))"
+    # Double quotes work in every shell, unless the path holds what a shell reads inside them.
+    quoted = shlex.quote(code) if set(code) & set('"$`\\!') else f'"{code}"'
+    return f"{format_table(evaluation)}\n\n{path}\nnext: python -c {quoted}"
 
 
 def seal(run: RunFolder, environment: dict[str, Any]) -> None:
@@ -168,7 +205,7 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     """
     hashes: dict[str, str] = {}
     for pattern in PUBLISHABLE:
-        base = run.path if pattern.startswith("logs/") else run.aside
+        base = run.path if pattern in (LOGS, RESULTS) else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
     evaluation = read_json(run.aside / SEAL)

@@ -68,9 +68,8 @@ class Plan:
         )
 
     def describe(self) -> str:
-        """The settings and what they come to, as the console shows them at the start of a run."""
+        """What the settings come to here, as the console shows it at the start of a run."""
         return (
-            f"{self.recipe.describe()}\n"
             f"machine: {self.processes} process(es), {self.threads} threads each, "
             f"precision {self.recipe.precision} ({self.precision_reason})\n"
             f"batch: {self.rows_per_step} rows = {self.processes} x {self.rows_per_device} x {self.accumulation} "

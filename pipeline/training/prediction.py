@@ -23,9 +23,8 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
     processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
     for split, table in tables.items():
-        loader = tqdm(
-            torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate), f"predict {split}"
-        )
+        batches_of = torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate)
+        loader = tqdm(batches_of, f"predict {split}", disable=None)
         with torch.inference_mode(), _whole_floats():
             batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
         logits[split] = torch.cat(batches).numpy()

@@ -69,14 +69,16 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
     """Rows of a mapped table: `pixels (3, S, S) uint8` and `target (K,) float32`, by `Draw` in training or by index.
 
     Targets are those of the table, or its labels where `targets` is "onehot". `weights (N,)` are relative sampling
-    frequencies; None means that every row is drawn once.
+    frequencies; None means that every row is drawn once. `loss_weights (N,) float32` multiply the targets of a batch.
     """
 
     def __init__(self, table: datasets.Dataset, targets: str = "votes") -> None:
         self.pixels = table.select_columns("pixels")
         self.targets = np.asarray(table["target"][:], dtype=np.float32)
+        self.labels = np.asarray(table["label"][:] if "label" in table.column_names else self.targets.argmax(1))
         if targets == "onehot":
-            self.targets = one_hot(np.asarray(table["label"][:]), self.targets.shape[1])
+            self.targets = one_hot(self.labels, self.targets.shape[1])
+        self.loss_weights: np.ndarray | None = None
         self.keys: Sequence[str] = table["key"][:]
         self.weights = np.asarray(table["weight"][:]) if "weight" in table.column_names else None
 
@@ -92,7 +94,9 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
             return []
         indices = [d.index if isinstance(d, Draw) else d for d in draws]
         pixels = self.pixels[indices]["pixels"]
+        targets = self.targets[indices]
+        if self.loss_weights is not None:
+            targets = targets * self.loss_weights[indices, None]
         return [
-            {"pixels": from_bytes(p), "target": self.targets[i], "draw": d}
-            for p, i, d in zip(pixels, indices, draws, strict=True)
+            {"pixels": from_bytes(p), "target": t, "draw": d} for p, t, d in zip(pixels, targets, draws, strict=True)
         ]

@@ -5,12 +5,22 @@ train_hf.py, the tests and the benchmarks all build their trainer here, so they 
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainingArguments,
+    ViTImageProcessor,
+    set_seed,
+)
 
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
@@ -19,9 +29,12 @@ from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_for_training
 from pipeline.training.plan import Plan
+from pipeline.training.progress import ending, ending_in_words
 from pipeline.training.sampler import PictureRows
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
+
+Built = tuple[PreTrainedModel, ViTImageProcessor]
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
         InputError: a source cannot be read, its pictures or labels are unusable, or splits share pictures or people.
     """
     recipe = plan.recipe
+    machine.say("reading data")
     with args.main_process_first(desc="data", local=False):
         curated = curate_sources(recipe, machine.say)
         sizes = {"train": recipe.store_size or recipe.image_size}
@@ -52,6 +66,7 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
         clean = tables["validation"].filter(lambda clean: clean, input_columns="clean", desc="clean validation")
     machine.say(f"rows: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     train = tables.pop("train")
+    machine.say(plan.schedule(len(train)).describe())
     return Data(curated, train, clean, tables)
 
 
@@ -62,19 +77,21 @@ def build_trainer(
     validation: Dataset,
     log: TrainingLog,
     callbacks: Sequence[TrainerCallback] = (),
+    built: Built | None = None,
 ) -> ExpressionTrainer:
     """The model of a recipe in its trainer, with the schedule for the rows of `train`. Both tables are mapped.
+
+    `built` is what `build_for_training` made of the recipe; None makes it here.
 
     Raises:
         InputError: the model cannot be built, or a setting does not work with it.
     """
     recipe, schedule = plan.recipe, plan.schedule(len(train))
-    machine.say(schedule.describe())
-    model, processor = build_for_training(recipe, plan.device)
+    model, processor = built or build_for_training(recipe, plan.device)
     set_seed(recipe.seed)
     collating = (processor.image_mean, processor.image_std, args.device if plan.batches_on_gpu else "cpu")
     patience = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
-    return ExpressionTrainer(
+    trainer = ExpressionTrainer(
         model=model,
         args=args,
         recipe=recipe,
@@ -85,24 +102,33 @@ def build_trainer(
         warmup_steps=schedule.warmup_steps,
         processor=processor,
         compute_metrics=log.compute_metrics,
+        count_rows=log.count_rows,
         callbacks=[log, *callbacks, *patience],
     )
+    for theirs in (ProgressCallback, PrinterCallback):  # a bar for each evaluation, or a dictionary for each
+        trainer.remove_callback(theirs)
+    return trainer
 
 
-def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> None:
-    """Make the run folder, and print what a resumed run continues from."""
-    if machine.rank() == 0:
-        output_dir.begin(run, plan.recipe, plan.processes, resume)
+def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> AbstractContextManager[Any]:
+    """Make and lock the run folder, and print what a resumed run continues from. Train inside `with`.
+
+    The first process holds the lock for all of the launch.
+    """
+    own = machine.rank() == 0
+    lock = output_dir.begin(run, plan.recipe, plan.processes, resume) if own else nullcontext()
     for name in run.damaged:
         machine.say(f"resume: {name} was not written to its end and is passed over")
     if resume:
         start = f"from {run.checkpoint.name}" if run.checkpoint else "no checkpoint yet, from the start"
         machine.say(f"resume: {start}")
+    return lock
 
 
 def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrainer, data: Data) -> None:
     """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
+    machine.say(ending_in_words(trainer.state))
     output_dir.write_model(run, trainer.model, trainer.processor)
     logits = prediction.predict(run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
     about = {
@@ -119,7 +145,7 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     evaluate.write_evaluation(run.aside, evaluate.evaluate_predictions(file))
 
 
-def environment(plan: Plan, log: TrainingLog, started: float) -> dict[str, Any]:
+def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, started: float) -> dict[str, Any]:
     """What `environment.json` says about a run that began at `started` (by `time.perf_counter`)."""
     checkpoint = plan.recipe.checkpoint
     return {
@@ -131,6 +157,7 @@ def environment(plan: Plan, log: TrainingLog, started: float) -> dict[str, Any]:
         # A folder may be gone later, and its name may look like a Hub id.
         "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
         "wall_seconds": round(time.perf_counter() - started, 1),
+        **ending(trainer.state),
         **log.speed(),
         "peak_memory_gib": machine.peak_memory_gib(),
     }

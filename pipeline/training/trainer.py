@@ -2,12 +2,14 @@
 
 import contextlib
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import (
     PreTrainedModel,
     Trainer,
@@ -23,6 +25,7 @@ from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.ema import EMA
+from pipeline.training.loss import balanced_cross_entropy, label_shares, row_weights
 from pipeline.training.memory import advice, largest_batch, out_of_memory
 from pipeline.training.optimizer import parameter_groups
 from pipeline.training.sampler import EpochSampler, PictureRows
@@ -49,6 +52,7 @@ class ExpressionTrainer(Trainer):
         eval_collator: EvalCollator,
         processor: ViTImageProcessor,
         warmup_steps: int,
+        count_rows: Callable[[Any], None],
         **trainer_arguments: Any,
     ) -> None:
         super().__init__(
@@ -62,15 +66,16 @@ class ExpressionTrainer(Trainer):
         )
         self.recipe, self.processor = recipe, processor
         self.train_collator, self.warmup_steps = train_collator, warmup_steps
-        shares = torch.from_numpy(train_rows.targets).double().mean(dim=0)
         weights = sampling_weights(train_rows, recipe.class_balance == "sampler")
         in_step = args.per_device_train_batch_size * args.world_size
         self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
         self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
-        self.class_weights = (1 / shares.clamp_min(1e-12)).float() if recipe.class_balance == "weights" else None
-        if self.class_weights is not None:
-            self.class_weights /= (self.class_weights * shares).sum().float()  # an average row weighs 1
-        self.log_prior = shares.log().float() if recipe.class_balance == "logit_adjustment" else None
+        self.count_rows, self.label_shares = count_rows, None
+        if recipe.class_balance in ("weights", "logit_adjustment"):
+            shares = label_shares(train_rows.labels, train_rows.targets.shape[1], train_rows.weights)
+            train_rows.loss_weights = row_weights(train_rows.labels, shares)
+            if recipe.class_balance == "logit_adjustment":
+                self.label_shares = torch.from_numpy(shares).float()
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
         self.add_callback(_EachStep(self))
 
@@ -149,6 +154,7 @@ class ExpressionTrainer(Trainer):
         batches, rows = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
             self.rows_of_step = torch.cat([batch.pop("index") for batch in batches])
+            self.count_rows(rows)
         return batches, rows
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
@@ -165,27 +171,45 @@ class ExpressionTrainer(Trainer):
         """Soft-target cross-entropy; class balance and label smoothing act in training only.
 
         The labels are not passed to the model: it would take them for multi-label targets, and the published config
-        would say so. Logit adjustment follows Menon et al. 2021 (arXiv:2007.07314).
+        would say so. The balance is that of `pipeline/training/loss.py`; the labels already hold the rows' weights.
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
-        outputs = model(**inputs)
+        with self._norms_of_one_row(model, len(labels)):
+            outputs = model(**inputs)
         logits = outputs.logits.float()
         if not model.training:
             loss = F.cross_entropy(logits, labels)
             return (loss, {"logits": outputs.logits}) if return_outputs else loss  # a distilled DeiT gives three
-        if self.log_prior is not None:
-            logits = logits + self.log_prior.to(logits.device)
-        weight = None if self.class_weights is None else self.class_weights.to(logits.device)
-        losses = F.cross_entropy(
-            logits, labels, weight=weight, label_smoothing=self.recipe.label_smoothing, reduction="none"
-        )
+        smoothing = self.recipe.label_smoothing
+        if self.recipe.class_balance in ("weights", "logit_adjustment"):
+            shares = None if self.label_shares is None else self.label_shares.to(logits.device)
+            losses = balanced_cross_entropy(logits, labels, smoothing, shares)
+        else:
+            losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
         loss = losses[labels.sum(dim=1) > 0].sum()  # without the blank row of an empty batch
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):
             raise self._not_finite(f"the loss is {loss.item()}")
         return (loss, outputs) if return_outputs else loss
+
+    @contextlib.contextmanager
+    def _norms_of_one_row(self, model: Any, rows: int) -> Iterator[None]:
+        """BatchNorm uses its running statistics for a last batch of one row, which has no variance of its own.
+
+        The same holds for the blank picture of an empty batch, which must not enter the statistics.
+        """
+        norms: list[torch.nn.Module] = []
+        if rows == 1 and self.args.per_device_train_batch_size > 1:
+            norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+        for norm in norms:
+            norm.eval()
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.train()
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
@@ -285,5 +309,5 @@ def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
     if not balanced:
         return rows.weights
     own = np.ones(len(rows)) if rows.weights is None else rows.weights
-    labels = rows.targets.argmax(axis=1)
+    labels = rows.labels
     return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])

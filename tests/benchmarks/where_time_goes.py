@@ -112,7 +112,7 @@ def profile(recipe: Recipe, steps: int) -> tuple[dict[str, float], float, int]:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"output_dir": folder, "max_steps": steps, "save_strategy": "steps", "save_steps": steps}
         plan = make_plan(replace(recipe, trainer=recipe.trainer | settings | {"dataloader_num_workers": 0}))
-        log = TrainingLog(Path(folder) / "logs", recipe.classes, plan.rows_per_step)
+        log = TrainingLog(Path(folder) / "logs", recipe.classes)
         trainer = build_trainer(plan, training_arguments(plan), train, clean, log)
         trainer._load_best_model = lambda: None  # the end of a run, not of an epoch
         clocks = Clocks()

@@ -104,10 +104,8 @@ def test_a_damaged_photo_of_expw_is_counted_with_the_unusable_pictures(tmp_path)
     two = {"classes": ["happiness", "sadness"], "leaks": "report", "near_copies": False, "max_bad_share": 0.1}
     recipe = Recipe(data_path=str(tmp_path), validation_share=0.2, test_share=0.0, **two)
     (entry,) = curate(read_sources(recipe), recipe).report["sources"].values()
-    assert entry["unreadable"] == {
-        "count": 1,
-        "keys": ["7.jpg#0 (not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000 or PPM picture)"],
-    }
+    assert entry["unreadable"]["count"] == 1
+    assert entry["unreadable"]["keys"][0].startswith("7.jpg#0 (not a JPEG, PNG")
 
 
 def test_a_table_with_boxes_joins_one_without_and_is_mapped_for_training(tmp_path):

@@ -468,7 +468,7 @@ def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes
     rows = [(f"train_{i:05d}.jpg", str(code)) for i, code in enumerate(codes)] + [("test_0001.jpg", "7")]
     save_rafdb(tmp_path / "rafdb", rows)
     sources = [{"data_path": str(tmp_path / name)} for name in ("ferplus", "affectnet", "rafdb")]
-    words = ["--sources", json.dumps(sources), "--leaks", "report", "--near_copies", "false"]
+    words = ["--sources", json.dumps(sources), "--leaks", "report", "--near_copies", "false", "--test_share", "0.0"]
     main(["merged_vit_tiny", *words, "--output_dir", str(tmp_path / "out")])
     report = json.loads((tmp_path / "out" / "curation.json").read_text())
     counted = {
@@ -477,13 +477,15 @@ def test_the_merged_recipe_takes_each_source_in_its_own_layout_and_none_vanishes
     }
     assert counted == {
         "ferplus": {"train": 4, "validation": 4, "test": 4},
-        "affectnet": {"train": 6, "validation": 7, "test": 1},
+        "affectnet": {"train": 7, "validation": 7},
         "rafdb": {"train": 27, "validation": 1, "test": 1},
     }
     for split, rows in report["rows"].items():
-        assert sum(rows.values()) == sum(source[split] for source in counted.values())
+        assert sum(rows.values()) == sum(source.get(split, 0) for source in counted.values())
         kept = pq.read_table(tmp_path / "out" / f"{split}.parquet")["source"].to_pylist()
-        assert {name: kept.count(name) for name in counted} == {name: rows[split] for name, rows in counted.items()}
+        assert {name: kept.count(name) for name in counted} == {
+            name: rows.get(split, 0) for name, rows in counted.items()
+        }
     assert {s: sum(source["left_out"].get("train", {}).values()) for s, source in report["sources"].items()} == {
         "ferplus": 0,
         "affectnet": 4,

@@ -177,7 +177,7 @@ def test_label_rule_turns_votes_into_labels(read, voted: Path) -> None:
 
 
 def test_targets_are_votes_or_labels_and_metrics_use_the_votes(tmp_path: Path, tiny, table: Dataset) -> None:
-    table, log = map_pictures(table, 32, "rows"), TrainingLog(tmp_path / "logs", list(CLASSES), 16)
+    table, log = map_pictures(table, 32, "rows"), TrainingLog(tmp_path / "logs", list(CLASSES))
     votes, labels = np.array(table["target"][:], np.float32), np.eye(7)[table["label"][:]]
     for targets, trained in (("votes", votes), ("onehot", labels)):
         plan = make_plan(tiny(targets=targets))

@@ -13,7 +13,7 @@ SHIPPED = sorted(RECIPES.glob("*.yaml"))
 
 
 def test_without_arguments_the_recipe_is_quickstart() -> None:
-    recipe, resume, publish = parse_command_line([])
+    recipe, resume, publish, _ = parse_command_line([])
     assert (recipe.name, str(recipe.output_dir), resume, publish) == ("quickstart", "runs/quickstart", False, None)
 
 
@@ -44,7 +44,7 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         "--publish",
         "me/faces",
     ]
-    recipe, resume, publish = parse_command_line(words)
+    recipe, resume, publish, _ = parse_command_line(words)
     assert (recipe.image_size, recipe.evaluate_test, recipe.seed, resume, publish) == (96, True, 3, True, "me/faces")
     assert recipe.trainer["max_steps"] == 7
     assert recipe.trainer["learning_rate"] == pytest.approx(1e-4)

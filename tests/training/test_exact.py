@@ -68,10 +68,10 @@ def assert_same_run(ours: Path, theirs: Path, curves: bool = True) -> None:
         assert one.keys() == two.keys()
         assert all(torch.equal(one[tensor], two[tensor]) for tensor in one), name
     assert pq.read_table(ours / "predictions.parquet").equals(pq.read_table(theirs / "predictions.parquet"))
-    for name in ("curation.json", "config.json"):
+    for name in ("results.csv", "curation.json", "config.json"):
         assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
-    one, two = read_json(ours / "evaluation.json"), read_json(theirs / "evaluation.json")
-    assert one | {"sha256": None} == two | {"sha256": None}, "the seal also covers the hours of environment.json"
+    one, two = (read_json(run / "evaluation.json") for run in (ours, theirs))
+    assert one | {"sha256": None} == two | {"sha256": None}, "the seal holds the hash of environment.json, and so times"
     figures = [p.name for p in (theirs / "figures").iterdir() if curves or p.name != "learning_curves.png"]
     for name in figures:
         assert (ours / "figures" / name).read_bytes() == (theirs / "figures" / name).read_bytes(), name

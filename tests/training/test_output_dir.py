@@ -20,10 +20,10 @@ from pipeline.evaluation import evaluate as evaluation
 from pipeline.evaluation import predictions
 from pipeline.run_folder import PUBLISHABLE, SEAL, read_json, sha256, verify, write_json
 from pipeline.settings.recipe import Recipe
+from pipeline.training import output_dir
 from pipeline.training.model import build_model
 from pipeline.training.output_dir import (
     RunFolder,
-    begin,
     closing_words,
     find_run,
     git_revision,
@@ -31,6 +31,11 @@ from pipeline.training.output_dir import (
     seal,
     write_model,
 )
+
+
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+    """Begin a run, and let its process end."""
+    output_dir.begin(run, recipe, processes, resume).release()
 
 
 def filled(recipe: Recipe, table: Dataset) -> RunFolder:

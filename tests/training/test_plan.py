@@ -181,10 +181,10 @@ def test_a_plan_and_its_schedule_cannot_be_changed(tiny) -> None:
             setattr(made, name, 7)
 
 
-def test_a_plan_says_its_settings_once_with_what_they_come_to(tiny, on_cpu) -> None:
+def test_a_plan_says_what_its_settings_come_to(tiny, on_cpu) -> None:
     plan = make_plan(tiny(total_batch_size=128, precision="auto"))
-    *settings, of_machine, of_batch = plan.describe().splitlines()
-    assert plan.recipe.precision in ("fp32", "bf16") and f"precision={plan.recipe.precision}" in " ".join(settings)
+    of_machine, of_batch = plan.describe().splitlines()
+    assert plan.recipe.precision in ("fp32", "bf16")
     assert of_machine == (
         f"machine: 1 process(es), {cores()} threads each, precision {plan.recipe.precision} ({plan.precision_reason})"
     )

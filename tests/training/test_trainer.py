@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, TrainerCallback
 
 from pipeline.errors import InputError
 from pipeline.training.collator import EvalCollator
@@ -129,13 +129,6 @@ def test_a_balanced_sampler_draws_the_classes_alike(trainer_of, tiny) -> None:
     assert np.abs(share - 1 / 7).max() < 0.03
 
 
-def test_class_weights_leave_an_average_row_at_one(trainer_of, tiny) -> None:
-    trainer = trainer_of(tiny(class_balance="weights"))
-    shares = trainer.train_dataset.targets.mean(0)
-    assert float((trainer.class_weights.numpy() * shares).sum()) == pytest.approx(1, abs=1e-5)
-    assert np.argmax(trainer.class_weights.numpy()) == np.argmin(shares)
-
-
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_and_learning_rate(trainer_of, tiny) -> None:
     trainer = trainer_of(tiny(learning_rate=1e30, max_grad_norm=0.0, max_steps=50, warmup_epochs=0.0))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+, learning rate"):
@@ -188,3 +181,49 @@ def test_event_files_hold_the_curves_and_nothing_of_the_machine(trainer_of, tiny
         assert not {socket.gethostname(), getpass.getuser()} & set(file.name.split("."))
         for place in (Path.home(), Path(trainer.args.output_dir).parent, Path.cwd()):
             assert f"{place}/".encode() not in file.read_bytes()
+
+
+# BatchNorm
+
+BATCH_NORM = {"architecture": "test_efficientnet", "ema_decay": 0.5, "layer_decay": 1.0, "learning_rate": 1e-2}
+
+
+def test_a_last_batch_of_one_row_trains_a_net_with_batch_norm(trainer_of, tiny) -> None:
+    """23 rows a batch leave one of the 70; at 32 px it has 1 x 1 px in the last layers, so no variance."""
+    trainer = trainer_of(tiny(total_batch_size=23, num_train_epochs=1, **BATCH_NORM))
+    trainer.train()
+    assert trainer.state.global_step == 4
+    counts = [int(t) for name, t in trainer.model.named_buffers() if "num_batches" in name]
+    assert counts and set(counts) == {3}, "the statistics are those of whole batches"
+
+
+def test_the_blank_picture_of_an_empty_batch_leaves_batch_norm_as_it_was(trainer_of, tiny) -> None:
+    trainer = trainer_of(tiny(**BATCH_NORM))
+    before = {name: t.clone() for name, t in trainer.model.named_buffers()}
+    batches, _ = trainer.get_batch_samples(iter([trainer.train_collator([])]), 1, trainer.args.device)
+    trainer.training_step(trainer.model, batches[0], torch.tensor(8))
+    assert before and all(torch.equal(t, before[name]) for name, t in trainer.model.named_buffers())
+
+
+def test_the_average_holds_the_running_statistics_of_batch_norm_and_whole_numbers_are_the_models(
+    trainer_of, tiny
+) -> None:
+    trainer = trainer_of(tiny(num_train_epochs=2, **BATCH_NORM))
+    expected: dict[str, torch.Tensor] = {n: t.clone() for n, t in trainer.model.state_dict().items()}
+
+    class Follow(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs) -> None:
+            decay = min(0.5, (1 + state.global_step) / (10 + state.global_step))
+            for name, now in model.state_dict().items():
+                expected[name] = decay * expected[name] + (1 - decay) * now if now.is_floating_point() else now.clone()
+
+    trainer.add_callback(Follow())
+    trainer.train()
+    statistics = [name for name in trainer.ema.average if "running_" in name]
+    assert statistics and not [name for name in trainer.ema.average if "num_batches" in name]
+    trainer.ema.load(Path(trainer.args.output_dir) / "checkpoint-10")
+    for name, average in trainer.ema.average.items():
+        assert torch.allclose(average, expected[name], atol=1e-5), name
+    with trainer.ema.applied_to(trainer.model):
+        state = trainer.model.state_dict()
+        assert all(torch.equal(state[name], trainer.ema.average[name]) for name in statistics)

@@ -1,0 +1,80 @@
+"""One process at a time owns an output_dir, whatever the other one wants there."""
+
+import json
+import signal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.run_folder import verify
+from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
+from pipeline.training.output_dir import begin, find_run
+from tests.conftest import process_of, run_train_hf, wait_for_checkpoint, write_recipe
+
+LONG = {"max_steps": 5000, "save_strategy": "steps", "save_steps": 5}
+
+
+def test_a_second_process_is_refused_in_one_line_and_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
+    """With equal settings, with others, and with --resume; and workers do not hold the lock for their parent."""
+    run = tmp_path / "run"
+    words = [str(write_recipe(tmp_path / "long.yaml", output_dir=str(run), **LONG)), "--dataloader_num_workers", "1"]
+    first = process_of(*words)
+    try:
+        wait_for_checkpoint(first, run, 5)
+        for more in (["--seed", "0"], ["--seed", "1"], ["--resume"]):
+            second = run_train_hf(*words, *more)
+            assert second.returncode == 2
+            assert second.stderr.splitlines()[-1] == (
+                f"error: output_dir {run} is in use by another run (process {first.pid}): wait until it ends, or "
+                "choose another --output_dir"
+            )
+            assert "Traceback" not in second.stderr
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+    refuse_if_in_use(run)
+
+
+def test_of_two_processes_that_start_together_one_is_sealed_with_its_own_files(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    recipe = str(write_recipe(tmp_path / "both.yaml", output_dir=str(run), max_steps=3))
+    both = [process_of(recipe, "--seed", seed) for seed in ("1", "2")]
+    errors = [process.communicate()[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 2], errors
+    winner, loser = codes.index(0), codes.index(2)
+    assert errors[loser].splitlines()[-1].startswith("error: ") and str(run) in errors[loser].splitlines()[-1]
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["seed"] == winner + 1
+    about = pq.read_schema(run / "predictions.parquet").metadata[b"fer"]
+    assert json.loads(about)["seed"] == winner + 1
+    verify(run)
+    assert not (run / LOCK).exists(), "a finished run has no lock"
+
+
+def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
+    first, second = Lock(tmp_path), Lock(tmp_path)
+    first.take()
+    with pytest.raises(InputError, match="in use by another run"):
+        second.take()
+    with pytest.raises(InputError, match="in use by another run"):
+        refuse_if_in_use(tmp_path)
+    first.release()
+    refuse_if_in_use(tmp_path)
+    second.take()
+    assert not (second.release() or (tmp_path / LOCK).exists())
+
+
+def test_a_folder_that_another_run_finished_or_began_meanwhile_is_not_touched(tiny) -> None:
+    recipe = tiny()
+    looked = find_run(recipe, resume=False)
+    begin(find_run(recipe, resume=False), recipe, 1, resume=False).release()
+    with pytest.raises(InputError, match="holds an interrupted run: add --resume"):
+        begin(looked, recipe, 1, resume=False)
+    (recipe.output_dir / ".unfinished" / "recipe.yaml").rename(recipe.output_dir / "recipe.yaml")
+    (recipe.output_dir / "evaluation.json").write_text("{}")
+    with pytest.raises(InputError, match="was changed by another run meanwhile: choose another --output_dir"):
+        begin(looked, recipe, 1, resume=False)
+    refuse_if_in_use(recipe.output_dir)
