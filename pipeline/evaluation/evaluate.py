@@ -177,4 +177,6 @@ def main(argv: list[str]) -> None:
         description="Make evaluation.json and the figures of a finished run again from its predictions.parquet.",
     )
     parser.add_argument("run", type=Path, help="run folder, such as runs/quickstart")
-    print(format_table(evaluate_run(parser.parse_args(argv).run)))
+    run = parser.parse_args(argv).run
+    print(format_table(evaluate_run(run)))
+    print(f"\nwrote {run / run_folder.SEAL} and the figures again, and sealed the run")

@@ -209,7 +209,8 @@ def test_the_folder_replaces_an_empty_one_with_the_permissions_of_any_new_folder
 
 
 def test_training_refuses_a_leak_and_leaves_no_run(faces, tmp_path):
-    ended = run_train_hf(*words(faces, tmp_path / "run"))
+    small = ("--checkpoint", "null", "--image_size", "32", "--layer_decay", "1.0")
+    ended = run_train_hf(*words(faces, tmp_path / "run"), *small)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith(f"error: {LEAK} (exact copy)")
     assert not (tmp_path / "run").exists()
