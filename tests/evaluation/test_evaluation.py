@@ -376,7 +376,7 @@ def test_the_command_makes_metrics_and_figures_again_and_seals_the_run(run):
     assert (done.returncode, done.stderr) == (0, "")
     assert evaluation.pop("sha256").keys() == {"environment.json", "evaluation.json"}
     assert evaluation == evaluate_predictions(run / "predictions.parquet")
-    assert done.stdout == format_table(evaluation) + "\n"
+    assert done.stdout.startswith(format_table(evaluation) + "\n") and f"wrote {run}" in done.stdout
     assert environment["precision"] == "fp32" and environment["sha256"].keys() == SEALED
     verify(run)
     assert {path.name for path in run.iterdir()} == {name.partition("/")[0] for name in SEALED} | {
