@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
         machine.say(f"warning: {warning}")
 
     # Model, saved and loaded once, and a trial step: a wrong setting or checkpoint ends the run before data is read
-    open_checkpoint(plan.recipe, plan.device)
+    if machine.rank() == 0:
+        open_checkpoint(plan.recipe, plan.device)
     built = build_for_training(plan.recipe, plan.device)
     rehearse(plan, args, built)
 

@@ -80,7 +80,7 @@ def empty_folder(tmp: Path) -> dict[str, Any]:
 
 
 def csv_without_a_column(tmp: Path) -> dict[str, Any]:
-    return {"data_path": str(table(tmp / "labels.csv", [["file", "label"], ["a.png", "happy"]]))}
+    return {"data_path": str(table(tmp / "labels.csv", [["nickname", "label"], ["a", "happy"]]))}
 
 
 def csv_with_a_short_row(tmp: Path) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def drop_path_without_blocks(tmp: Path) -> dict[str, Any]:
 CASES: list[tuple[Make, str]] = [
     (missing_folder, r"data_path \S+/nowhere/faces does not exist: give class folders"),
     (empty_folder, r"data_path \S+/faces is empty: give class folders"),
-    (csv_without_a_column, r"labels\.csv: no column path \(there are: file, label\); rename"),
+    (csv_without_a_column, r"labels\.csv: no column of pictures is recognised \(columns: nickname, label\); name it"),
     (csv_with_a_short_row, r"labels\.csv line 3: 1 fields where the header names 2; quote fields"),
     (csv_pair_of_unequal_length, r"fer2013new\.csv has 2 rows and \S+fer2013\.csv 3; row i of one must be row i"),
     (votes_of_a_csv_that_do_not_sum, r"fer2013new\.csv line 3: votes \[0, 3, .* sum to 3; .*: correct or remove them"),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pipeline.cores import cores
-from pipeline.errors import InputError
+from pipeline.errors import FULL, InputError
 
 ON_A_CPU = "on a CPU launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N"
 PACKAGES = ("torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "timm", "huggingface_hub")
@@ -60,6 +60,7 @@ def refuse_unwritable_places() -> None:
 
     Raises:
         InputError: nothing can be written there. It names the place and the variable that sets it.
+        OSError: the disk is full.
     """
     import datasets
 
@@ -73,6 +74,8 @@ def refuse_unwritable_places() -> None:
             with tempfile.TemporaryFile(dir=place) as file:
                 file.write(bytes(65536))
         except OSError as error:
+            if error.errno in FULL:  # as anywhere else in a run
+                raise OSError(error.errno, error.strerror, str(place)) from None
             what, variable = words.split("; ")
             raise InputError(
                 f"{place} cannot be written ({error.strerror}): it is for {what}; {variable} to another folder"

@@ -118,12 +118,12 @@ def _opened(archive: Path) -> Iterator[Iterator[Entry]]:
             yield _of_tar(tar, archive)
 
 
-def _of_zip(file: zipfile.ZipFile, archive: Path) -> Iterator[Entry]:
-    for info in file.infolist():
+def _of_zip(archived: zipfile.ZipFile, archive: Path) -> Iterator[Entry]:
+    for info in archived.infolist():
         if info.external_attr >> 28 == 0xA:
             raise InputError(f"{archive} holds the link {info.filename!r}; unpack it yourself and give the folder")
         if not info.is_dir():
-            yield Entry(info.filename, info.file_size, lambda info=info: file.open(info))  # type: ignore[misc]
+            yield Entry(info.filename, info.file_size, lambda info=info: archived.open(info))  # type: ignore[misc]
 
 
 def _of_tar(tar: tarfile.TarFile, archive: Path) -> Iterator[Entry]:
