@@ -581,3 +581,21 @@ def test_a_key_of_class_map_that_is_not_in_the_data_is_refused(tmp_path):
         class_map={"hapy": None},
     )
     assert rows(read(tmp_path, class_map={"HAPPY": None})) == {"all": {"anger": 2, "sadness": 2}}
+
+
+@pytest.mark.parametrize("column", ["is_test", "isTrain"])
+def test_flags_of_a_split_are_refused_and_never_become_train(tmp_path, column):
+    rows = [[f"{index}.png", "happy" if index % 2 else "sad", str(index > 3)] for index in range(6)]
+    for index in range(6):
+        save(tmp_path / f"{index}.png", index)
+    lines = [["path", "label", column], *rows]
+    path = write(tmp_path / "faces.csv", "\n".join(map(",".join, lines)) + "\n")
+    refused(path, f"{column} seem to say which split a row belongs to: write one column with the names train")
+    assert sum(len(table) for table in read(path, split_column="none").tables.values()) == 6
+
+
+def test_numbered_folders_are_never_proposed_as_classes(tmp_path):
+    class_folders(tmp_path, classes=("S001", "S002", "S003"))
+    with pytest.raises(InputError, match="they look like numbered folders or persons") as error:
+        read(tmp_path)
+    assert "--classes" not in str(error.value) and "--label_pattern" in str(error.value)

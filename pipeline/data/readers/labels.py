@@ -156,6 +156,11 @@ def _unknown(unknown: Mapping[str, str], counts: Mapping[str | None, int], hint:
     start = f"{rows:,} picture{'s' if rows > 1 else ''} of names that are not expressions ({listed}{more})"
     if hint:
         return f"{start}: {hint}"
+    if len(unknown) > 1 and all(re.fullmatch(r"\D*\d+", name) for name in unknown):
+        return (
+            f"{start}: they look like numbered folders or persons; if the label stands in the file names, give "
+            "--label_pattern, otherwise a csv file path,label,person"
+        )
     if _may_be_classes(unknown, counts):
         own = ", ".join(sorted(unknown))
         return f"{start}: if these are your own classes, train them with --classes '[{own}]'"

@@ -54,6 +54,7 @@ PERSON = (
     *("participantid", "individual", "individualid", "celebrity", "userid", "speaker", "speakerid", "patient"),
     *("patientid", "pid", "sid", "idsubject", "volunteer", "volunteerid", "peopleid"),
 )
+SPLIT_FLAGS = ("istest", "istrain", "istraining", "isval", "isvalidation", "testset", "trainset", "intest", "intrain")
 IGNORE = "none"  # the value of split_column and person_column that reads none
 
 
@@ -101,8 +102,20 @@ def split_and_person(columns: Mapping[str, Column], recipe: Recipe, place: str) 
         InputError: as `find_roles`.
     """
     splits = _named(columns, SPLIT, recipe.split_column, "split", place) or _folds(columns, recipe)
+    if not splits and recipe.split_column is None:
+        _refuse_flags(columns, place)
     persons = _named(columns, PERSON, recipe.person_column, "person", place)
     return _one("split", splits, place), _one("person", persons, place)
+
+
+def _refuse_flags(columns: Mapping[str, Column], place: str) -> None:
+    """Stop at columns such as `is_test`: they hold the data's own split, in a form that is not read."""
+    flags = [name for name in columns if plain_column(name) in SPLIT_FLAGS]
+    if flags:
+        raise InputError(
+            f"{place}: {' and '.join(flags)} seem to say which split a row belongs to: write one column with the names "
+            "train, validation and test instead, or add --split_column none if they say something else"
+        )
 
 
 def _named(columns: Mapping[str, Column], usual: Sequence[str], given: str | None, role: str, place: str) -> list[str]:
