@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import tarfile
 import zipfile
 from collections import Counter
@@ -16,6 +17,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Va
 from pipeline.data.readers import read_sources
 from pipeline.data.readers.inventory import AGAIN, DEAD, JUNK_REASON, SPECIAL, inventory
 from pipeline.errors import InputError
+from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
 from tests.data.test_sources import names, picture, save, save_parquet
 
@@ -120,7 +122,29 @@ def test_a_parquet_file_without_pictures_takes_nothing_away(tmp_path):
     class_folders(tmp_path)
     pq.write_table(pa.table({"x": [1.0, 2.0]}), tmp_path / "embeddings.parquet")
     assert rows(read(tmp_path)) == {"all": THREE}
-    assert left_out(read(tmp_path)) == {"all": {"not a picture file": 1}}
+    assert left_out(read(tmp_path)) == {"all": {"not read: embeddings.parquet": 1}}
+
+
+def test_files_that_may_hold_data_are_named_where_they_are_not_read(tmp_path):
+    class_folders(tmp_path)
+    write(tmp_path / "happy" / "a.csv", "epoch,loss\n1,2\n")
+    write(tmp_path / "b.jsonl", '{"role": "user"}\n')
+    write(tmp_path / "c.xyz", "x")
+    zipfile.ZipFile(tmp_path / "sad" / "more.zip", "w").writestr("x", "y")
+    zipfile.ZipFile(tmp_path / "more.zip", "w").writestr("x", "y")
+    pq.write_table(pa.table({"x": [1.0, 2.0]}), tmp_path / "z.parquet")
+    expected = {"not read: z.parquet, more.zip, sad/more.zip and 2 more": 5, "not a picture file": 1}
+    assert left_out(read(tmp_path)) == {"all": expected}
+
+
+def test_a_parquet_file_without_rows_is_named_and_makes_no_split(tmp_path):
+    save_parquet(tmp_path, "train", label=(["happy", "sad"], TEXT))
+    (path,) = tmp_path.glob("*.parquet")
+    pq.write_table(pq.read_table(path).slice(0, 0), tmp_path / "validation.parquet")
+    reading = read(tmp_path)
+    assert list(reading.tables) == ["train"]
+    assert left_out(reading)["all"] == {"not read: validation.parquet": 1}
+    refused(tmp_path / "validation.parquet", "holds no rows in any parquet file")
 
 
 def test_all_parquet_files_of_a_folder_are_read_or_refused(tmp_path):
@@ -166,6 +190,13 @@ def test_cells_that_are_no_splits_are_refused_and_numbered_folds_are_named(tmp_p
     )
     listed(tmp_path, "image,label,fold\n0.png,sad,1\n1.png,happy,2\n")
     assert read(tmp_path).sources[0].columns_not_read == ("fold",)
+
+
+def test_a_row_without_a_split_is_counted_once(tmp_path):
+    listed(tmp_path, "path,label,split\n0.png,happy,train\n1.png,sad,test\n2.png,sad,\n")
+    reading = read(tmp_path)
+    assert rows(reading) == {"train": {"happiness": 1}, "test": {"sadness": 1}}
+    assert left_out(reading) == {"all": {"no split": 1}}
 
 
 def test_a_column_of_splits_in_parquet_is_used(tmp_path):
@@ -223,7 +254,7 @@ def test_tables_of_splits_and_persons_beside_class_folders_are_used_together(tmp
     reading = read(tmp_path)
     assert rows(reading) == {split: dict.fromkeys(THREE, 1) for split in ("train", "test")}
     assert reading.tables["test"]["person"][:] == ["p1", "p3", "p5"]
-    assert left_out(reading) == {"all": {"not a picture file": 1}}
+    assert left_out(reading) == {"all": {"not read: notes.csv": 1}}
 
 
 # Persons
@@ -525,6 +556,11 @@ def test_a_folder_of_images_names_the_table_beside_it(tmp_path, name, content, m
     assert "neutral" not in str(error.value), "no class is proposed for `images`"
 
 
+def test_pictures_that_are_addresses_are_named_with_their_line(tmp_path):
+    write(tmp_path / "data.csv", "image,label\nhttp://127.0.0.1:9/0.png,happy\n")
+    refused(tmp_path, "addresses of the network, the first 'http://127.0.0.1:9/0.png' on line 2, which are not fetched")
+
+
 def test_yolo_is_recognised_and_refused(tmp_path):
     for index in range(3):
         save(tmp_path / "images" / "train" / f"{index}.png", index)
@@ -547,7 +583,42 @@ def test_own_classes_are_proposed_with_the_line_that_trains_them(tmp_path):
     assert rows(read(tmp_path, classes=["not_smiling", "smiling"])) == {"all": {"not_smiling": 3, "smiling": 3}}
 
 
-@pytest.mark.parametrize("folders", [("smiling", "happy"), ("images", "data"), ("1", "2"), ("smiling", "contempt")])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("yes", "no"),
+        ("on", "off", "true", "~x"),
+        ("open, wide", "tired: eyes", "bored #2"),
+        ("it's", 'say "hi"', "back\\slash", "[a]", "{b}", "&c", "- d", "0x1F", " e"),
+        ("高兴", "悲伤"),
+        ("open", "shut", "Shut"),
+        ("calm, open", "tired", "bored"),
+    ],
+)
+def test_the_line_that_proposes_own_classes_reads_back_as_they_are(tmp_path, classes):
+    table = "".join(json.dumps({"file_name": f"{i}.png", "label": name}) + "\n" for i, name in enumerate(classes))
+    for index in range(len(classes)):
+        save(tmp_path / f"{index}.png", index)
+    write(tmp_path / "labels.jsonl", table)
+    with pytest.raises(InputError) as error:
+        read(tmp_path)
+    typed = shlex.split(str(error.value).partition("train them with ")[2])
+    recipe = parse_command_line(["own_faces", *typed]).recipe
+    assert {name.casefold().strip() for name in recipe.classes} == {name.casefold().strip() for name in classes}
+    assert sum(rows(read(tmp_path, classes=recipe.classes))["all"].values()) == len(classes)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("smiling", "happy"),
+        ("images", "data"),
+        ("1", "2"),
+        ("smiling", "contempt"),
+        ("1_happy", "2_bored"),
+        ("smiling", "Smiling"),
+    ],
+)
 def test_own_classes_are_never_proposed_beside_expressions_or_numbers(tmp_path, folders):
     class_folders(tmp_path, 2, folders)
     with pytest.raises(InputError) as error:

@@ -72,9 +72,9 @@ def read(recipe: Recipe) -> Reading:
     given = local_path(recipe)
     root = given if given.is_dir() else None
     tables = _tables(given, recipe)
-    rows = [row for number, one in enumerate(tables) for row in _rows(one, number, root, len(tables) == 1)]
-    _refuse_twice(rows, tables)
-    rows, lost = _with_splits(rows, tables)
+    every = [row for number, one in enumerate(tables) for row in _rows(one, number, root, len(tables) == 1)]
+    _refuse_twice(every, tables)
+    rows, lost = _with_splits(every, tables)
     name = tables[0].path.stem if len(tables) == 1 else given.resolve().name
     place = " and ".join(str(one.path) for one in tables)
     whole = _labelled(rows, tables, recipe, name, place)
@@ -85,11 +85,11 @@ def read(recipe: Recipe) -> Reading:
         if recipe.source == "auto":
             refuse_other_folders(
                 root,
-                [Said(row.file, row.key, row.label, tables[row.table].table.place(row.row)) for row in rows],
+                [Said(row.file, row.key, row.label, tables[row.table].table.place(row.row)) for row in every],
                 recipe,
                 place,
             )
-        _count_others(root, rows, tables, left_out)
+        _count_others(root, every, tables, left_out)
     refuse_empty(tables_by_split, place, left_out)
     source = Source(
         id=name,

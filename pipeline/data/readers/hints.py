@@ -77,8 +77,15 @@ def _in_words(path: Path) -> str:
         one = listed(path, Recipe())
     except InputError:
         return table.in_words
-    known = one.roles.picture and one.labels and one.names
-    return f"{table.in_words}, whose pictures are not here, the first {one.names[0]!r}" if known else table.in_words
+    if not (one.roles.picture and one.labels and one.names):
+        return table.in_words
+    first = f"the first {one.names[0]!r} on {table.unit} {table.lines[0]}"
+    if re.match(r"https?://", one.names[0], re.I):
+        return (
+            f"{table.in_words}, whose pictures are addresses of the network, {first}, which are not fetched: download "
+            "them and write their paths into the table"
+        )
+    return f"{table.in_words}, whose pictures are not here, {first}"
 
 
 def _yolo(root: Path) -> str:

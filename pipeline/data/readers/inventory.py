@@ -35,6 +35,7 @@ OTHER_HEADS = {
     "parquet": re.compile(rb"PAR1"),
     "archive": re.compile(rb"PK\x03\x04|\x1f\x8b|.{257}ustar", re.S),
 }
+DATA_KINDS = ("parquet", "archive", "table")  # kinds of files that hold pictures or labels, the largest first
 
 JUNK_REASON = "hidden, or made by another program"
 DEAD = "dead link"
@@ -93,11 +94,18 @@ class Inventory:
         return {name: path for name, path in found.items() if path is not None}
 
     def left_out(self, used: Collection[Path]) -> dict[str, int]:
-        """Reason -> count for every file that is not a picture and none of `used`, and for what is never read."""
+        """Reason -> count for every file that is not a picture and none of `used`, and for what is never read.
+
+        Files that may hold data are named.
+        """
         rest = [f for f in self.files if f.kind != "picture" and f.path not in used]
-        heif = [f for f in rest if f.kind == "heif"]
-        other = len(rest) - len(heif)
-        reasons = {"not a picture file": other, "a HEIF picture, which is not read (save it as JPEG)": len(heif)}
+        heif = sum(f.kind == "heif" for f in rest)
+        data = sorted((f for f in rest if f.kind in DATA_KINDS), key=lambda f: DATA_KINDS.index(f.kind))
+        reasons = {
+            f"not read: {named(data)}": len(data),
+            "not a picture file": len(rest) - len(data) - heif,
+            "a HEIF picture, which is not read (save it as JPEG)": heif,
+        }
         return {reason: count for reason, count in reasons.items() if count} | dict(self.others)
 
 

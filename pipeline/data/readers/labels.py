@@ -1,11 +1,14 @@
 """Labels as the source writes them become classes: names by their meaning, numbers by a code table only."""
 
+import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import yaml
 
 from pipeline.data.readers.codes import TABLES, code_of, is_number, tables_in_words
 from pipeline.errors import InputError
@@ -35,7 +38,7 @@ GENERIC = {
         "other",
         "others",
     ),
-    *("true", "false", "yes", "no", "on", "off", "nan", "null"),
+    *("nan", "null"),
 }
 
 
@@ -162,23 +165,35 @@ def _unknown(unknown: Mapping[str, str], counts: Mapping[str | None, int], hint:
             "--label_pattern, otherwise a csv file path,label,person"
         )
     if _may_be_classes(unknown, counts):
-        own = ", ".join(sorted(unknown))
-        return f"{start}: if these are your own classes, train them with --classes '[{own}]'"
+        different = {plain(name): name for name in sorted(unknown, reverse=True)}
+        own = shlex.quote(f"[{', '.join(map(_as_yaml, sorted(different.values())))}]")
+        return f"{start}: if these are your own classes, train them with --classes {own}"
     return f"{start}: give the class of each with --class_map, where null drops its pictures"
 
 
 def _may_be_classes(unknown: Mapping[str, str], counts: Mapping[str | None, int]) -> bool:
-    """Whether all names together may be own classes: several, none of them an expression, a number or a common word."""
+    """Whether all names together may be own classes: several, none of them an expression, a number or a common word.
+
+    Where half of them or more have the word of an expression in them (`1_happy`), they rather mean expressions.
+    """
     names = [name for name in counts if name is not None]
     plain_words = all(plain(name) not in GENERIC and any(c.isalpha() for c in name) for name in names)
-    safe = all(not set(name) & set("[]{},:#'\"\\\n") for name in names)
+    speaking = sum(any(is_expression(word) for word in re.split(r"[\W_\d]+", name) if word) for name in names)
     return (
         len(unknown) == len(names)
-        and 2 <= len(names) <= MOST_CLASSES
+        and 2 <= len({plain(name) for name in names}) <= MOST_CLASSES
         and plain_words
-        and safe
-        and not any(is_expression(word) for name in names for word in (name, *re.split(r"[\W_\d]+", name)) if word)
+        and 2 * speaking < len(names)
     )
+
+
+def _as_yaml(name: str) -> str:
+    """A name as it is typed in a YAML list: in quotes where YAML would read something else, such as true for `yes`."""
+    try:
+        is_plain = yaml.safe_load(f"[{name}]") == [name]
+    except yaml.YAMLError:
+        is_plain = False
+    return name if is_plain else json.dumps(name, ensure_ascii=False)
 
 
 def _short(text: str, most: int = 40) -> str:

@@ -42,7 +42,7 @@ def load(recipe: Recipe) -> Loaded:
     path = local_path(recipe)
     files: Mapping[str, Sequence[Path]] = {}
     if path.exists() and not is_saved(path):
-        files = {ONE: [path]} if path.is_file() else _files_by_split(path)
+        files = _with_rows(path, {ONE: [path]} if path.is_file() else _files_by_split(path))
     try:
         if files:
             listed = {split: [str(file.absolute()) for file in of_split] for split, of_split in files.items()}
@@ -119,6 +119,25 @@ def _files_by_split(path: Path) -> dict[str, list[Path]]:
     for file, split in zip(files, splits, strict=True):
         found.setdefault(split or ONE, []).append(file.path)
     return found
+
+
+def _with_rows(path: Path, files: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
+    """The files of each split without those of no rows, which `datasets` cannot read.
+
+    Raises:
+        InputError: no file has rows.
+    """
+    found = {split: [file for file in of_split if not _is_empty(file)] for split, of_split in files.items()}
+    if not any(found.values()):
+        raise InputError(f"data_path {path} holds no rows in any parquet file: give one with pictures and labels")
+    return {split: of_split for split, of_split in found.items() if of_split}
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return int(pq.read_metadata(path).num_rows) == 0
+    except (OSError, pa.ArrowException):
+        return False  # so that loading says what is wrong with it
 
 
 def _split_of_file(file: File) -> str | None:
