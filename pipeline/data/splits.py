@@ -161,7 +161,7 @@ def _refuse_no_free_row(reading: Reading, missing: dict[str, float], places: np.
         named = " and ".join(missing)
         raise InputError(
             f"{reading.name}: {named} cannot be made, because every train row shows a picture or a person of another "
-            f"split: give a {named} split of other pictures and people"
+            f"split, so these splits leak: give a {named} split of other pictures and people"
         )
 
 
