@@ -70,6 +70,7 @@ class Recipe:
 
     image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1)
     store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1)
+    geometry: Literal["checkpoint", "whole_picture"] = setting("checkpoint", "pictures", "checkpoint: a checkpoint whose processor does not resize the whole picture to a square by bicubic interpolation is refused; whole_picture: its processor is replaced by one that does")
 
     flip: Number = setting(0.5, "augmentation", "horizontal flip", "probability", ge=0, le=1)
     rotation: Number = setting(10.0, "augmentation", "largest rotation to either side", "degrees", ge=0, le=180)
@@ -100,7 +101,7 @@ class Recipe:
 
     total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1)
     warmup_epochs: Number = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs", ge=0)
-    layer_decay: Number = setting(0.75, "optimisation", "learning rate factor from one block to the block below; 1 is off", "factor", gt=0, le=1)
+    layer_decay: Number | None = setting(None, "optimisation", "learning rate factor from one layer to the layer below; 1 is off; null is 0.75, or 1 for a model whose layers have no known order", "factor", gt=0, le=1)
     ema_decay: Number = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor", ge=0, lt=1)
     early_stopping: Whole = setting(0, "optimisation", "stop after this many evaluations without a better metric; 0 is off", "evaluations", ge=0)
     precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")

@@ -4,13 +4,9 @@ Fields of a processor say it in many ways (`do_normalize`, `rescale_factor`, `re
 `do_flip_channel_order`). So pictures of one colour go through the processor itself, and what comes out says which
 channel goes where, with which scale. This becomes one mean and standard deviation per channel of an RGB picture.
 Another order of the channels becomes another order of the first convolution's weights, which gives the same logits.
-
-The geometry is the run's own, not the checkpoint's: the whole picture becomes a square of `image_size`, by bicubic
-interpolation. A face crop has its face up to the border, so cutting a margin off, as for photos of ImageNet, cuts the
-face. Where the checkpoint's processor cuts or resizes in another way, `remark` says so.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +15,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as V
-from transformers import AutoImageProcessor, PreTrainedModel
+from transformers import AutoImageProcessor, PreTrainedModel, TimmWrapperImageProcessor
 
 from pipeline.errors import InputError, first_line
 from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+from pipeline.training.geometry import other_geometry
 from pipeline.training.library_words import quiet
-from pipeline.training.transforms import normalize
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
 SIDE = 64  # px of a picture of one colour
-ROUNDING = 3 / 255  # Pillow rounds to 8 bits after each of its two passes, torchvision likewise
 
 
 @dataclass(frozen=True)
@@ -41,13 +34,13 @@ class InputValues:
         mean: of each colour.
         std: of each colour.
         order: the colour that each channel of the model has.
-        remark: how its geometry differs from that of the run; empty if it does not.
+        geometry: what its processor does otherwise than `transforms.resize`; empty if nothing.
     """
 
     mean: list[float]
     std: list[float]
     order: tuple[int, int, int] = (0, 1, 2)
-    remark: str = ""
+    geometry: str = ""
 
 
 def input_values(folder: Path) -> InputValues:
@@ -56,11 +49,6 @@ def input_values(folder: Path) -> InputValues:
     Raises:
         InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
     """
-    config = read_object(folder / CONFIG)
-    if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
-        if not config.get("mean") or not config.get("std"):
-            raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
-        return InputValues(list(config["mean"]), list(config["std"]))  # timm's older files
     processor = _processor(folder)
     seen = _measure(processor)
     offset, scale = seen[0], (seen[1:4] - seen[0]) / 255  # scale[colour, channel]
@@ -77,8 +65,11 @@ def input_values(folder: Path) -> InputValues:
     mean = -offset[back] * std
     mean, std = _as_declared(mean, processor, "mean", back), _as_declared(std, processor, "std", back)
     red, green, blue = order.tolist()
-    values = InputValues(mean.tolist(), std.tolist(), (red, green, blue))
-    return replace(values, remark=_remark(processor, values))
+    values = (mean.tolist(), std.tolist(), (red, green, blue))
+    try:
+        return InputValues(*values, other_geometry(processor, *values))
+    except Exception as error:
+        raise InputError(f"its image processor does not take every RGB picture: {first_line(error)}") from None
 
 
 def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
@@ -102,9 +93,16 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 
 def _processor(folder: Path) -> Any:
+    config = read_object(folder / CONFIG)
     try:
+        if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
+            if not config.get("mean") or not config.get("std"):
+                raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
+            return TimmWrapperImageProcessor(pretrained_cfg=config)  # timm's older files have them in the open
         with quiet():  # a word on timm's processor and PIL, which says nothing to a user
             return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+    except InputError:
+        raise
     except Exception as error:  # any kind, for a damaged file or an unknown processor
         raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
 
@@ -134,15 +132,3 @@ def _as_declared(
         if np.allclose(declared, measured, atol=2e-6):
             return declared
     return np.array([float(f"{value:.7g}") if abs(value) > 1e-7 else 0.0 for value in measured])
-
-
-def _remark(processor: Any, values: InputValues) -> str:
-    """What to say about a processor that makes another picture than `transforms.resize` does; empty if it does not."""
-    picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 131, 97), dtype=np.uint8))
-    theirs = processor([V.to_pil_image(picture)], return_tensors="pt")["pixel_values"][0].double()
-    ours = V.resize(picture, list(theirs.shape[1:]), InterpolationMode.BICUBIC, antialias=True)[None].double() / 255
-    apart = (normalize(ours, values.mean, values.std)[0, list(values.order)] - theirs).abs().max()
-    if apart < ROUNDING / min(values.std):
-        return ""
-    kind = type(processor).__name__
-    return f"its {kind} cuts or resizes otherwise; here the whole picture becomes a square, by bicubic interpolation"

@@ -7,7 +7,6 @@ needs no timm and loads in every client. Every other image classifier is loaded 
 import json
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,20 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
         model = _from_tensors(config, tensors, recipe, labels)
         _refuse_other_channels(model)
         reorder_channels(model, values)
-        if values.remark:
-            _say_once(f"checkpoint: {values.remark}")
+        _settle_geometry(values.geometry, recipe)
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
     return model, values.mean, values.std
+
+
+def _settle_geometry(theirs: str, recipe: Recipe) -> None:
+    if theirs and recipe.geometry == "checkpoint":
+        raise InputError(
+            f"its processor ({theirs}) does not resize the whole picture to a square by bicubic interpolation, as this "
+            "pipeline and all clients of a run do: set --geometry whole_picture to fine-tune it that way"
+        )
+    if theirs:
+        machine.say(f"checkpoint: its processor ({theirs}) is replaced by a bicubic resize of the whole picture")
 
 
 def _from_tensors(config: dict[str, Any], tensors: Tensors, recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
@@ -101,7 +109,7 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
         )
     if unused:
         parts = sorted({name.partition(".")[0] for name in unused})
-        _say_once(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
+        machine.say(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
     if not same_classes or any(name in head for name in differing):
         renew_head(model, head)
     if hasattr(model.config, "pretrained_cfg"):  # clients would take it for the preprocessing of this run
@@ -164,8 +172,3 @@ def _refuse_other_channels(model: PreTrainedModel) -> None:
             f"it takes pictures with {first.in_channels} channel(s), and every client gives it RGB pictures with 3: "
             "take a checkpoint of colour pictures"
         )
-
-
-@cache  # a run builds its model twice: before the data is read, and to train it
-def _say_once(line: str) -> None:
-    machine.say(line)
