@@ -26,53 +26,42 @@ def main(argv: list[str]) -> None:
     from pipeline.training.checkpoint import open_checkpoint
     from pipeline.training.interruption import Interruption
     from pipeline.training.log import TrainingLog
-    from pipeline.training.model import build_for_training
     from pipeline.training.plan import make_plan
     from pipeline.training.progress import Progress
     from pipeline.training.rehearsal import rehearse
 
     # Plan: what the settings come to on this machine
     plan = make_plan(recipe)
-    machine.use_threads(plan.threads)
-    machine.quiet_libraries()
-    machine.refuse_unwritable_places()
+    machine.prepare(plan.threads)
 
     # Run folder: new, to resume, or finished
     run = output_dir.find_run(plan.recipe, resume, plan.processes)
     publish = publish if machine.rank() == 0 else None
     if publish:
         after_training.check_publishing(publish)
-    if run.finished:
-        machine.say(output_dir.closing_words(run.path))
-        if publish:
-            after_training.push_to_hub(run.path, publish)
-        return
-    args = training_arguments(plan)
-    machine.say(describe_changes(recipe, changed))
-    machine.say(plan.describe())
-    if warning := machine.gpu_left_out():
-        machine.say(f"warning: {warning}")
+    if not run.finished:
+        args = training_arguments(plan)
+        machine.say(describe_changes(recipe, changed))
+        machine.say(plan.describe())
 
-    # Model, saved and loaded once, and a trial step: a wrong setting or checkpoint ends the run before data is read
-    if machine.rank() == 0:
-        open_checkpoint(plan.recipe, plan.device)
-    built = build_for_training(plan.recipe, plan.device)
-    rehearse(plan, args, built)
+        # Model, saved and loaded once, and a trial step: what cannot work ends the run before data is read
+        built = open_checkpoint(plan)
+        rehearse(plan, args, built)
 
-    # Data
-    data = steps.load_data(plan, args)
-    stop, log = Interruption(), TrainingLog(run.logs, recipe.classes)
-    trainer = steps.build_trainer(plan, args, data.train, data.validation, log, [stop, Progress(run.results)], built)
+        # Data
+        data = steps.load_data(plan, args)
+        stop, log = Interruption(), TrainingLog(run.logs, recipe.classes)
+        callbacks = [stop, Progress(run.results)]
+        trainer = steps.build_trainer(plan, args, data.train, data.validation, log, callbacks, built)
 
-    # Training. The folder is made and locked only now: a refused setting, checkpoint or source leaves nothing behind.
-    with steps.begin(run, plan, resume):
-        with stop:
-            trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+        # Training and results. The folder is made only now: what was refused before leaves nothing behind.
+        with steps.begin(run, plan, trainer, data, resume):
+            with stop:
+                trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+            if machine.rank() == 0:
+                steps.write_results(run, plan, trainer, data)
+                output_dir.seal(run, steps.environment(plan, trainer, log, started))
 
-        # Results, by one process
-        if machine.rank() == 0:
-            steps.write_results(run, plan, trainer, data)
-            output_dir.seal(run, steps.environment(plan, trainer, log, started))
     if machine.rank() == 0:
         print(output_dir.closing_words(run.path))
     if publish:

@@ -1,19 +1,26 @@
 """The model of a recipe before any data is read: everything that can be refused is refused here."""
 
-from pipeline.settings.recipe import Recipe
-from pipeline.training.model import build_for_training
-from pipeline.training.optimizer import parameter_groups
+from pipeline.training import machine
+from pipeline.training.model import Built, build_for_training
+from pipeline.training.optimizer import layer_decay_of, parameter_groups
+from pipeline.training.plan import Plan
 from pipeline.training.saving import check_clients
 
 
-def open_checkpoint(recipe: Recipe, device: str = "cpu") -> None:
+def open_checkpoint(plan: Plan) -> Built:
     """Build the recipe's model, from its checkpoint or from random weights, and ask the saved model one picture.
 
-    `device` is where it will be trained (`cuda`, `cpu`, ...); the model stays on the CPU here.
+    Every process builds the model; the first one asks. Its weights stay on the CPU here.
 
     Raises:
         InputError: as `build_for_training`, `parameter_groups` and `check_clients`.
     """
-    model, processor = build_for_training(recipe, device)
-    parameter_groups(model, 1.0, 0.0, recipe.layer_decay)
-    check_clients(model, processor)
+    recipe = plan.recipe
+    model, processor = build_for_training(recipe, plan.device)
+    layer_decay = layer_decay_of(model, recipe.layer_decay, recipe.image_size)
+    if recipe.layer_decay is None and layer_decay == 1:
+        machine.say("layer_decay: 1, because the layers of this model have no known order")
+    parameter_groups(model, 1.0, 0.0, layer_decay, recipe.image_size)
+    if machine.rank() == 0:
+        check_clients(model, processor)
+    return model, processor

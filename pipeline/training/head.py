@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from transformers import PreTrainedModel
+
+from pipeline.training.batch_norm import keep_statistics
 
 
 def head_parameters(model: PreTrainedModel) -> frozenset[str]:
@@ -36,10 +37,4 @@ def freeze_backbone(model: PreTrainedModel, head: frozenset[str]) -> None:
     """Train only `head`. Batch norms keep their statistics, and use them in training too."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name in head
-    for module in model.modules():
-        if isinstance(module, _NormBase):
-            module.register_forward_pre_hook(_use_saved_statistics)
-
-
-def _use_saved_statistics(module: nn.Module, args: tuple[Any, ...]) -> None:
-    module.training = False  # Trainer calls model.train() before each step
+    keep_statistics(model)

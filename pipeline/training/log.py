@@ -6,7 +6,8 @@ The events are published with the run, so they hold no host name, user name or p
 import io
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -45,9 +46,21 @@ class EventFile:
         picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded.getvalue())
         self._write(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=picture)]))
 
+    def summary(self, summary: Summary, step: int) -> None:
+        """A summary that a plugin of TensorBoard made."""
+        self._write(step=step, summary=summary)
+
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _write(self, **fields: Any) -> None:
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())

@@ -38,6 +38,19 @@ def say(line: str) -> None:
         print(line)
 
 
+def prepare(threads: int) -> None:
+    """Make this process ready: its threads, no bars of libraries, and places that it can write.
+
+    Raises:
+        InputError, OSError: as `refuse_unwritable_places`.
+    """
+    use_threads(threads)
+    quiet_libraries()
+    refuse_unwritable_places()
+    if warning := gpu_left_out():
+        say(f"warning: {warning}")
+
+
 def use_threads(count: int) -> None:
     """Let torch use `count` threads in this process: `accelerate launch` sets OMP_NUM_THREADS=1."""
     torch.set_num_threads(count)

@@ -22,6 +22,8 @@ from pipeline.settings.recipe import Recipe
 from pipeline.training.head import freeze_backbone, head_parameters
 from pipeline.training.loading import load_checkpoint
 
+Built = tuple[PreTrainedModel, ViTImageProcessor]
+
 VIT_TINY = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768}
 
 
@@ -35,16 +37,8 @@ class Backbone:
 
     @property
     def is_native_vit(self) -> bool:
-        """Whether this is transformers' ViT: its blocks, attention and layer order are known."""
+        """Whether this is transformers' ViT: its blocks and its attention kernel are known."""
         return bool(self.blocks)
-
-    def layers_above(self, name: str) -> int:
-        """How many layers of a native ViT lie above its parameter `name`; the embeddings are the lowest layer."""
-        if name.startswith("vit.embeddings."):
-            return len(self.blocks) + 1
-        if name.startswith("vit.layers."):
-            return len(self.blocks) - int(name.split(".")[2])
-        return 0
 
 
 def backbone(model: nn.Module) -> Backbone:

@@ -3,58 +3,78 @@
 from collections import defaultdict
 from typing import Any
 
-from timm.optim import param_groups_layer_decay
+from timm.models import group_parameters
 from torch import nn
 
-from pipeline.errors import InputError, first_line
-from pipeline.training.model import backbone
+from pipeline.errors import InputError
+from pipeline.training.layers import layers_above
+from pipeline.training.model import Backbone, backbone
 
-NO_DECAY = ("cls_token", "position_embeddings")
+NO_DECAY = ("_token", "position_embedding", "relative_position", "pos_embed")
+USUAL_LAYER_DECAY = 0.75
 
 
 def parameter_groups(
-    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float
+    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float, size: int
 ) -> list[dict[str, Any]]:
     """Groups for AdamW with learning rate `learning_rate * layer_decay ** (layers above)`, highest rate first.
 
     Layer decay as in BEiT (Bao et al. 2021, arXiv:2106.08254): the classifier and the final norm have the full rate,
-    the embeddings the lowest. Biases, norms, the class token and the position embeddings have no weight decay.
+    the embeddings the lowest. Biases, norms, special tokens and position embeddings have no weight decay.
+
+    Args:
+        model: of any family, also inside a PEFT model.
+        learning_rate: that of the classifier.
+        weight_decay: of matrices and kernels.
+        layer_decay: learning rate factor from one layer to the layer below, in (0, 1].
+        size: side of its pictures, in px.
 
     Raises:
         InputError: layer decay for a model whose layers have no known order.
     """
     parts = backbone(model)
-    if parts.timm is not None:
-        groups = _timm_groups(parts.timm, learning_rate, weight_decay, layer_decay)
-        return sorted(groups, key=lambda group: -group["lr"])
-    if layer_decay != 1 and not parts.is_native_vit:
-        raise InputError(f"layer_decay does not work with {type(parts.classifier).__name__}; set --layer_decay 1")
+    above = {} if layer_decay == 1 else _layers_above(parts, size)
+    if above is None:
+        raise InputError(f"layer_decay: the layers of {_name(parts)} have no known order; set --layer_decay 1")
     grouped: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    exempt = _exempt_by_timm(parts)
     for name, parameter in parts.classifier.named_parameters():
         if parameter.requires_grad:
-            decay = 0.0 if parameter.ndim <= 1 or any(word in name for word in NO_DECAY) else weight_decay
-            grouped[learning_rate * layer_decay ** parts.layers_above(name), decay].append(parameter)
+            exempted = parameter.ndim <= 1 or name in exempt or any(word in name for word in NO_DECAY)
+            rate = learning_rate * layer_decay ** above.get(name, 0)
+            grouped[rate, 0.0 if exempted else weight_decay].append(parameter)
     groups = [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in grouped.items()]
     return sorted(groups, key=lambda group: -group["lr"])  # Trainer logs the rate of the first
 
 
-def _timm_groups(
-    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float
-) -> list[dict[str, Any]]:
-    """The groups that timm makes of its own model."""
-    listed = getattr(model, "no_weight_decay", None)
+def layer_decay_of(model: nn.Module, layer_decay: float | None, size: int) -> float:
+    """The recipe's `layer_decay`; where it is null, 0.75, or 1 if the layers have no known order."""
+    if layer_decay is not None:
+        return layer_decay
+    return 1.0 if _layers_above(backbone(model), size) is None else USUAL_LAYER_DECAY
+
+
+def _layers_above(parts: Backbone, size: int) -> dict[str, int] | None:
+    """By timm's own groups where it has some, otherwise by `layers_above`."""
+    layers = _layers_of_timm(parts.timm) if parts.timm is not None else {}
+    top = max(layers.values(), default=0)
+    if parts.timm is None or top == 0:
+        return layers_above(parts.classifier, size)
+    return {f"timm_model.{name}": top - layers.get(name, top) for name, _ in parts.timm.named_parameters()}
+
+
+def _layers_of_timm(model: Any) -> dict[str, int]:
     try:
-        groups = param_groups_layer_decay(
-            model,
-            weight_decay,
-            no_weight_decay_list=set(listed()) if listed else set(),
-            layer_decay=layer_decay,
-        )
-    except Exception as error:  # some models of timm name no groups of layers, or wrong ones
-        name = type(model).__name__
-        raise InputError(f"timm cannot order the layers of {name} ({first_line(error)}); set --layer_decay 1") from None
-    return [
-        {"params": g["params"], "weight_decay": g["weight_decay"], "lr": learning_rate * g["lr_scale"]}
-        for g in groups
-        if g["params"]
-    ]
+        layers: dict[str, int] = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    except Exception:  # some models of timm have no groups, or wrong ones
+        return {}
+    return layers
+
+
+def _exempt_by_timm(parts: Backbone) -> set[str]:
+    listed = getattr(parts.timm, "no_weight_decay", None)
+    return {f"timm_model.{name}" for name in listed()} if listed else set()
+
+
+def _name(parts: Backbone) -> str:
+    return type(parts.timm or parts.classifier).__name__

@@ -15,8 +15,9 @@ from transformers import TrainingArguments
 from pipeline.errors import InputError, first_line
 from pipeline.settings.trainer import TrainerRanges
 from pipeline.training.log import TrainingLog
+from pipeline.training.model import Built
 from pipeline.training.plan import Plan
-from pipeline.training.steps import Built, build_trainer
+from pipeline.training.steps import build_trainer
 
 UNCHECKED = (
     "lr_scheduler_type",

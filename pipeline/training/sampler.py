@@ -100,3 +100,12 @@ class PictureRows(torch.utils.data.Dataset[dict[str, Any]]):
         return [
             {"pixels": from_bytes(p), "target": t, "draw": d} for p, t, d in zip(pixels, targets, draws, strict=True)
         ]
+
+
+def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
+    """Sampling weights `(N,)`, or None where each row is drawn once; `balanced` makes all classes equally likely."""
+    if not balanced:
+        return rows.weights
+    own = np.ones(len(rows)) if rows.weights is None else rows.weights
+    labels = rows.labels
+    return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])

@@ -13,28 +13,24 @@ from typing import Any
 from datasets import Dataset
 from transformers import (
     EarlyStoppingCallback,
-    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
     TrainingArguments,
-    ViTImageProcessor,
     set_seed,
 )
 
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
-from pipeline.training import machine, output_dir, prediction
+from pipeline.training import log_results, machine, output_dir, prediction
 from pipeline.training.collator import EvalCollator, TrainCollator
-from pipeline.training.log import TrainingLog
-from pipeline.training.model import build_for_training
+from pipeline.training.log import EventFile, TrainingLog
+from pipeline.training.model import Built, build_for_training
 from pipeline.training.plan import Plan
 from pipeline.training.progress import ending, ending_in_words
 from pipeline.training.sampler import PictureRows
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
-
-Built = tuple[PreTrainedModel, ViTImageProcessor]
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def build_trainer(
 ) -> ExpressionTrainer:
     """The model of a recipe in its trainer, with the schedule for the rows of `train`. Both tables are mapped.
 
-    `built` is what `build_for_training` made of the recipe; None makes it here.
+    `built` is what `open_checkpoint` made of the recipe; None builds it here.
 
     Raises:
         InputError: the model cannot be built, or a setting does not work with it.
@@ -110,10 +106,12 @@ def build_trainer(
     return trainer
 
 
-def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> AbstractContextManager[Any]:
+def begin(
+    run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrainer, data: Data, resume: bool
+) -> AbstractContextManager[Any]:
     """Make and lock the run folder, and print what a resumed run continues from. Train inside `with`.
 
-    The first process holds the lock for all of the launch.
+    The first process holds the lock for all of the launch. A new run shows its first batch in TensorBoard.
     """
     own = machine.rank() == 0
     lock = output_dir.begin(run, plan.recipe, plan.processes, resume) if own else nullcontext()
@@ -122,6 +120,10 @@ def begin(run: output_dir.RunFolder, plan: Plan, resume: bool) -> AbstractContex
     if resume:
         start = f"from {run.checkpoint.name}" if run.checkpoint else "no checkpoint yet, from the start"
         machine.say(f"resume: {start}")
+    if own and run.checkpoint is None and log_results.may_be_shown(data.curated.report):
+        with EventFile(run.logs) as events:
+            rows, size = PictureRows(data.train, plan.recipe.targets), plan.rows_per_device
+            log_results.log_first_batch(events, rows, trainer.train_sampler, trainer.train_collator, size)
     return lock
 
 
@@ -142,7 +144,14 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     evaluate.write_figures(file, run.aside / "figures")
     figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
     output_dir.write_json(run.aside / "curation.json", data.curated.report)
-    evaluate.write_evaluation(run.aside, evaluate.evaluate_predictions(file))
+    evaluation = evaluate.evaluate_predictions(file)
+    with EventFile(run.logs) as events:
+        step = trainer.state.global_step
+        log_results.log_settings(events, recipe, evaluation, step)
+        if log_results.may_be_shown(data.curated.report):
+            table, of_table = data.evaluated["validation"], logits["validation"]
+            log_results.log_surest_mistakes(events, table, of_table, recipe.classes, step)
+    evaluate.write_evaluation(run.aside, evaluation)
 
 
 def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, started: float) -> dict[str, Any]:

@@ -1,37 +1,29 @@
-"""`Trainer` with what facial expressions need: soft targets, a collator only for training, EMA, exact reload."""
+"""`Trainer` with what facial expressions need: soft targets, a collator only for training, layer decay and EMA."""
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
-from transformers import (
-    PreTrainedModel,
-    Trainer,
-    TrainerCallback,
-    TrainerState,
-    TrainingArguments,
-    ViTImageProcessor,
-    get_scheduler,
-)
-from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
+from transformers import PreTrainedModel, TrainingArguments, ViTImageProcessor, get_scheduler
+from transformers.trainer_utils import EvalLoopOutput
 
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.training.batch_norm import saved_statistics
+from pipeline.training.checkpoints import CheckpointedTrainer
 from pipeline.training.collator import EvalCollator, TrainCollator
+from pipeline.training.each_step import EachStep
 from pipeline.training.ema import EMA
 from pipeline.training.loss import balanced_cross_entropy, label_shares, row_weights
 from pipeline.training.memory import advice, largest_batch, out_of_memory
-from pipeline.training.optimizer import parameter_groups
-from pipeline.training.sampler import EpochSampler, PictureRows
+from pipeline.training.optimizer import layer_decay_of, parameter_groups
+from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
 
 
-class ExpressionTrainer(Trainer):
+class ExpressionTrainer(CheckpointedTrainer):
     """Fine-tunes on `PictureRows` with the settings of a recipe.
 
     The loss is the soft-target cross-entropy summed over rows and divided by the row count of the whole optimizer step,
@@ -39,7 +31,6 @@ class ExpressionTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
-    model: PreTrainedModel
 
     def __init__(
         self,
@@ -77,7 +68,7 @@ class ExpressionTrainer(Trainer):
             if recipe.class_balance == "logit_adjustment":
                 self.label_shares = torch.from_numpy(shares).float()
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
-        self.add_callback(_EachStep(self))
+        self.add_callback(EachStep(self.train_sampler, self.ema, model, self.accelerator))
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """The train batches. This is the only place that uses the collator with augmentation and mixing."""
@@ -94,7 +85,9 @@ class ExpressionTrainer(Trainer):
         """AdamW (or the `optim` that was set) over layer-decayed groups."""
         if self.optimizer is None:
             args = self.args
-            groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, self.recipe.layer_decay)
+            size = self.recipe.image_size
+            layer_decay = layer_decay_of(self.model, self.recipe.layer_decay, size)
+            groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, layer_decay, size)
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(args, self.model)
             optimizer = optimizer_class(groups, **settings)
             # A fused optimizer skips an overflow of fp16 by itself, unseen: the schedule and the average would move.
@@ -127,7 +120,7 @@ class ExpressionTrainer(Trainer):
         Raises:
             InputError: a loss or gradient is not finite, or memory runs out. The message says what to set instead.
         """
-        if resume_from_checkpoint and self._had_ended(resume_from_checkpoint):
+        if resume_from_checkpoint and self.had_ended(resume_from_checkpoint):
             self._load_best_model()
             return None
         try:
@@ -139,15 +132,6 @@ class ExpressionTrainer(Trainer):
         rows, accumulation = self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps
         fits = largest_batch(self.model, self.recipe.image_size, rows, self.compute_loss_context_manager)
         raise InputError(advice(fits, rows, accumulation, self.args.per_device_eval_batch_size))
-
-    def _had_ended(self, checkpoint: str) -> bool:
-        state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
-        ended = bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
-        if ended:
-            # The best checkpoint lies in the run folder, even if that was moved; saving finds it by itself.
-            state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"checkpoint-{state.best_global_step}")
-            self.state = state
-        return ended
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """The micro-batches of an optimizer step, and its rows over all processes. The indices are kept here."""
@@ -175,7 +159,8 @@ class ExpressionTrainer(Trainer):
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
-        with self._norms_of_one_row(model, len(labels)):
+        one_of_many = len(labels) == 1 and self.args.per_device_train_batch_size > 1
+        with saved_statistics(model) if one_of_many else contextlib.nullcontext():
             outputs = model(**inputs)
         logits = outputs.logits.float()
         if not model.training:
@@ -193,23 +178,6 @@ class ExpressionTrainer(Trainer):
         if not torch.isfinite(loss):
             raise self._not_finite(f"the loss is {loss.item()}")
         return (loss, outputs) if return_outputs else loss
-
-    @contextlib.contextmanager
-    def _norms_of_one_row(self, model: Any, rows: int) -> Iterator[None]:
-        """BatchNorm uses its running statistics for a last batch of one row, which has no variance of its own.
-
-        The same holds for the blank picture of an empty batch, which must not enter the statistics.
-        """
-        norms: list[torch.nn.Module] = []
-        if rows == 1 and self.args.per_device_train_batch_size > 1:
-            norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
-        for norm in norms:
-            norm.eval()
-        try:
-            yield
-        finally:
-            for norm in norms:
-                norm.train()
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
@@ -238,76 +206,3 @@ class ExpressionTrainer(Trainer):
         """Evaluate the averaged weights."""
         with self.ema.applied_to(self.model) if self.ema and self.is_in_train else contextlib.nullcontext():
             return super().evaluation_loop(*args, **kwargs)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Rotate checkpoints by step: Trainer sorts by file time, and deletes the newest when a clock jumps back."""
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.save_total_limit = limit
-        if self.args.should_save:
-            rotate_checkpoints(str(self.args.output_dir), limit, self.state.best_model_checkpoint)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights, averages, config and processor; no `training_args.bin`, which is a pickle."""
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir or str(self.args.output_dir))
-        self.model.save_pretrained(folder, state_dict=state_dict)
-        self.processor.save_pretrained(folder)
-        if self.ema:
-            self.ema.save(folder)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Every tensor of the checkpoint, strictly.
-
-        Trainer loads tensors by the names in the file. ViT's differ from those in the module, so it would skip all
-        encoder layers (transformers issue 43701).
-        """
-        self._reload(Path(resume_from_checkpoint))
-        if self.ema:
-            self.ema.load(Path(resume_from_checkpoint))
-
-    def _load_best_model(self) -> None:
-        """The averaged weights of the best checkpoint (its own weights where EMA is off)."""
-        best = Path(str(self.state.best_model_checkpoint))
-        self._reload(best)
-        if self.ema:
-            self.ema.load(best)
-            self.ema.copy_to(self.model)
-
-    def _reload(self, folder: Path) -> None:
-        saved = type(self.model).from_pretrained(folder, config=self.model.config, dtype=self.model.dtype)
-        self.model.load_state_dict(saved.state_dict(), strict=True)
-
-
-class _EachStep(TrainerCallback):
-    """Gives the sampler its epoch, also after a resume in mid-epoch, and updates the EMA after each real step."""
-
-    def __init__(self, trainer: ExpressionTrainer) -> None:
-        self.trainer = trainer
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer.train_sampler.set_epoch(int((state.epoch or 0) + 1e-6))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.trainer.ema and not self.trainer.accelerator.optimizer_step_was_skipped:
-            self.trainer.ema.update(self.trainer.model, state.global_step)
-        self._close_the_loss(control)
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._close_the_loss(control)
-
-    def _close_the_loss(self, control: Any) -> None:
-        """Log with each checkpoint, which does not hold the running loss: a resumed run then draws the same curve."""
-        control.should_log = control.should_log or control.should_save
-
-
-def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
-    """Sampling weights `(N,)`, or None where each row is drawn once; `balanced` makes all classes equally likely."""
-    if not balanced:
-        return rows.weights
-    own = np.ones(len(rows)) if rows.weights is None else rows.weights
-    labels = rows.labels
-    return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])

@@ -22,9 +22,8 @@ from pipeline.training.arguments import training_arguments
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_model
 from pipeline.training.plan import make_plan
-from pipeline.training.sampler import EpochSampler, PictureRows
+from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
 from pipeline.training.steps import build_trainer
-from pipeline.training.trainer import sampling_weights
 from pipeline.training.transforms import map_pictures
 from tests.data.test_face_crops import Squares, eyes_of, squares_photo
 from tests.settings.observed import Seen
