@@ -42,6 +42,7 @@ TINY = {
     "drawn_faces": 100,
     "near_copies": False,
     "image_size": 32,
+    "geometry": "whole_picture",  # checkpoints of tests have the processors that their libraries write
     "vit_config": {
         "hidden_size": 32,
         "num_hidden_layers": 2,

@@ -52,11 +52,11 @@ def _transformers(model: str, config: str, processor: str, **settings: Any) -> C
     return save
 
 
-def _timm(name: str) -> Callable[[Path], torch.nn.Module]:
+def _timm(name: str, **arguments: Any) -> Callable[[Path], torch.nn.Module]:
     def save(folder: Path) -> torch.nn.Module:
         torch.manual_seed(0)
-        made = timm.create_model(name, num_classes=CLASSES_OF_CHECKPOINT)
-        save_for_hf(made, folder, safe_serialization=True)
+        made = timm.create_model(name, num_classes=CLASSES_OF_CHECKPOINT, **arguments)
+        save_for_hf(made, folder, model_args=arguments, safe_serialization=True)
         return made.eval()
 
     return save
@@ -75,6 +75,7 @@ FAMILIES: dict[str, Family] = {
                     projection_dim=16),
     "convnext": _native("ConvNext", "ConvNextImageProcessor", True, **FOUR),
     "convnextv2": _native("ConvNextV2", "ConvNextImageProcessor", True, **FOUR),
+    "cvt": _native("Cvt", "ConvNextImageProcessor", False, embed_dim=[16, 24, 32], num_heads=[1, 1, 2], depth=[1] * 3),
     "data2vec-vision": _native("Data2VecVision", "BeitImageProcessor", False, **WITH_MLP),
     "deit": _native("DeiT", "DeiTImageProcessor", False, **WITH_MLP),
     "deit, distilled": _native("DeiT", "DeiTImageProcessor", False, head=f"{HEAD}WithTeacher", **WITH_MLP),
@@ -105,9 +106,11 @@ FAMILIES: dict[str, Family] = {
     "vit": _native("ViT", "ViTImageProcessor", False, head="Model", **WITH_MLP),
     "vit_msn": _native("ViTMSN", "ViTImageProcessor", False, **WITH_MLP),
     **{f"timm/{name}": Family(_timm(name), True) for name in (
-        "convnext_atto", "dla46_c", "edgenext_xx_small", "efficientnet_b0", "efficientvit_b0", "ghostnet_050",
-        "lcnet_035", "mobilenetv1_100", "mobilenetv3_small_050", "mobilevit_xxs", "regnetx_002", "resnet10t",
-        "resnet18", "tinynet_e",
+        "convnext_atto", "densenet121", "dla46_c", "edgenext_xx_small", "efficientnet_b0", "efficientvit_b0",
+        "ghostnet_050", "lcnet_035", "mobilenetv1_100", "mobilenetv2_035", "mobilenetv3_small_050",
+        "mobilenetv4_conv_small_035", "mobilevit_xxs", "regnetx_002", "resnet10t", "resnet18", "tinynet_e",
     )},
+    "timm/inception_v3": Family(_timm("inception_v3"), True, 96),
+    "timm/vgg11": Family(_timm("vgg11", mlp_ratio=0.02), True, 224),  # with 4,096 units in between it has 129 M numbers
     "timm/deit_tiny_distilled_patch16_224": Family(_timm("deit_tiny_distilled_patch16_224"), False, 224),
 }  # fmt: skip

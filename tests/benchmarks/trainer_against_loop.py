@@ -23,7 +23,7 @@ from pipeline.training.collator import TrainCollator
 from pipeline.training.ema import EMA
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_for_training
-from pipeline.training.optimizer import parameter_groups
+from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.plan import make_plan
 from pipeline.training.sampler import EpochSampler, PictureRows
 from pipeline.training.steps import build_trainer
@@ -36,7 +36,8 @@ def bare_loop(recipe: Recipe, train: Dataset, steps: int, ema: bool, clip: bool,
     model, processor = build_for_training(recipe, "cpu")
     model.train()
     rate, decay = float(recipe.trainer["learning_rate"]), float(recipe.trainer["weight_decay"])
-    optimizer = torch.optim.AdamW(parameter_groups(model, rate, decay, recipe.layer_decay), fused=True)
+    layer_decay = layer_decay_of(model, recipe.layer_decay, recipe.image_size)
+    optimizer = torch.optim.AdamW(parameter_groups(model, rate, decay, layer_decay, recipe.image_size), fused=True)
     average = EMA(model, recipe.ema_decay)
     rows, collate = PictureRows(train, recipe.targets), TrainCollator(recipe, processor.image_mean, processor.image_std)
     loader = torch.utils.data.DataLoader(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from transformers import EarlyStoppingCallback
 
+from pipeline.errors import InputError
+from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.training.arguments import training_arguments
 from pipeline.training.plan import make_plan
@@ -51,3 +53,18 @@ def test_the_patience_of_a_resumed_run_goes_on_where_it_was(trainer_of, tiny) ->
     resumed = trainer_of(recipe, "resumed", [EarlyStoppingCallback(3)])
     resumed.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-3"))
     assert resumed.state.global_step == 4
+
+
+@pytest.mark.parametrize(("save_steps", "steps"), [(0.5, [3, 6]), (0.34, [3, 6]), (0.2, [2, 4, 6]), (4, [4, 6])])
+def test_save_steps_below_1_is_a_share_of_the_run(trainer_of, tiny, save_steps: float, steps: list[int]) -> None:
+    trainer = trainer_of(tiny(max_steps=6, save_steps=save_steps, save_total_limit=9))
+    trainer.train()
+    saved = sorted(int(path.name.split("-")[1]) for path in Path(trainer.args.output_dir).glob("checkpoint-*"))
+    evaluated = [entry["step"] for entry in trainer.state.log_history if "eval_accuracy" in entry]
+    assert saved == evaluated == steps
+
+
+@pytest.mark.parametrize("delay", [0, 5, -1])
+def test_eval_delay_is_refused_with_the_reason(delay: int) -> None:
+    with pytest.raises(InputError, match="eval_delay.*every checkpoint is evaluated, so that the best one"):
+        parse_command_line(["quickstart", "--eval_delay", str(delay)])

@@ -54,6 +54,23 @@ def test_of_two_processes_that_start_together_one_is_sealed_with_its_own_files(t
     assert not (run / LOCK).exists(), "a finished run has no lock"
 
 
+def test_of_two_processes_that_resume_together_one_goes_on_and_the_other_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    recipe = str(write_recipe(tmp_path / "both.yaml", output_dir=str(run), max_steps=12, save_steps=2))
+    first = process_of(recipe)
+    wait_for_checkpoint(first, run, 2)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    both = [process_of(recipe, "--resume") for _ in range(2)]
+    errors = [process.communicate()[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) in ([0, 2], [0, 0]), errors  # a process that is slow to start finds a finished run
+    for code, error in zip(codes, errors, strict=True):
+        assert code == 0 or error.splitlines()[-1].startswith(f"error: output_dir {run} ")
+    verify(run)
+    assert len(json.loads((run / "environment.json").read_text())["resumed_from"]) == 1, "one process trained"
+
+
 def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
     first, second = Lock(tmp_path), Lock(tmp_path)
     first.take()

@@ -153,7 +153,7 @@ def test_a_linear_probe_trains_only_the_classifier(tiny) -> None:
 def test_layer_decay_falls_from_the_classifier_to_the_embeddings_and_spares_what_should_not_decay(tiny) -> None:
     model, _ = build_model(tiny())
     names = {id(p): n for n, p in model.named_parameters()}
-    groups = parameter_groups(model, 1.0, 0.05, 0.5)
+    groups = parameter_groups(model, 1.0, 0.05, 0.5, 32)
     found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert found.keys() == set(names.values())
     assert found["classifier.weight"] == (1.0, 0.05)
@@ -166,7 +166,7 @@ def test_layer_decay_falls_from_the_classifier_to_the_embeddings_and_spares_what
 
 def test_layer_decay_of_a_timm_cnn_comes_from_timm(tiny) -> None:
     model, _ = build_model(tiny(architecture="resnet10t"))
-    groups = parameter_groups(model, 1.0, 0.05, 0.5)
+    groups = parameter_groups(model, 1.0, 0.05, 0.5, 32)
     assert max(g["lr"] for g in groups) == 1.0 and min(g["lr"] for g in groups) < 0.2
     assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
 
@@ -249,7 +249,7 @@ def test_the_parts_of_a_native_vit_are_known_inside_an_adapter_too(tiny) -> None
     for given in (model, Wrapped(model)):
         parts = backbone(given)
         assert parts.is_native_vit and parts.blocks == tuple(model.vit.layers) and parts.timm is None
-        groups = parameter_groups(given, 1.0, 0.0, 0.5)
+        groups = parameter_groups(given, 1.0, 0.0, 0.5, 32)
         assert {group["lr"] for group in groups} == {1.0, 0.5, 0.25, 0.125}
 
 
