@@ -15,8 +15,8 @@ from transformers import TrainerState
 
 import train_hf
 from pipeline.evaluation import predictions
+from pipeline.training import checkpoints
 from pipeline.training import output_dir as run_folder
-from pipeline.training import trainer
 from pipeline.training.ema import EMA
 from pipeline.training.trainer import ExpressionTrainer
 
@@ -27,7 +27,7 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "in the averages of a checkpoint": (EMA, "save", 3),
     "in the optimizer of a checkpoint": (torch, "save", 7),
     "in the state of a checkpoint": (TrainerState, "save_to_json", 3),
-    "in the removal of a checkpoint": (trainer, "rotate_checkpoints", 4),
+    "in the removal of a checkpoint": (checkpoints, "rotate_checkpoints", 4),
     "after the last step": (run_folder, "write_model", 1),
     "in the predictions": (predictions, "write_predictions", 1),
     "in the seal": (run_folder.shutil, "copyfile", 1),

@@ -42,7 +42,8 @@ def _block(name: str) -> str:
 
 def _order_of_calls(model: nn.Module, size: int) -> dict[str, int]:
     """Name of each module that a forward pass calls -> when it is called first."""
-    names, order = {module: name for name, module in model.named_modules()}, {}
+    names = {module: name for name, module in model.named_modules()}
+    order: dict[str, int] = {}
 
     def note(module: nn.Module, args: object) -> None:
         order.setdefault(names[module], len(order))
@@ -50,7 +51,7 @@ def _order_of_calls(model: nn.Module, size: int) -> dict[str, int]:
     hooks = [module.register_forward_pre_hook(note) for module in names]
     training, device = model.training, next(model.parameters()).device
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: some models keep what they compute
             model.eval()(pixel_values=torch.zeros(1, 3, size, size, device=device))
     finally:
         model.train(training)

@@ -28,10 +28,10 @@ def test_warmup_epochs_raises_the_learning_rate_within_a_tenth_of_the_run(seen: 
 
 def test_layer_decay_lowers_the_learning_rate_block_by_block(tiny, trainer_of) -> None:
     rates = []
-    for decay in (1.0, 0.5):
+    for decay in (1.0, 0.5, None):
         optimizer = trainer_of(tiny(layer_decay=decay, learning_rate=1.0)).create_optimizer()
         rates.append({group["lr"] for group in optimizer.param_groups})
-    assert rates == [{1.0}, {1.0, 0.5, 0.25, 0.125}]
+    assert rates == [{1.0}, {1.0, 0.5, 0.25, 0.125}, {0.75**above for above in range(4)}]
 
 
 def test_ema_decay_changes_the_published_weights_and_their_loss(tiny, trainer_of) -> None:

@@ -1,8 +1,13 @@
 """Each setting of pictures, augmentation and mixing is given another value, and its effect on a batch is looked at."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 
 from pipeline.data.readers import read_source
+from pipeline.errors import InputError
 from pipeline.training.collator import TrainCollator
 from pipeline.training.model import build_model
 from pipeline.training.sampler import Draw, PictureRows
@@ -36,6 +41,16 @@ def test_image_size_is_the_side_of_pictures_and_model(tiny, pixels) -> None:
 def test_store_size_is_the_side_of_cached_train_pictures(seen: Seen) -> None:
     assert seen.stored == {(84, 16), (18, 32)}, "train small, validation and test at the size of the input"
     assert {tuple(batch.shape[1:]) for batch in seen.batches} == {(3, 32, 32)}
+
+
+def test_geometry_keeps_or_replaces_how_a_checkpoint_resizes(tiny, tmp_path: Path) -> None:
+    model, processor = build_model(tiny())
+    processor.resample = 2  # bilinear
+    model.save_pretrained(tmp_path / "model"), processor.save_pretrained(tmp_path / "model")
+    recipe = tiny(checkpoint=str(tmp_path / "model"))
+    assert build_model(replace(recipe, geometry="whole_picture"))[1].resample == 3
+    with pytest.raises(InputError, match="set --geometry whole_picture"):
+        build_model(replace(recipe, geometry="checkpoint"))
 
 
 def test_flip_mirrors_the_picture(pixels) -> None:
