@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
         machine.say(plan.describe())
 
         # Model, saved and loaded once, and a trial step: what cannot work ends the run before data is read
-        built = open_checkpoint(plan)
+        built = open_checkpoint(plan, after_training.check_export if publish else None)
         rehearse(plan, args, built)
 
         # Data

@@ -25,6 +25,17 @@ def check_publishing(repo_id: str) -> None:
     check_access(HfApi(), repo_id, print)
 
 
+def check_export(model: Path) -> None:
+    """Trace a saved model as publishing will, before hours of training: torch cannot write every model as ONNX.
+
+    Raises:
+        InputError: as `hub.export.onnx_files.graph_of`.
+    """
+    from hub.export.classifier import load_classifier
+
+    _ = load_classifier(model).graph
+
+
 def push_to_hub(run: Path, repo_id: str) -> None:
     """Run push_to_hub.py in a child process, with the data of the run. A failed push does not fail the run."""
     words = [SCRIPT.name, run.as_posix(), "--repo_id", repo_id, "--data_path"]

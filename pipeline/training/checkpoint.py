@@ -1,5 +1,8 @@
 """The model of a recipe before any data is read: everything that can be refused is refused here."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from pipeline.training import machine
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
@@ -7,13 +10,17 @@ from pipeline.training.plan import Plan
 from pipeline.training.saving import check_clients
 
 
-def open_checkpoint(plan: Plan) -> Built:
+def open_checkpoint(plan: Plan, check: Callable[[Path], None] | None = None) -> Built:
     """Build the recipe's model, from its checkpoint or from random weights, and ask the saved model one picture.
 
     Every process builds the model; the first one asks. Its weights stay on the CPU here.
 
+    Args:
+        plan: with the recipe.
+        check: what else must work with the folder of the saved model.
+
     Raises:
-        InputError: as `build_for_training`, `parameter_groups` and `check_clients`.
+        InputError: as `build_for_training`, `parameter_groups` and `check_clients`, or `check` raises it.
     """
     recipe = plan.recipe
     model, processor = build_for_training(recipe, plan.device)
@@ -22,5 +29,5 @@ def open_checkpoint(plan: Plan) -> Built:
         machine.say("layer_decay: 1, because the layers of this model have no known order")
     parameter_groups(model, 1.0, 0.0, layer_decay, recipe.image_size)
     if machine.rank() == 0:
-        check_clients(model, processor)
+        check_clients(model, processor, check)
     return model, processor

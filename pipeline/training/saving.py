@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,14 @@ def save_classifier(model: PreTrainedModel, processor: ViTImageProcessor, folder
         file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def check_clients(model: PreTrainedModel, processor: ViTImageProcessor) -> None:
+def check_clients(
+    model: PreTrainedModel, processor: ViTImageProcessor, check: Callable[[Path], None] | None = None
+) -> None:
     """Save the model aside, load it as clients do and ask it one picture, before a step is trained.
 
     Raises:
-        InputError: it does not load, or a client sees other pixels or gives other scores than training does.
+        InputError: it does not load, a client sees other pixels or gives other scores than training does, or `check`,
+            which gets the folder, raises it.
     """
     picture, name = Image.fromarray(NOISE), _named(model)
     size = processor.size["height"]
@@ -55,6 +59,8 @@ def check_clients(model: PreTrainedModel, processor: ViTImageProcessor) -> None:
             save_classifier(model, processor, Path(folder))
             _refuse_difference("pixels", name, own, _pixels(Path(folder), picture))
             by_hand, by_pipeline = _by_hand(Path(folder), own), _by_pipeline(Path(folder), picture)
+            if check:
+                check(Path(folder))
     except InputError:
         raise
     except Exception as error:  # whatever goes wrong here would go wrong at the end of the run

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, ViTImageProcessor, pipeline
 
+from hub.after_training import check_export
 from hub.export import fp32
 from hub.export.classifier import load_classifier
 from hub.server.engine import load_model, to_scores
@@ -359,3 +360,20 @@ def test_a_model_with_several_outputs_is_evaluated_by_its_logits(tmp_path: Path,
 def test_every_family_is_trained_sealed_exported_and_answers_the_same(name: str, tmp_path: Path) -> None:
     cells = outcome(name, tmp_path, stage=False)
     assert cells[:2] == ["yes", "yes"] and all(float(apart) < 1e-4 for apart in cells[2:]), cells
+
+
+def test_what_else_must_work_with_the_saved_model_is_tried_before_the_data_is_read(tiny) -> None:
+    seen: list[set[str]] = []
+
+    def check(folder: Path) -> None:
+        seen.append({file.name for file in folder.iterdir()})
+        raise InputError("torch cannot write it as ONNX")
+
+    with pytest.raises(InputError, match="cannot write it as ONNX"):
+        open_checkpoint(make_plan(tiny()), check)
+    assert seen == [{"config.json", "model.safetensors", "preprocessor_config.json"}]
+
+
+def test_a_model_that_torch_writes_as_onnx_passes_the_check_of_publishing(tmp_path: Path, tiny) -> None:
+    save_classifier(*build_model(tiny()), tmp_path)
+    check_export(tmp_path)
