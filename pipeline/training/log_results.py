@@ -55,7 +55,7 @@ def log_surest_mistakes(events: EventFile, table: Dataset, logits: NDArray, clas
         return
     lines = -(-len(surest) // COLUMNS)
     figure = Figure(figsize=(2 * COLUMNS, 2.4 * lines), dpi=100, layout="constrained")
-    axes = figure.subplots(lines, COLUMNS, squeeze=False).flat
+    axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for place in axes:
         place.axis("off")
     for place, row in zip(axes, surest.tolist(), strict=False):
