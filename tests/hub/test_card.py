@@ -589,6 +589,13 @@ def test_the_rows_of_a_step_are_those_that_were_trained_with(voted: Run) -> None
     assert "| rows of an optimizer step | `total_batch_size` | 24 |" in make_card(run, PUBLICATION)
 
 
+def test_a_layer_decay_that_followed_from_the_model_is_the_one_in_the_table(voted: Run) -> None:
+    run = replace(voted, recipe=voted.recipe | {"layer_decay": None})
+    assert "`layer_decay`" not in make_card(run, PUBLICATION)
+    known = replace(run, environment=voted.environment | {"layer_decay": 0.75})
+    assert re.search(r"\| `layer_decay` \| 0.75 \|", make_card(known, PUBLICATION))
+
+
 def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:
     settings = {"undecided": "train", "caps": {"ferplus/neutral": 20}, "row_weights": {"ferplus": 2.0}}
     lines = make_card(replace(voted, recipe=voted.recipe | settings), PUBLICATION).splitlines()
