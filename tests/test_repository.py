@@ -34,7 +34,7 @@ TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
 MACHINE_PATH = re.compile(rb"(?<![\w.~$}])/(?:home|root|Users|mnt|tmp|work|opt|srv)/\w")
 PACKAGE_HOST = re.compile(rb"pypi\.org|pythonhosted|download\.pytorch|(?:extra-)?index-url")
 # The launcher, which Trainer needs; torch's exporter needs onnxscript; pytest-xdist runs the tests in two processes.
-STARTED_NOT_IMPORTED = {"accelerate", "onnxscript", "pytest-xdist"}
+STARTED_NOT_IMPORTED = {"onnxscript", "pytest-xdist"}
 
 
 def name_in_repository(path: Path) -> str:
