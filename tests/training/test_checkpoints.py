@@ -67,8 +67,8 @@ def test_a_checkpoint_of_every_family_is_opened_and_only_its_last_layer_is_new(n
     assert head and all(len(kept[name]) == len(CLASSES) for name in head)
     prefix = "timm_model." if name.startswith("timm/") else ""
     of_backbone = {name.removeprefix(prefix): tensor for name, tensor in kept.items() if name not in head}
-    if name == "mobilevit":  # its first convolution takes RGB now
-        first = "mobilevit.conv_stem.convolution.weight"
+    if name.startswith("mobilevit"):  # its first convolution takes RGB now
+        first = f"{name}.conv_stem.convolution.weight"
         of_backbone[first] = of_backbone[first][:, [2, 1, 0]]
     if name == "vit":
         of_backbone = {name.removeprefix("vit."): tensor for name, tensor in of_backbone.items()}
