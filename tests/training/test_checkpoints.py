@@ -87,7 +87,7 @@ def test_a_frozen_backbone_keeps_every_tensor_and_every_buffer(name: str, tmp_pa
     optimizer = torch.optim.SGD(moving, 0.1)
     for _ in range(2):
         model.train()
-        model(pixel_values=torch.randn(4, 3, family.size, family.size)).logits.square().sum().backward()
+        model(pixel_values=torch.randn(4, 3, family.size, family.size)).logits.sum().backward()
         optimizer.step()
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed and changed <= head
