@@ -113,7 +113,8 @@ class Video:
                     yield Frame(last, self._upright(frame))
         if damaged:
             raise UnusableVideo(f"damaged: {damaged} parts could not be decoded")
-        if self.duration is not None and last < self.duration - max(CUT_OFF, 0.05 * self.duration):
+        end = last + float((self._stream.start_time or 0) * (self._stream.time_base or 0))  # Matroska counts from 0
+        if self.duration is not None and end < self.duration - max(CUT_OFF, 0.05 * self.duration):
             raise UnusableVideo(f"cut off: it ends at {last:.1f} s, and says that it lasts {self.duration:.1f} s")
 
     def _packets(self) -> Iterator[Any]:
