@@ -13,7 +13,9 @@ class Options:
     """What is published where: the options of `push_to_hub.py`, under the same names."""
 
     run: Path
-    repo_id: str
+    repo_id: str = ""
+    dataset: str | None = None
+    licence: str | None = None
     tag: str | None = None
     revision: str = "main"
     private: bool = False

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,15 @@ from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
 
 
-@contextmanager
-def staging_place(run: Run) -> Iterator[Path]:
+def staging_place(run: Run) -> AbstractContextManager[Path]:
     """A hidden folder beside the run, on the same disk; it goes with what is in it when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
+    return new_place(run.path)
+
+
+@contextmanager
+def new_place(beside: Path) -> Iterator[Path]:
+    """A hidden folder beside another; it goes with what is in it when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=f".{beside.name}-", dir=beside.resolve().parent) as place:
         yield Path(place)
 
 
