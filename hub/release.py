@@ -158,7 +158,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
     Raises:
         InputError: a probability differs from the run's.
     """
-    from hub.clients import clients
+    from hub.clients import clients, parity
 
     name = "pipeline()"
     with drawn_pictures(run) as kinds, tempfile.TemporaryDirectory() as cache:
@@ -166,7 +166,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
         fresh = os.environ | {"HF_HUB_CACHE": cache}
         answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
-    given = np.array([[answer[c] for c in run.classes] for answer in answers])
+        given = parity.probabilities(name, paths, answers, run.classes)
     if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
         raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
                          "at it")  # fmt: skip

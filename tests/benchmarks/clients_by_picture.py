@@ -1,0 +1,95 @@
+"""Prints how far each client is from training, for one picture in every mode, transparency and depth.
+
+    python -m tests.benchmarks.clients_by_picture FOLDER
+
+FOLDER is a published folder, such as what `push_to_hub.py --dry_run` leaves. A cell is the largest difference of a
+probability, or `refused`. transformers.js is asked if FER_NODE_MODULES names it.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hub.clients.clients import CLIENTS, Answer, ask, lay, why_missing
+from pipeline.drawn.face import draw_face
+from pipeline.pictures import UnusablePicture, decode
+from pipeline.training.prediction import probabilities_of_files
+from tests.picture_modes import picture_modes
+
+ROOT = Path(__file__).parents[2]
+TRAINING, PREDICT = "training", "hub.predict"
+MODEL = "somebody/faces"
+
+
+def answers(folder: Path, paths: dict[str, Path], clients: Sequence[str]) -> dict[str, dict[str, Answer]]:
+    """What training, hub.predict and these clients say of the pictures: by client, then by kind of picture."""
+    named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    classes = [named[str(index)] for index in range(len(named))]
+    table = {TRAINING: _training(folder, paths, classes), PREDICT: _predict(folder, paths)}
+    with tempfile.TemporaryDirectory() as home:
+        environment = lay(folder, Path(home), MODEL, None)
+        for name in clients:
+            given = ask(name, MODEL, list(paths.values()), environment, top_k=len(classes))
+            table[name] = dict(zip(paths, given, strict=True))
+    return table
+
+
+def difference(one: Answer, other: Answer) -> float | None:
+    """The largest difference of a probability; None if one of the two is a refusal."""
+    if isinstance(one, str) or isinstance(other, str):
+        return None
+    return max(abs(one[name] - other[name]) for name in one)
+
+
+def _training(folder: Path, paths: dict[str, Path], classes: list[str]) -> dict[str, Answer]:
+    size = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))["size"]["height"]
+    found: dict[str, Answer] = {}
+    for kind, path in paths.items():
+        try:
+            decode(path)
+        except UnusablePicture as error:
+            found[kind] = str(error)
+    read = {kind: [path] for kind, path in paths.items() if kind not in found}
+    rows = probabilities_of_files(folder, read, size)
+    return found | {kind: dict(zip(classes, map(float, row[0]), strict=True)) for kind, row in rows.items()}
+
+
+def _predict(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
+    words = [sys.executable, "-m", "hub.predict", str(folder), *map(str, paths.values()), "--json"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(paths), done.stderr
+    return {
+        kind: line.get("error") or {one["label"]: one["score"] for one in line["faces"][0]["scores"]}
+        for kind, line in zip(paths, lines, strict=True)
+    }
+
+
+def _cell(answer: Answer, training: Answer) -> str:
+    apart = difference(answer, training)
+    if apart is not None:
+        return f"{apart:.1e}"
+    return "refused" if isinstance(answer, str) else "answered"
+
+
+def main(folder: Path) -> None:
+    clients = [n for n, c in CLIENTS.items() if not why_missing(c, folder) and c.tolerance is not None]
+    face = draw_face("happiness", seed=2026, index=0, size=224).convert("RGB")
+    with tempfile.TemporaryDirectory() as place:
+        table = answers(folder, picture_modes(Path(place), face), clients)
+    columns = [PREDICT, *clients]
+    print(f"{'picture':<28}{'training':<10}" + "".join(f"{name:<17}" for name in columns))
+    for kind, training in table[TRAINING].items():
+        cells = "".join(f"{_cell(table[name][kind], training):<17}" for name in columns)
+        print(f"{kind:<28}{'refused' if isinstance(training, str) else 'answered':<10}{cells}")
+    spread = np.array([list(row.values()) for row in table[TRAINING].values() if not isinstance(row, str)])
+    print(f"\nprobabilities of one class range over {np.ptp(spread, axis=0).max():.2f}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
