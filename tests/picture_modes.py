@@ -25,10 +25,16 @@ def picture_modes(folder: Path, face: Image.Image) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    for number, (kind, content) in enumerate(_kinds(face).items()):
+    for number, (kind, content) in enumerate(encoded(face).items()):
         paths[kind] = folder / f"{number:02d}.{kind.split()[-1].lower().replace('jpeg2000', 'jp2')}"
         paths[kind].write_bytes(content)
     return paths
+
+
+def encoded(face: Image.Image) -> dict[str, bytes]:
+    """The content of the files by kind."""
+    made = _transparent(face) | _opaque(face) | _deep(face)
+    return {kind: make() for kind, make in made.items()}
 
 
 def objects(face: Image.Image) -> dict[str, Image.Image]:
@@ -72,11 +78,6 @@ def _encoded(picture: Image.Image, form: str, **options: Any) -> bytes:
     file = io.BytesIO()
     picture.save(file, form, **options)
     return file.getvalue()
-
-
-def _kinds(face: Image.Image) -> dict[str, bytes]:
-    made: dict[str, Callable[[], bytes]] = _transparent(face) | _opaque(face) | _deep(face)
-    return {kind: make() for kind, make in made.items()}
 
 
 def _opaque(face: Image.Image) -> dict[str, Callable[[], bytes]]:

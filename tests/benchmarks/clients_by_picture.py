@@ -3,7 +3,8 @@
     python -m tests.benchmarks.clients_by_picture FOLDER
 
 FOLDER is a published folder, such as what `push_to_hub.py --dry_run` leaves. A cell is the largest difference of a
-probability, or `refused`. transformers.js is asked if FER_NODE_MODULES names it.
+probability, `refused`, or `ANSWERED` if training refuses the picture.
+transformers.js is asked if FER_NODE_MODULES names it.
 """
 
 import json
@@ -28,25 +29,17 @@ MODEL = "somebody/faces"
 
 def answers(folder: Path, paths: dict[str, Path], clients: Sequence[str]) -> dict[str, dict[str, Answer]]:
     """What training, hub.predict and these clients say of the pictures: by client, then by kind of picture."""
-    named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
-    classes = [named[str(index)] for index in range(len(named))]
-    table = {TRAINING: _training(folder, paths, classes), PREDICT: _predict(folder, paths)}
+    table = {TRAINING: training(folder, paths), PREDICT: predict(folder, paths)}
     with tempfile.TemporaryDirectory() as home:
         environment = lay(folder, Path(home), MODEL, None)
         for name in clients:
-            given = ask(name, MODEL, list(paths.values()), environment, top_k=len(classes))
+            given = ask(name, MODEL, list(paths.values()), environment, top_k=len(_classes(folder)))
             table[name] = dict(zip(paths, given, strict=True))
     return table
 
 
-def difference(one: Answer, other: Answer) -> float | None:
-    """The largest difference of a probability; None if one of the two is a refusal."""
-    if isinstance(one, str) or isinstance(other, str):
-        return None
-    return max(abs(one[name] - other[name]) for name in one)
-
-
-def _training(folder: Path, paths: dict[str, Path], classes: list[str]) -> dict[str, Answer]:
+def training(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
+    """What the run's own code says, and why it refuses a picture, by kind."""
     size = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))["size"]["height"]
     found: dict[str, Answer] = {}
     for kind, path in paths.items():
@@ -54,12 +47,24 @@ def _training(folder: Path, paths: dict[str, Path], classes: list[str]) -> dict[
             decode(path)
         except UnusablePicture as error:
             found[kind] = str(error)
-    read = {kind: [path] for kind, path in paths.items() if kind not in found}
-    rows = probabilities_of_files(folder, read, size)
-    return found | {kind: dict(zip(classes, map(float, row[0]), strict=True)) for kind, row in rows.items()}
+    rows = probabilities_of_files(folder, {kind: [path] for kind, path in paths.items() if kind not in found}, size)
+    return found | {kind: dict(zip(_classes(folder), map(float, row[0]), strict=True)) for kind, row in rows.items()}
 
 
-def _predict(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
+def difference(one: Answer, other: Answer) -> float | None:
+    """The largest difference of a probability; 0 for two refusals, and None if only one of the two refuses."""
+    if isinstance(one, str) or isinstance(other, str):
+        return 0.0 if isinstance(one, str) and isinstance(other, str) else None
+    return max(abs(one[name] - other[name]) for name in one)
+
+
+def _classes(folder: Path) -> list[str]:
+    named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    return [named[str(index)] for index in range(len(named))]
+
+
+def predict(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
+    """What `python -m hub.predict` says, by kind."""
     words = [sys.executable, "-m", "hub.predict", str(folder), *map(str, paths.values()), "--json"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -70,11 +75,11 @@ def _predict(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
     }
 
 
-def _cell(answer: Answer, training: Answer) -> str:
-    apart = difference(answer, training)
-    if apart is not None:
-        return f"{apart:.1e}"
-    return "refused" if isinstance(answer, str) else "answered"
+def _cell(answer: Answer, own: Answer) -> str:
+    if isinstance(answer, str):
+        return "refused"
+    apart = difference(answer, own)
+    return "ANSWERED" if apart is None else f"{apart:.1e}"
 
 
 def main(folder: Path) -> None:
@@ -84,9 +89,9 @@ def main(folder: Path) -> None:
         table = answers(folder, picture_modes(Path(place), face), clients)
     columns = [PREDICT, *clients]
     print(f"{'picture':<28}{'training':<10}" + "".join(f"{name:<17}" for name in columns))
-    for kind, training in table[TRAINING].items():
-        cells = "".join(f"{_cell(table[name][kind], training):<17}" for name in columns)
-        print(f"{kind:<28}{'refused' if isinstance(training, str) else 'answered':<10}{cells}")
+    for kind, own in table[TRAINING].items():
+        cells = "".join(f"{_cell(table[name][kind], own):<17}" for name in columns)
+        print(f"{kind:<28}{'refused' if isinstance(own, str) else 'answered':<10}{cells}")
     spread = np.array([list(row.values()) for row in table[TRAINING].values() if not isinstance(row, str)])
     print(f"\nprobabilities of one class range over {np.ptp(spread, axis=0).max():.2f}")
 
