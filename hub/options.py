@@ -1,5 +1,6 @@
 """What a person asks `push_to_hub.py` for, and whether this account may do it on the Hub."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Options:
     create_pr: bool = False
     dry_run: bool = False
     with_predictions: bool = False
+    public_name: Sequence[str] = ()
     space: str | None = None
     face_detector: str | None = None
     data_path: str | None = None

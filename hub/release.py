@@ -53,7 +53,7 @@ def check(folders: list[Path], options: Options) -> None:
     """
     owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
     for folder in folders:
-        privacy.refuse_private(folder, *owners)
+        privacy.refuse_private(folder, *owners, *options.public_name)
 
 
 def keep(run: Run, folders: list[Path]) -> list[Path]:
@@ -88,7 +88,7 @@ def describe(run: Run, folder: Path, options: Options) -> None:
     from hub.clients import parity
     from hub.export import export
 
-    exported = export.export_onnx(run, folder, rows)
+    exported = export.export_onnx(run, folder, rows, faces=drawn_faces())
     with drawn_pictures(run) as kinds:
         compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
     if beyond := parity.beyond_tolerance(compared):
@@ -132,17 +132,22 @@ def shipped_settings(run: Run) -> dict[str, Any] | None:
     return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
 
 
+def drawn_faces() -> list[Any]:
+    """A face of each of the seven expressions, 224 px, whatever the classes of the run are."""
+    from pipeline.drawn.face import draw_face
+    from pipeline.expressions import CLASSES
+
+    return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
+
+
 @contextmanager
 def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
     """Files of a drawn face of each expression, by kind of picture. Clients are compared on them."""
     from hub.clients.picture_kinds import picture_kinds
-    from pipeline.drawn.face import draw_face
-    from pipeline.expressions import CLASSES
 
-    faces = [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
     size = run.recipe["image_size"]
     with tempfile.TemporaryDirectory() as place:
-        yield picture_kinds(Path(place), faces, (size, size))
+        yield picture_kinds(Path(place), drawn_faces(), (size, size))
 
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:

@@ -66,12 +66,16 @@ def _classes(folder: Path) -> list[str]:
 def predict(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
     """What `python -m hub.predict` says, by kind."""
     words = [sys.executable, "-m", "hub.predict", str(folder), *map(str, paths.values()), "--json"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(lines) == len(paths), done.stderr
+    return read_answers(subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout, paths)
+
+
+def read_answers(lines: str, paths: dict[str, Path]) -> dict[str, Answer]:
+    """JSON lines of hub.predict by kind of picture."""
+    given = [json.loads(line) for line in lines.splitlines()]
+    assert [line["file"] for line in given] == [str(path) for path in paths.values()]
     return {
         kind: line.get("error") or {one["label"]: one["score"] for one in line["faces"][0]["scores"]}
-        for kind, line in zip(paths, lines, strict=True)
+        for kind, line in zip(paths, given, strict=True)
     }
 
 

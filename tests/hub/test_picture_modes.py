@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,18 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 from PIL import Image
-from transformers import pipeline
+from transformers import AutoImageProcessor, pipeline
 
 from hub import predict
 from hub.clients.clients import CLIENTS, Answer, lay, render
 from hub.server.answers import read_picture
 from hub.server.contract import Refused
 from pipeline.drawn.face import draw_face
-from pipeline.pictures import MAX_PIXELS, UnusablePicture, decode, upright
+from pipeline.pictures import MAX_PIXELS, decode, upright
 from pipeline.settings.files import recipe_from
 from pipeline.training.model import build_model
 from pipeline.training.saving import save_classifier
-from tests.benchmarks.clients_by_picture import PREDICT, TRAINING, answers, difference, training
+from tests.benchmarks.clients_by_picture import TRAINING, answers, difference, read_answers, training
 from tests.conftest import save_sharp_model
 from tests.families import FAMILIES
 from tests.hub.test_clients import save_onnx
@@ -125,3 +124,66 @@ def test_a_client_answers_every_picture_as_training_does(
     ask = by_snippet(name, published, pictures["RGB PNG"], tmp_path, monkeypatch)
     given = {kind: ask(str(path)) for kind, path in pictures.items() if not (is_deep(kind) and name == "pipeline()")}
     assert apart(given, by_training, ONNX_TOLERANCE if name == "onnxruntime" else TOLERANCE) == {}
+
+
+@pytest.mark.parametrize("name", PYTHON_CLIENTS)
+def test_what_has_more_than_8_bits_a_channel_is_refused_except_by_pipeline(
+    name: str, published: Path, pictures: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = by_snippet(name, published, pictures["RGB PNG"], tmp_path, monkeypatch)
+    answered = {kind for kind, path in pictures.items() if is_deep(kind) and not isinstance(ask(str(path)), str)}
+    assert answered == ({kind for kind in pictures if is_deep(kind)} if name == "pipeline()" else set())
+
+
+def test_hub_predict_answers_every_picture_as_training_does(
+    published: Path, pictures: dict[str, Path], by_training: dict[str, Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        predict.main([str(published), *map(str, pictures.values()), "--json"])
+    given = read_answers(capsys.readouterr().out, pictures)
+    assert apart(given, by_training, ONNX_TOLERANCE) == {}
+    assert {kind for kind, answer in given.items() if isinstance(answer, str)} == set(filter(is_deep, pictures))
+
+
+def test_the_app_sees_the_pictures_of_training_or_refuses_their_format(pictures: dict[str, Path]) -> None:
+    for kind, path in pictures.items():
+        try:
+            seen = Image.fromarray(read_picture(path.read_bytes(), MAX_PIXELS))
+        except Refused as refusal:
+            assert is_deep(kind) or not for_the_app(kind), refusal
+        else:
+            assert seen == decode(path) and for_the_app(kind) and not is_deep(kind)
+
+
+def test_a_picture_in_memory_is_the_same_in_every_mode_for_pipeline_and_automodel(published: Path) -> None:
+    classify = pipeline("image-classification", model=str(published))
+    for mode, picture in objects(FACE).items():
+        try:
+            rgb = upright(picture)
+        except ValueError:
+            with pytest.raises(ValueError, match="conversion from La"):
+                classify(picture)
+            assert mode == "La"
+            continue
+        assert classify(picture) == classify(rgb), mode
+        by_hand = classify.image_processor(picture.convert("RGB"), return_tensors="np")["pixel_values"]
+        assert (by_hand == classify.image_processor(rgb, return_tensors="np")["pixel_values"]).all(), mode
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "I;16"])
+def test_the_processor_refuses_a_picture_that_was_not_converted_to_rgb(mode: str, published: Path) -> None:
+    processor = AutoImageProcessor.from_pretrained(published)
+    with pytest.raises((RuntimeError, ValueError)):
+        processor(objects(FACE)[mode], return_tensors="pt")
+
+
+@pytest.mark.slow
+def test_every_client_in_a_fresh_process(published: Path, pictures: dict[str, Path]) -> None:
+    table = answers(published, pictures, [*PYTHON_CLIENTS, "the app"])
+    own = table.pop(TRAINING)
+    for name, given in table.items():
+        kinds = [
+            kind for kind in pictures
+            if not (name == "pipeline()" and is_deep(kind)) and not (name == "the app" and not for_the_app(kind))
+        ]  # fmt: skip
+        assert apart({kind: given[kind] for kind in kinds}, own, ONNX_TOLERANCE) == {}, name
