@@ -4,24 +4,28 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import PurePath
 
 from pipeline.errors import InputError
 from pipeline.pictures import Fault, UnusablePicture, decode
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".3gp"}
 """Files with these suffixes are read from a folder; a file that is named itself may have any suffix."""
 STDIN = "-"
 
 
-def find_pictures(words: Sequence[str], say: Callable[[str], None]) -> list[str]:
+def find_pictures(
+    words: Sequence[str], say: Callable[[str], None], suffixes: Set[str] = frozenset(PICTURES)
+) -> list[str]:
     """The paths of the pictures, in the order of the words; those of a folder sorted, and each path once.
 
     Args:
         words: files, folders, patterns such as `faces/**/*.png`, and `-` for a list of files and folders on standard
             input: one path per line, or paths that end in a zero byte, as `find -print0` prints.
         say: is given a line about files of folders that are left out.
+        suffixes: those of the files that are taken from folders, in lower case.
 
     Raises:
         InputError: a word names nothing, a folder cannot be read, or there is no picture.
@@ -30,14 +34,14 @@ def find_pictures(words: Sequence[str], say: Callable[[str], None]) -> list[str]
     found: dict[str, str] = {}
     for word in words:
         for path in _read_list() if word == STDIN else _matches(word):
-            files = _in_folder(path, other) if os.path.isdir(path) else [path]  # noqa: PTH112 (keeps a leading ./)
+            files = _in_folder(path, suffixes, other) if os.path.isdir(path) else [path]  # noqa: PTH112 (keeps a leading ./)
             found |= {os.path.normpath(file): file for file in files if os.path.normpath(file) not in found}
-    suffixes = ", ".join(sorted(SUFFIXES))
+    known = ", ".join(sorted(suffixes))
     if not found:
-        raise InputError(f"no picture in {', '.join(map(printable, words))}: folders are searched for {suffixes}")
+        raise InputError(f"no picture in {', '.join(map(printable, words))}: folders are searched for {known}")
     if other:
         kinds = ", ".join(f"{printable(suffix) or 'no suffix'} {count}" for suffix, count in other.most_common())
-        say(f"{other.total()} files of folders were left out, because their suffix is not one of {suffixes}: {kinds}")
+        say(f"{other.total()} files of folders were left out, because their suffix is not one of {known}: {kinds}")
     return list(found.values())
 
 
@@ -70,7 +74,7 @@ def _read_list() -> Iterator[str]:
     return (os.fsdecode(line.removesuffix(b"\r")) for line in lines if line.strip())
 
 
-def _in_folder(folder: str, other: Counter[str]) -> list[str]:
+def _in_folder(folder: str, suffixes: Set[str], other: Counter[str]) -> list[str]:
     """Sorted paths of the pictures under a folder; counts files with other suffixes in `other`."""
 
     def refuse(error: OSError) -> None:
@@ -80,7 +84,7 @@ def _in_folder(folder: str, other: Counter[str]) -> list[str]:
     for place, _, names in os.walk(folder, onerror=refuse):
         for name in names:
             suffix = PurePath(name).suffix.lower()
-            if suffix in SUFFIXES:
+            if suffix in suffixes:
                 found.append(os.path.join(place, name))  # noqa: PTH118 (keeps a leading ./)
             else:
                 other[suffix] += 1

@@ -1,6 +1,7 @@
-"""Scores of pictures and of folders of pictures, as a table or as JSON lines.
+"""Scores of pictures, of folders of pictures and of videos, as a table, as JSON lines or as csv.
 
     python -m hub.predict MODEL PATH... [--crop detect] [--json]
+    python -m hub.predict MODEL clip.mp4 photos/ --csv out.csv [--every 0.5] [--smooth 1] [--plot out.png]
     find faces -name '*.png' | python -m hub.predict MODEL -
 
 Answers go to standard output in the order of the paths, everything else to standard error. Pictures that cannot be read
@@ -24,10 +25,12 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
-from hub.picture_paths import find_pictures, printable
+from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
 from hub.server.preprocessing import Pixels
+from hub.video.frames import container
+from hub.video.write import Wanted, check, write
 from pipeline import crop
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line
@@ -55,9 +58,17 @@ def main(argv: list[str]) -> None:
         SystemExit: with code 1 if a picture could not be read.
     """
     asked = _parser().parse_args(argv)
-    paths = find_pictures(asked.paths, lambda line: _say(sys.stderr, line))
+    wanted = Wanted(csv=asked.csv, jsonl=asked.jsonl, plot=asked.plot, every=asked.every, smooth=asked.smooth)
+    check(wanted)
+    suffixes = PICTURES | VIDEOS if wanted.any else PICTURES
+    paths = find_pictures(asked.paths, _report, suffixes)
+    cropping = asked.crop or _cropping(paths, wanted)
     model = load_model(asked.model, asked.revision)
-    finder = _finder(asked.face_detector) if asked.crop == "detect" else None
+    finder = _finder(asked.face_detector, asked.model, asked.revision) if cropping == "detect" else None
+    if wanted.any:
+        if write(model, finder, paths, wanted, _report):
+            raise SystemExit(1)
+        return
     show = _json_lines if asked.json else _table(model, paths)
     faults = 0
     for read, scores in _answers(model, finder, paths):
@@ -68,8 +79,25 @@ def main(argv: list[str]) -> None:
         raise SystemExit(1)
 
 
-def _finder(named: str) -> Finder:
-    """The detector from a file, a folder or the Hub."""
+def _cropping(paths: list[str], wanted: Wanted) -> str:
+    """How faces are cropped where `--crop` is not given: videos show more than a face.
+
+    Raises:
+        InputError: there is a video, and no file for its rows.
+    """
+    video = next((path for path in paths if container(Path(path))), None)
+    if video is None:
+        return "none"
+    if not wanted.any:
+        raise InputError(f"{printable(video)} is a video: name a file for its rows, with --csv FILE or --jsonl FILE")
+    _report(f"--crop detect, because {printable(video)} is a video")
+    return "detect"
+
+
+def _finder(named: str | None, model: str, revision: str) -> Finder:
+    """The detector from a file, a folder or the Hub; without a name the one that lies with the model, if one does."""
+    if named is None:
+        named = _beside(model, revision) or crop.YUNET_PAGE.removeprefix("https://huggingface.co/")
     path = Path(named).expanduser()
     if path.exists() or path.suffix == ".onnx":
         return Finder(find_weights(named) or path)
@@ -81,6 +109,17 @@ def _finder(named: str) -> Finder:
             f"download {crop.YUNET} from {crop.YUNET_PAGE} and give its path"
         ) from None
     return Finder(Path(downloaded))
+
+
+def _beside(model: str, revision: str) -> str | None:
+    """The path of the detector in the model's folder or repository, or None."""
+    if Path(model).is_dir():
+        path = Path(model) / crop.YUNET
+        return str(path) if path.is_file() else None
+    try:
+        return hf_hub_download(model, crop.YUNET, revision=revision or None)
+    except Exception:  # it has none, or the Hub does not answer: the next place says so
+        return None
 
 
 def _answers(model: Model, finder: Finder | None, paths: list[str]) -> Iterator[tuple[Read, np.ndarray]]:
@@ -151,6 +190,10 @@ def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str
     return show
 
 
+def _report(line: str) -> None:
+    _say(sys.stderr, line)
+
+
 def _say(stream: Any, line: str) -> None:
     tqdm.write(line, file=stream)
 
@@ -167,18 +210,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--crop",
         choices=("none", "detect"),
-        default="none",
-        help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does",
+        help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does "
+        "(default if a video is named)",
     )
     parser.add_argument(
         "--face_detector",
         metavar="PATH",
-        default=crop.YUNET_PAGE.removeprefix("https://huggingface.co/"),
-        help="weights of YuNet: a file, a folder or a Hub id (default: %(default)s)",
+        help="weights of YuNet: a file, a folder or a Hub id (default: the file that lies with the model, or "
+        f"{crop.YUNET_PAGE.removeprefix('https://huggingface.co/')})",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON per picture, also if it cannot be read"
     )
+    rows = parser.add_argument_group("rows of pictures and videos")
+    rows.add_argument("--csv", type=Path, metavar="FILE", help="write one row per face and frame; see docs/numbers.md")
+    rows.add_argument("--jsonl", type=Path, metavar="FILE", help="the same rows as JSON lines")
+    rows.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="sample a video (default 0: all frames)"
+    )
+    rows.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="average the scores of a face over "
+                      "so long, half before and half after (default 0: not)")  # fmt: skip
+    rows.add_argument("--plot", type=Path, metavar="FILE", help="draw the scores of each face over time")
     return parser
 
 

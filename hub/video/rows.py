@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from hub.picture_paths import printable
 from hub.server.engine import Model, to_scores
 from hub.server.faces import Cut, Finder
 from pipeline.cores import cores
@@ -43,7 +44,7 @@ class _Shot:
 Searched = tuple[_Shot, list[Cut]]
 
 
-def rows(model: Model, finder: Finder | None, paths: Sequence[Path], every: float, smooth: float) -> Iterator[Row]:
+def rows(model: Model, finder: Finder | None, paths: Sequence[str], every: float, smooth: float) -> Iterator[Row]:
     """The rows of the files in their order.
 
     Args:
@@ -81,9 +82,9 @@ def _rows_of(
             yield Row(shot.file, shot.time, error=NO_FACE)
 
 
-def _shots(paths: Sequence[Path], every: float) -> Iterator[_Shot]:
+def _shots(paths: Sequence[str], every: float) -> Iterator[_Shot]:
     """What is to be seen, in order; the bar counts pictures and seconds of video."""
-    length = {path: _duration(path) for path in paths if container(path)}
+    length = {path: _duration(path) for path in paths if container(Path(path))}
     total = len(paths) - len(length) + sum(length.values())
     with tqdm(total=round(total, 1), unit="s", desc="Pictures and seconds", disable=None) as bar:
         for path in paths:
@@ -94,10 +95,10 @@ def _shots(paths: Sequence[Path], every: float) -> Iterator[_Shot]:
             bar.update(done + length.get(path, 1) - bar.n)
 
 
-def _video(path: Path, every: float) -> Iterator[_Shot]:
+def _video(path: str, every: float) -> Iterator[_Shot]:
     file, time = printable(path), None
     try:
-        with Video(path) as video:
+        with Video(Path(path)) as video:
             for frame in video.frames(every):
                 time = frame.time
                 yield _Shot(file, frame.picture, time)
@@ -106,7 +107,7 @@ def _video(path: Path, every: float) -> Iterator[_Shot]:
         yield _Shot(file, time=time, error=str(error), end=True)
 
 
-def _picture(path: Path) -> Iterator[_Shot]:
+def _picture(path: str) -> Iterator[_Shot]:
     file = printable(path)
     try:
         yield _Shot(file, np.asarray(decode(path)), end=True)
@@ -114,9 +115,9 @@ def _picture(path: Path) -> Iterator[_Shot]:
         yield _Shot(file, error=str(error), end=True)
 
 
-def _duration(path: Path) -> float:
+def _duration(path: str) -> float:
     try:
-        with Video(path) as video:
+        with Video(Path(path)) as video:
             return video.duration or 0.0
     except UnusableVideo:
         return 0.0
@@ -160,8 +161,3 @@ def _scores(model: Model, pictures: list[NDArray[np.uint8]]) -> Iterator[NDArray
     for start in range(0, len(pictures), AHEAD):
         pixels = np.stack([model.prepare(picture) for picture in pictures[start : start + AHEAD]])
         yield from to_scores(model.run(pixels), model.function)
-
-
-def printable(path: Path) -> str:
-    """The path as text; bytes of a name that are not UTF-8 as `\\xe9`."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
