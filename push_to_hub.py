@@ -3,6 +3,7 @@
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --tag v1.0
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --space user/demo   # also a Space: a page that shows it
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --dry_run       # stops after the checks; look at the folder
+python push_to_hub.py curated --dataset user/faces                  # a folder of pipeline.curation, as a data set
 python push_to_hub.py --help
 """
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> None:
     """From a run folder to the Hub, step by step."""
     options = parse(argv)
+    if options.dataset:
+        from hub.dataset.release import publish_dataset
+
+        publish_dataset(options)
+        return
 
     from huggingface_hub import HfApi
 
@@ -62,20 +68,31 @@ def parse(argv: list[str]) -> "Options":
         allow_abbrev=False,
     )
     option = parser.add_argument
-    option("run", type=_folder, metavar="RUN", help="a finished run folder: an output_dir of train_hf.py")
-    option("--repo_id", required=True, metavar="USER/NAME", help="the model repository; created if it does not exist")
+    option("run", type=_folder, metavar="RUN", help="a finished run folder: an output_dir of train_hf.py; with "
+           "--dataset a folder of python -m pipeline.curation")  # fmt: skip
+    option("--repo_id", metavar="USER/NAME", help="the model repository; created if it does not exist")
+    option("--dataset", metavar="USER/NAME", help="publish a curated folder as this data set: with pictures if every "
+           "source allows it, otherwise labels, keys, votes, hashes and a script that rebuilds it")  # fmt: skip
+    option("--licence", metavar="SPDX", help="for --dataset: you may publish the pictures of your own sources, under "
+           "this licence, such as CC-BY-4.0")  # fmt: skip
     option("--tag", metavar="TAG", help="name of this release, such as v1.0; a tag never moves to other content")
     option("--revision", default="main", metavar="BRANCH", help="branch to publish to (default: main)")
     option("--private", action="store_true", help="make the repository private, if it is new")
     option("--create_pr", action="store_true", help="open a pull request instead of a commit")
     option("--dry_run", action="store_true", help="stop after the checks and keep the staged folder to look at")
     option("--with_predictions", action="store_true", help="publish predictions.parquet too")
+    option("--public_name", action="append", default=[], metavar="NAME", help="a name of this user or host that may be "
+           "published, because it is an ordinary word there")  # fmt: skip
     option("--space", metavar="USER/NAME", help="also publish the page, as a Space that shows this release")
     option("--face_detector", metavar="PATH", help="weights of YuNet for the Space: file, folder or Hub id (default: "
            "those that the run's recipe names)")  # fmt: skip
     option("--data_path", nargs="?", const="", metavar="DIR", help="measure the ONNX files on the run's validation "
            "rows: from DIR, or without a value from where its recipe says")  # fmt: skip
     words = parser.parse_args(argv)
+    if bool(words.repo_id) == bool(words.dataset):
+        raise InputError("name where to publish: --repo_id for a run, or --dataset for a curated folder")
+    if words.licence and not words.dataset:
+        raise InputError("--licence is for --dataset; a run's licence follows from its data")
     if words.create_pr and (words.tag or words.revision != "main"):
         raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
     if words.create_pr and words.space:

@@ -10,7 +10,7 @@ from huggingface_hub.utils import validate_repo_id
 from hub.attempts import attempt
 from pipeline.errors import InputError
 
-OPTIONS = {"model": "--repo_id", "space": "--space"}
+OPTIONS = {"model": "--repo_id", "space": "--space", "dataset": "--dataset"}
 """The option that names a repository of each type."""
 
 

@@ -1,9 +1,12 @@
-"""Scores of pictures and of folders of pictures, as a table or as JSON lines.
+"""Scores of pictures, of folders of pictures and of videos, as a table, as JSON lines or as csv.
 
     python -m hub.predict MODEL PATH... [--crop detect] [--json]
+    python -m hub.predict MODEL clip.mp4 photos/ --csv out.csv [--every 0.5] [--smooth 1] [--plot out.png]
+    find faces -name '*.png' | python -m hub.predict MODEL -
 
-Answers go to standard output, everything else to standard error. Pictures that cannot be read are named and counted.
-The exit code is 1 if no picture could be read, and 2 for a mistake in the command.
+Answers go to standard output in the order of the paths, everything else to standard error. Pictures that cannot be read
+are named and counted. The exit code is 0 if all were read, 1 if one could not be read, and 2 for a mistake in the
+command.
 """
 
 import argparse
@@ -12,7 +15,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,17 +25,18 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
+from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
 from hub.server.preprocessing import Pixels
+from hub.video.frames import container
+from hub.video.write import Wanted, check, write
 from pipeline import crop
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
-"""Files with these suffixes are read from a folder; a file on the command line may have any suffix."""
 SHOWN = 3  # classes per line of the table
 
 
@@ -40,7 +44,7 @@ SHOWN = 3  # classes per line of the table
 class Read:
     """A picture's faces as model input `(F, 3, H, W)`, and where they are; or why it cannot be read."""
 
-    path: Path
+    path: str
     pixels: Pixels | None = None
     faces: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
@@ -51,43 +55,49 @@ def main(argv: list[str]) -> None:
 
     Raises:
         InputError: a path does not exist, or the model or the detector cannot be loaded.
-        SystemExit: with code 1 if no picture could be read.
+        SystemExit: with code 1 if a picture could not be read.
     """
     asked = _parser().parse_args(argv)
-    paths = _pictures(asked.paths)
+    wanted = Wanted(csv=asked.csv, jsonl=asked.jsonl, plot=asked.plot, every=asked.every, smooth=asked.smooth)
+    check(wanted)
+    suffixes = PICTURES | VIDEOS if wanted.any else PICTURES
+    paths = find_pictures(asked.paths, _report, suffixes)
+    cropping = asked.crop or _cropping(paths, wanted)
     model = load_model(asked.model, asked.revision)
-    finder = _finder(asked.face_detector) if asked.crop == "detect" else None
+    finder = _finder(asked.face_detector, asked.model, asked.revision) if cropping == "detect" else None
+    if wanted.any:
+        if write(model, finder, paths, wanted, _report):
+            raise SystemExit(1)
+        return
     show = _json_lines if asked.json else _table(model, paths)
     faults = 0
     for read, scores in _answers(model, finder, paths):
-        if read.fault:
-            faults += 1
-            _say(sys.stderr, f"{read.path}: {read.fault}")
-        else:
-            show(read, [ranked(model.classes, row) for row in scores])
+        faults += bool(read.fault)
+        show(read, [ranked(model.classes, row) for row in scores])
     if faults:
         _say(sys.stderr, f"{faults} of {len(paths)} pictures could not be read")
-    if faults == len(paths):
         raise SystemExit(1)
 
 
-def _pictures(given: Sequence[Path]) -> list[Path]:
-    """The given files, and the pictures in the given folders sorted by name; each once."""
-    found: dict[Path, None] = {}
-    for path in given:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        found |= dict.fromkeys(inside)
-    if not found:
-        raise InputError(f"no picture in {', '.join(map(str, given))}: looked for {', '.join(sorted(SUFFIXES))}")
-    return list(found)
+def _cropping(paths: list[str], wanted: Wanted) -> str:
+    """How faces are cropped where `--crop` is not given: videos show more than a face.
+
+    Raises:
+        InputError: there is a video, and no file for its rows.
+    """
+    video = next((path for path in paths if container(Path(path))), None)
+    if video is None:
+        return "none"
+    if not wanted.any:
+        raise InputError(f"{printable(video)} is a video: name a file for its rows, with --csv FILE or --jsonl FILE")
+    _report(f"--crop detect, because {printable(video)} is a video")
+    return "detect"
 
 
-def _finder(named: str) -> Finder:
-    """The detector from a file, a folder or the Hub."""
+def _finder(named: str | None, model: str, revision: str) -> Finder:
+    """The detector from a file, a folder or the Hub; without a name the one that lies with the model, if one does."""
+    if named is None:
+        named = _beside(model, revision) or crop.YUNET_PAGE.removeprefix("https://huggingface.co/")
     path = Path(named).expanduser()
     if path.exists() or path.suffix == ".onnx":
         return Finder(find_weights(named) or path)
@@ -101,7 +111,18 @@ def _finder(named: str) -> Finder:
     return Finder(Path(downloaded))
 
 
-def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator[tuple[Read, np.ndarray]]:
+def _beside(model: str, revision: str) -> str | None:
+    """The path of the detector in the model's folder or repository, or None."""
+    if Path(model).is_dir():
+        path = Path(model) / crop.YUNET
+        return str(path) if path.is_file() else None
+    try:
+        return hf_hub_download(model, crop.YUNET, revision=revision or None)
+    except Exception:  # it has none, or the Hub does not answer: the next place says so
+        return None
+
+
+def _answers(model: Model, finder: Finder | None, paths: list[str]) -> Iterator[tuple[Read, np.ndarray]]:
     """Each picture in order with the scores `(F, K)` of its faces; the next ones are decoded while the model runs."""
     waiting: deque[Future[Read]] = deque()
     ahead = iter(paths)
@@ -122,7 +143,7 @@ def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator
             bar.update(len(reads))
 
 
-def _read(path: Path, model: Model, finder: Finder | None) -> Read:
+def _read(path: str, model: Model, finder: Finder | None) -> Read:
     try:
         photo = np.asarray(decode(path))
     except UnusablePicture as error:
@@ -144,25 +165,33 @@ def _scores(model: Model, reads: list[Read]) -> list[np.ndarray]:
 
 
 def _json_lines(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-    """One line per picture: its file, and its faces, largest first, with the scores of all classes, best first."""
+    """One line per picture: its faces, largest first, with the scores of all classes, best first; or the error."""
     faces = [place | {"scores": ranking} for place, ranking in zip(read.faces, scores, strict=True)]
-    _say(sys.stdout, json.dumps({"file": str(read.path), "faces": faces}))
+    answer = {"error": read.fault} if read.fault else {"faces": faces}
+    _say(sys.stdout, json.dumps({"file": read.path} | answer))
 
 
-def _table(model: Model, paths: list[Path]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
+def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
     """One line per face: the file, the number of the face if there are several, the best classes with their scores."""
-    first = min(60, max(len(str(path)) for path in paths) + 4)
+    first = min(60, max(len(printable(path)) for path in paths) + 4)
     label = max(map(len, model.classes))
 
     def show(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-        if not scores:
-            _say(sys.stdout, f"{str(read.path):<{first}}  no face was found")
+        name = printable(read.path)
+        if read.fault:
+            _say(sys.stderr, f"{name}: {read.fault}")
+        elif not scores:
+            _say(sys.stdout, f"{name:<{first}}  no face was found")
         for number, ranking in enumerate(scores, 1):
-            name = f"{read.path} #{number}" if len(scores) > 1 else str(read.path)
+            face = f"{name} #{number}" if len(scores) > 1 else name
             best = "  ".join(f"{one['label']:<{label}} {one['score']:6.1%}" for one in ranking[:SHOWN])
-            _say(sys.stdout, f"{name:<{first}}  {best}")
+            _say(sys.stdout, f"{face:<{first}}  {best}")
 
     return show
+
+
+def _report(line: str) -> None:
+    _say(sys.stderr, line)
 
 
 def _say(stream: Any, line: str) -> None:
@@ -174,21 +203,34 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m hub.predict", description="Scores of pictures: what their faces show.", allow_abbrev=False
     )
     parser.add_argument("model", metavar="MODEL", help="run folder, published folder or Hub id")
-    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture, or folder with pictures in it")
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", help="picture, folder, pattern, or - for a list of paths on standard input"
+    )
     parser.add_argument("--revision", default="", help="branch, tag or commit of a Hub id")
     parser.add_argument(
         "--crop",
         choices=("none", "detect"),
-        default="none",
-        help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does",
+        help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does "
+        "(default if a video is named)",
     )
     parser.add_argument(
         "--face_detector",
         metavar="PATH",
-        default=crop.YUNET_PAGE.removeprefix("https://huggingface.co/"),
-        help="weights of YuNet: a file, a folder or a Hub id (default: %(default)s)",
+        help="weights of YuNet: a file, a folder or a Hub id (default: the file that lies with the model, or "
+        f"{crop.YUNET_PAGE.removeprefix('https://huggingface.co/')})",
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON per picture")
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON per picture, also if it cannot be read"
+    )
+    rows = parser.add_argument_group("rows of pictures and videos")
+    rows.add_argument("--csv", type=Path, metavar="FILE", help="write one row per face and frame; see docs/numbers.md")
+    rows.add_argument("--jsonl", type=Path, metavar="FILE", help="the same rows as JSON lines")
+    rows.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="sample a video (default 0: all frames)"
+    )
+    rows.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="average the scores of a face over "
+                      "so long, half before and half after (default 0: not)")  # fmt: skip
+    rows.add_argument("--plot", type=Path, metavar="FILE", help="draw the scores of each face over time")
     return parser
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,15 @@ from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
 
 
-@contextmanager
-def staging_place(run: Run) -> Iterator[Path]:
+def staging_place(run: Run) -> AbstractContextManager[Path]:
     """A hidden folder beside the run, on the same disk; it goes with what is in it when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=f".{run.path.name}-", dir=run.path.resolve().parent) as place:
+    return new_place(run.path)
+
+
+@contextmanager
+def new_place(beside: Path) -> Iterator[Path]:
+    """A hidden folder beside another; it goes with what is in it when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=f".{beside.name}-", dir=beside.resolve().parent) as place:
         yield Path(place)
 
 
@@ -53,7 +58,7 @@ def check(folders: list[Path], options: Options) -> None:
     """
     owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
     for folder in folders:
-        privacy.refuse_private(folder, *owners)
+        privacy.refuse_private(folder, *owners, *options.public_name)
 
 
 def keep(run: Run, folders: list[Path]) -> list[Path]:
@@ -88,7 +93,7 @@ def describe(run: Run, folder: Path, options: Options) -> None:
     from hub.clients import parity
     from hub.export import export
 
-    exported = export.export_onnx(run, folder, rows)
+    exported = export.export_onnx(run, folder, rows, faces=drawn_faces())
     with drawn_pictures(run) as kinds:
         compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
     if beyond := parity.beyond_tolerance(compared):
@@ -132,17 +137,22 @@ def shipped_settings(run: Run) -> dict[str, Any] | None:
     return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
 
 
+def drawn_faces() -> list[Any]:
+    """A face of each of the seven expressions, 224 px, whatever the classes of the run are."""
+    from pipeline.drawn.face import draw_face
+    from pipeline.expressions import CLASSES
+
+    return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
+
+
 @contextmanager
 def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
     """Files of a drawn face of each expression, by kind of picture. Clients are compared on them."""
     from hub.clients.picture_kinds import picture_kinds
-    from pipeline.drawn.face import draw_face
-    from pipeline.expressions import CLASSES
 
-    faces = [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
     size = run.recipe["image_size"]
     with tempfile.TemporaryDirectory() as place:
-        yield picture_kinds(Path(place), faces, (size, size))
+        yield picture_kinds(Path(place), drawn_faces(), (size, size))
 
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
@@ -158,7 +168,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
     Raises:
         InputError: a probability differs from the run's.
     """
-    from hub.clients import clients
+    from hub.clients import clients, parity
 
     name = "pipeline()"
     with drawn_pictures(run) as kinds, tempfile.TemporaryDirectory() as cache:
@@ -166,7 +176,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
         fresh = os.environ | {"HF_HUB_CACHE": cache}
         answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
-    given = np.array([[answer[c] for c in run.classes] for answer in answers])
+        given = parity.probabilities(name, paths, answers, run.classes)
     if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
         raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
                          "at it")  # fmt: skip

@@ -42,10 +42,10 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.path / name, target)
-    write_json(folder / CURATION, _without_keys(run.curation))
+    write_json(folder / CURATION, without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
-    write_json(folder / PREPROCESSOR, _for_transformers_4(read_json(run.path / PREPROCESSOR)))
+    write_json(folder / PREPROCESSOR, _for_every_client(read_json(run.path / PREPROCESSOR)))
     for number, name in enumerate(run.sealed(run_folder.LOGS)):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
@@ -60,22 +60,24 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
-def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an image processor under its name in transformers 4, which the Hub's servers use.
+def _for_every_client(processor: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an image processor with which every client sees the pictures of training.
 
-    There `ViTImageProcessor` resizes with Pillow and `ViTImageProcessorFast` as training did. In transformers 5 both
-    names mean the second.
+    The name is that of transformers 4, which the Hub's servers use. There `ViTImageProcessor` resizes with Pillow and
+    `ViTImageProcessorFast` as training did. In transformers 5 both names mean the second. Older runs have
+    `do_convert_rgb`: it composites pictures with a transparent colour onto white, and training drops transparency.
     """
     names = {"ViTImageProcessor": "ViTImageProcessorFast"}
     kind = processor["image_processor_type"]
-    return processor | {"image_processor_type": names.get(kind, kind)}
+    kept = {name: value for name, value in processor.items() if name != "do_convert_rgb"}
+    return kept | {"image_processor_type": names.get(kind, kind)}
 
 
-def _without_keys(report: Any) -> Any:
+def without_keys(report: Any) -> Any:
     """curation.json with its counts but without the file names of single pictures, which may name a person."""
     if isinstance(report, dict):
-        return {name: [] if name == "keys" else _without_keys(value) for name, value in report.items()}
-    return [_without_keys(value) for value in report] if isinstance(report, list) else report
+        return {name: [] if name == "keys" else without_keys(value) for name, value in report.items()}
+    return [without_keys(value) for value in report] if isinstance(report, list) else report
 
 
 def _refuse_kept_labels(run: Run) -> None:
@@ -127,7 +129,11 @@ def keep(folder: Path, target: Path) -> Path:
         InputError: something else is there.
     """
     if target.exists():
-        known = ({"README.md", "evaluation.json", "parity.json"}, {"README.md", "Dockerfile", "app.py"})
+        known = (
+            {"README.md", "evaluation.json", "parity.json"},
+            {"README.md", "Dockerfile", "app.py"},
+            {"README.md", CURATION},
+        )
         if not any(names <= {p.name for p in target.iterdir()} for names in known):
             raise InputError(f"{target} exists and is not a staged folder; move it away")
         shutil.rmtree(target)

@@ -21,6 +21,8 @@ from hub.staging import PUBLISHED
 from pipeline.errors import InputError
 from pipeline.run_folder import sha256
 
+PLACES = {"model": "", "space": "spaces/", "dataset": "datasets/"}
+"""What stands before the name of a repository in its address."""
 Say = Callable[[str], None]
 Changes = list[CommitOperationAdd | CommitOperationDelete]
 
@@ -39,12 +41,12 @@ class Release:
     private: bool = False
     create_pr: bool = False
     message: str = "Publish a run"
-    repo_type: Literal["model", "space"] = "model"
+    repo_type: Literal["model", "space", "dataset"] = "model"
     consists_of: tuple[str, ...] = PUBLISHED
 
     def page(self, api: HfApi) -> str:
         """The address to look at."""
-        return f"{api.endpoint}/{'' if self.repo_type == 'model' else 'spaces/'}{self.repo_id}"
+        return f"{api.endpoint}/{PLACES[self.repo_type]}{self.repo_id}"
 
 
 @dataclass(frozen=True)

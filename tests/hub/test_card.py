@@ -43,7 +43,7 @@ EXPORT = {
                          "are allowed"},
 }  # fmt: skip
 ONLY_EXAMPLES = {
-    "measured_on": "examples",
+    "measured_on": "faces",
     "rows": None,
     "clean_rows": None,
     "interval": None,
@@ -268,9 +268,7 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
     assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     assert "| `onnx/model_fp16.onnx` | fp16 | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not measured |" in card
-    assert (
-        "Compared only on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
-    )
+    assert "Compared only on the 7 drawn faces" in card and "There is no int8 file: accuracy was not measured" in card
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 

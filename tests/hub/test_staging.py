@@ -138,8 +138,23 @@ def test_the_staged_image_processor_is_the_one_of_training_in_transformers_4_too
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     ours, staged = (json.loads((f / "preprocessor_config.json").read_text()) for f in (run, tmp_path / "staged"))
     assert staged == ours | {"image_processor_type": "ViTImageProcessorFast"}
+    assert "do_convert_rgb" not in ours, "it makes transparent pictures white"
     pixels = [AutoImageProcessor.from_pretrained(f)(FACE)["pixel_values"][0] for f in (run, tmp_path / "staged")]
     assert np.array_equal(*pixels)
+
+
+def test_an_older_processor_is_staged_without_what_makes_transparent_pictures_white(run: Path, tmp_path: Path) -> None:
+    change_json(run / "preprocessor_config.json", lambda processor: processor.update(do_convert_rgb=True))
+    reseal(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    assert "do_convert_rgb" not in read_json(tmp_path / "staged" / "preprocessor_config.json")
+
+
+def test_everybody_who_may_read_one_file_of_a_run_may_read_all(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=True)
+    for folder in (run, tmp_path / "staged"):
+        modes = {p.name: p.stat().st_mode & 0o777 for p in folder.iterdir() if p.is_file()}
+        assert set(modes.values()) == {modes["config.json"]}, modes
 
 
 def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transformers_js(

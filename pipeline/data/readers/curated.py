@@ -21,6 +21,7 @@ BEFORE: tuple[str, ...] = ("parquet",)  # its tables are parquet files
 CURATED = "from a curated folder: "
 FILES = ("curation.json", "train.parquet")
 MADE_BY_CURATION = ("clean", "clean_near", "weight")  # columns that a next curation works out itself
+MADE_BY_PUBLISHING = ("pixels", "copy_group")  # of a curated folder that comes from the Hub
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
@@ -45,7 +46,13 @@ def read(recipe: Recipe) -> Reading:
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
-    kept = {s: t.remove_columns([c for c in t.column_names if c in MADE_BY_CURATION]) for s, t in tables.items()}
+    if "image" not in tables["train"].features:
+        raise InputError(
+            f"data_path {recipe.data_path} has labels without pictures: download it, run its rebuild.py on your "
+            "pictures, and give the folder that it writes"
+        )
+    made = MADE_BY_CURATION + MADE_BY_PUBLISHING
+    kept = {s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()}
     records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
     return Reading(tuple(_said(record) for record in _of_each(records, kept)), DatasetDict(kept))
 

@@ -1,9 +1,12 @@
-"""A data set of the Hub with a picture column and a label column (or FER+ votes)."""
+"""A data set of the Hub: with a picture column and a label column (or FER+ votes), or a published curated folder."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.readers import columns
+from huggingface_hub import file_exists, snapshot_download
+
+from pipeline.data.readers import columns, curated
 from pipeline.data.table import Reading
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin
@@ -24,5 +27,19 @@ def matches(path: Path, recipe: Recipe) -> str | None:
 
 
 def read(recipe: Recipe) -> Reading:
-    """The data set `recipe.data_path`; see `columns.read`."""
-    return columns.read(recipe)
+    """The data set `recipe.data_path`; see `columns.read`, and `curated.read` for a published curated folder."""
+    folder = _published_curation(str(recipe.data_path))
+    return curated.read(replace(recipe, data_path=str(folder))) if folder else columns.read(recipe)
+
+
+def _published_curation(name: str) -> Path | None:
+    """The downloaded files of a curated folder on the Hub, or None if `name` is another data set, or a folder here."""
+    if Path(name).exists():
+        return None
+    try:
+        if not file_exists(name, curated.FILES[0], repo_type="dataset"):
+            return None
+        patterns = [curated.FILES[0], "*.parquet"]
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except Exception:  # no such data set, no network: `datasets` reports it, and reads what is in its cache
+        return None

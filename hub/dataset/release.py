@@ -1,0 +1,72 @@
+"""The steps of `push_to_hub.py --dataset`: read the curated folder, stage it, search it, send it in one commit."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hub import access, attempts, privacy, staging, upload
+from hub.dataset import stage
+from hub.dataset.curated import read_curated
+from hub.options import Options
+from hub.release import new_place
+from pipeline.errors import InputError
+from pipeline.run_folder import CURATION
+
+OF_RUNS = ("space", "with_predictions", "face_detector", "data_path")
+HARMLESS = {"README.md", ".gitattributes", "LICENSE"}
+
+
+def publish_dataset(options: Options) -> None:
+    """Publish the curated folder `options.run` as `options.dataset`.
+
+    Raises:
+        InputError: as the steps; nothing is sent then.
+    """
+    name = str(options.dataset)
+    if wrong := [word for word in OF_RUNS if getattr(options, word) not in (None, False)]:
+        raise InputError(f"--{wrong[0]} is for a run; leave it out with --dataset")
+    access.check_repo_id(name, "dataset")
+    curated = read_curated(options.run)
+    pixels = stage.decide_pixels(curated, options.licence)
+    print(pixels.line)
+    api = HfApi()
+    exists = _may_write(api, options)
+    with new_place(options.run) as place:
+        folder = place / "staged-dataset"
+        stage.stage(curated, folder, pixels, name)
+        privacy.refuse_private(folder, name.partition("/")[0])
+        print(staging.listing(folder))
+        print("the keys are names in the source; look whether one names a person")
+        if options.dry_run:
+            kept = staging.keep(folder, _kept(options.run))
+            print("", kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
+            return
+        message = f"Publish {options.run.name}" + (f" as {options.tag}" if options.tag else "")
+        target = upload.Release(
+            name, options.tag, options.revision, options.private, options.create_pr, message, "dataset", stage.PUBLISHED
+        )  # fmt: skip
+        published = upload.publish(api, folder, target, exists, print)
+    print(f"sent: {published.files} files, {published.bytes / 1e6:.1f} MB")
+    print(f"{published.url}\n\ntrain on it with --data_path {name}")
+
+
+def _kept(run: Path) -> Path:
+    return run.with_name(f"{run.name}-staged-dataset")
+
+
+def _may_write(api: HfApi, options: Options) -> bool:
+    """Whether the data set exists on the Hub; if so, it is one of this project. A dry run asks the Hub nothing.
+
+    Raises:
+        InputError: as `access.check_access`; or the repository holds other data.
+    """
+    attempts.set_timeouts()
+    if options.dry_run:
+        return True
+    name = str(options.dataset)
+    exists = access.check_access(api, name, print, write=not options.create_pr, repo_type="dataset")
+    if exists:
+        files = attempts.attempt(f"files of {name}", lambda: api.list_repo_files(name, repo_type="dataset"), print)
+        if CURATION not in files and (others := sorted(set(files) - HARMLESS)):
+            raise InputError(f"--dataset {name} holds another data set ({others[0]}); choose a new name")
+    return exists

@@ -1,0 +1,87 @@
+"""Write the rows of files as the command asks, and say what was written."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.server.engine import Model
+from hub.server.faces import Finder
+from pipeline.errors import InputError
+
+from .plot import draw
+from .row import NO_FACE
+from .rows import rows
+from .table import opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Where rows go, and how videos become rows.
+
+    Attributes:
+        csv: file of rows, or None.
+        jsonl: the same as JSON lines, or None.
+        plot: picture of the scores over time, or None.
+        every: seconds from one sampled frame of a video to the next; 0 for all frames.
+        smooth: seconds over which the scores of a track are averaged; 0 for none.
+    """
+
+    csv: Path | None = None
+    jsonl: Path | None = None
+    plot: Path | None = None
+    every: float = 0.0
+    smooth: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether rows are written at all."""
+        return self.csv is not None or self.jsonl is not None
+
+
+def check(wanted: Wanted) -> None:
+    """Refuse options that do not fit, before the model is loaded.
+
+    Raises:
+        InputError: the option is named.
+    """
+    for name, seconds in (("every", wanted.every), ("smooth", wanted.smooth)):
+        if not math.isfinite(seconds) or seconds < 0:
+            raise InputError(f"--{name} {seconds}: give seconds, 0 or more")
+        if seconds and not wanted.any:
+            raise InputError(f"--{name} is for the rows of --csv and --jsonl; name a file for them")
+    if wanted.plot and not wanted.csv:
+        raise InputError("--plot draws what --csv writes: add --csv FILE")
+    if wanted.plot and wanted.plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--plot {wanted.plot}: end the name in .png, .svg or .pdf")
+    files = [path for path in (wanted.csv, wanted.jsonl, wanted.plot) if path is not None]
+    for path in files:
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(f"{path} cannot be written: give a file in a folder that exists")
+    if len(files) != len({path.absolute() for path in files}):
+        raise InputError(f"{files[0]} is named twice: give each output its own file")
+
+
+def write(model: Model, finder: Finder | None, paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> int:
+    """Write the rows and the plot; return how many files could not be read, or not to their end.
+
+    Raises:
+        InputError: as `opened`.
+    """
+    count, empty, faults = 0, 0, []
+    with opened(model.classes, wanted.csv, wanted.jsonl) as table:
+        for row in rows(model, finder, paths, wanted.every, wanted.smooth):
+            table.add(row)
+            count += 1
+            if row.error == NO_FACE:
+                empty += 1
+            elif row.error:
+                faults.append(f"{row.file}: {row.error}")
+    for line in faults:
+        say(line)
+    written = " and ".join(str(path) for path in (wanted.csv, wanted.jsonl) if path)
+    say(f"{written}: {count:,} rows of {len(paths):,} files; {empty:,} pictures or frames without a face; "
+        f"{len(faults):,} files with an error")  # fmt: skip
+    if wanted.plot and wanted.csv:
+        say(draw(wanted.csv, model.classes, wanted.plot))
+    return len(faults)
