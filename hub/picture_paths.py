@@ -37,7 +37,7 @@ def find_pictures(words: Sequence[str], say: Callable[[str], None]) -> list[str]
         raise InputError(f"no picture in {', '.join(map(printable, words))}: folders are searched for {suffixes}")
     if other:
         kinds = ", ".join(f"{printable(suffix) or 'no suffix'} {count}" for suffix, count in other.most_common())
-        say(f"{other.total()} files of folders were left out, because their suffix is not one of {suffixes}: {kinds}")
+        say(f"left out, because their suffix is not one of {suffixes}: {kinds}")
     return list(found.values())
 
 
