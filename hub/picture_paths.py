@@ -21,7 +21,7 @@ def find_pictures(words: Sequence[str], say: Callable[[str], None]) -> list[str]
     Args:
         words: files, folders, patterns such as `faces/**/*.png`, and `-` for a list of files and folders on standard
             input: one path per line, or paths that end in a zero byte, as `find -print0` prints.
-        say: is given a line about files of folders that are left out.
+        say: is given a line about each folder without pictures, and about files of folders that are left out.
 
     Raises:
         InputError: a word names nothing, a folder cannot be read, or there is no picture.
@@ -31,6 +31,8 @@ def find_pictures(words: Sequence[str], say: Callable[[str], None]) -> list[str]
     for word in words:
         for path in _read_list() if word == STDIN else _matches(word):
             files = _in_folder(path, other) if os.path.isdir(path) else [path]  # noqa: PTH112 (keeps a leading ./)
+            if not files:
+                say(f"{printable(path)}: no picture in this folder")
             found |= {os.path.normpath(file): file for file in files if os.path.normpath(file) not in found}
     suffixes = ", ".join(sorted(SUFFIXES))
     if not found:

@@ -177,6 +177,13 @@ def test_files_of_folders_that_are_left_out_are_counted(pictures: Path) -> None:
     assert said == [LEFT_OUT + ": .heic 2, .txt 1, no suffix 1"]
 
 
+def test_a_folder_without_pictures_is_named(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    said: list[str] = []
+    assert len(find_pictures([str(tmp_path / "empty"), str(pictures / "01.png")], said.append)) == 1
+    assert said == [f"{tmp_path / 'empty'}: no picture in this folder"]
+
+
 def test_a_picture_on_standard_input_is_not_a_list(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((pictures / "01.png").read_bytes())))
     with pytest.raises(InputError, match="- reads a list of paths from standard input, and this is a picture"):
