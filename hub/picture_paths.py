@@ -24,7 +24,7 @@ def find_pictures(
     Args:
         words: files, folders, patterns such as `faces/**/*.png`, and `-` for a list of files and folders on standard
             input: one path per line, or paths that end in a zero byte, as `find -print0` prints.
-        say: is given a line about files of folders that are left out.
+        say: is given a line about each folder without pictures, and about files of folders that are left out.
         suffixes: those of the files that are taken from folders, in lower case.
 
     Raises:
@@ -34,14 +34,17 @@ def find_pictures(
     found: dict[str, str] = {}
     for word in words:
         for path in _read_list() if word == STDIN else _matches(word):
-            files = _in_folder(path, suffixes, other) if os.path.isdir(path) else [path]  # noqa: PTH112 (keeps a leading ./)
+            is_folder = os.path.isdir(path)  # noqa: PTH112 (keeps a leading ./)
+            files = _in_folder(path, suffixes, other) if is_folder else [path]
+            if not files:
+                say(f"{printable(path)}: no picture in this folder")
             found |= {os.path.normpath(file): file for file in files if os.path.normpath(file) not in found}
     known = ", ".join(sorted(suffixes))
     if not found:
         raise InputError(f"no picture in {', '.join(map(printable, words))}: folders are searched for {known}")
     if other:
         kinds = ", ".join(f"{printable(suffix) or 'no suffix'} {count}" for suffix, count in other.most_common())
-        say(f"{other.total()} files of folders were left out, because their suffix is not one of {known}: {kinds}")
+        say(f"left out, because their suffix is not one of {known}: {kinds}")
     return list(found.values())
 
 

@@ -17,14 +17,14 @@ GIT = {
     r"^/|//|/$": "it has an empty part between slashes",
     r"\.$": "it ends with a dot",
     r"^-": "it begins with -",
-    r"^HEAD$": "git calls the current commit so",
+    r"^HEAD$": "git gives the current commit this name",
 }
 """Patterns that git refuses in the name of a tag or branch (git help check-ref-format), and why, in words."""
 OURS = {
     r"^refs/": "write it without refs/",
     r"^@$": "git reads it as HEAD",
     r"^[0-9a-fA-F]{40}$": "it looks like a commit",
-    r"""[!"#$%&'();<>`{|}]""": "it has a character that a shell, a link or a string of the card reads otherwise",
+    r"""[!"#$%&'();<>`{|}]""": """it has one of ! " # $ % & ' ( ) ; < > ` { | }: not for links and commands""",
 }
 """What git accepts, but a card that names it in code and commands does not."""
 LONGEST = 250

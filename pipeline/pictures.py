@@ -114,7 +114,10 @@ def _open(picture: bytes | str | Path) -> BinaryIO:
         return io.BytesIO(picture)
     try:
         file = Path(picture).open("rb")  # noqa: SIM115 (the caller closes it)
-        return file if file.seekable() else io.BytesIO(file.read())  # a pipe, such as <(command) in a shell
+        if file.seekable():
+            return file
+        with file:  # a pipe, such as <(command) in a shell
+            return io.BytesIO(file.read())
     except (FileNotFoundError, ValueError):  # ValueError: a path that no file can have
         raise UnusablePicture(Fault.NO_FILE, "no such file") from None
     except OSError as error:

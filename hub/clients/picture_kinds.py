@@ -44,7 +44,7 @@ def _as_people_have_it(
 
     clear = sized(100, 100).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
-    keyed = (sized(100, 100).quantize(64), sized(100, 100).convert("L"), sized(100, 100))[number % 3]
+    keyed = (sized(100, 100).quantize(64), sized(100, 100))[number % 2]  # not gray: transformers.js cannot read that
     exif = Image.Exif()
     exif[0x0112] = 2 + number % 7  # each of the seven ways to be turned or mirrored
     photo = {"quality": 92}

@@ -153,6 +153,7 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     staged, said = run.with_name("run-staged"), capsys.readouterr().out.splitlines()
     assert {str(staged), f"{staged}-space"} <= set(said)
     assert {"README.md", "predictions.parquet", "parity.json"} <= files(staged).keys()
+    assert len({file.stat().st_mode for file in staged.rglob("*") if file.is_file()}) == 1, "all can be read alike"
     assert {"README.md", "Dockerfile", "hub/server/app.py"} <= files(run.with_name("run-staged-space")).keys()
 
 
@@ -161,6 +162,9 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     [
         ("gone --repo_id anna/faces", "gone: no such run folder"),
         ("RUN --repo_id faces", "write user/name"),
+        ("gone --repo_id anna/faces --tag v..1~x", "--tag 'v..1~x': it has one of ~ ^ : ? * ["),
+        ("gone --repo_id anna/faces --tag main", "--tag main: there is a branch of this name"),
+        ("gone --repo_id anna/faces --revision v1.lock", "--revision 'v1.lock': a part of it ends with .lock"),
         ("RUN --repo_id anna--x/faces", "--repo_id 'anna--x/faces'"),
         ("RUN --repo_id anna/faces --create_pr --tag v1", "--create_pr: a pull request has no tag"),
         ("RUN --repo_id ben/faces", "anna can create one only under anna"),

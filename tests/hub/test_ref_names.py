@@ -1,13 +1,17 @@
 """Names of tags and branches: git's own rules, without asking git, and names that clash."""
 
+import contextlib
 import subprocess
 
 import pytest
+from huggingface_hub import HfApi
 
-from hub.options import Options, check_names
+from hub.options import Options, check_access, check_names
 from hub.ref_names import GIT, OURS, check_name, refuse_clash, why_git_refuses
 from pipeline.errors import InputError
 from tests.conftest import ROOT
+from tests.hub_server import HubServer
+from tests.publish_faults import OLD, REPO, TOKEN, client_settings
 
 ACCEPTED = [
     "v1.0", "v1", "1.0.0", "seed-0", "release/2026-11", "a", "v1.0-rc.1+build", "v_1", "ünïcode", "日本", "v1,2", "a=b",
@@ -84,3 +88,25 @@ def test_names_that_are_there_already_are_looked_at() -> None:
     for name, beside in (("v1/a", "v1"), ("rel", "rel/v1")):
         with pytest.raises(InputError, match=f"cannot keep it beside {beside}"):
             refuse_clash("--tag", name, [beside], [], "branch")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"tag": "try"}, "--tag try: there is a branch of this name"),
+        ({"revision": "v1"}, "--revision v1: there is a tag of this name"),
+        ({"tag": "v1/a"}, "--tag v1/a: git cannot keep it beside v1;"),
+        ({"revision": "try/a"}, "--revision try/a: git cannot keep it beside try;"),
+        ({"tag": "v1"}, None),
+        ({"tag": "v1.1", "revision": "try"}, None),
+    ],
+)
+def test_names_clash_with_those_of_the_repository_before_anything_is_sent(names: dict, words: str | None) -> None:
+    with HubServer() as hub, client_settings([]):
+        hub.add_user("anna", TOKEN)
+        repo = hub.add_repo(REPO, OLD)
+        repo.refs |= {"refs/heads/try": repo.at("main").oid, "refs/tags/v1": repo.at("main").oid}
+        options = Options(run=ROOT, repo_id=REPO, **names)
+        with pytest.raises(InputError, match=words) if words else contextlib.nullcontext():
+            check_access(HfApi(endpoint=hub.url, token=TOKEN), options)
+        assert not [request for request in hub.requests if request.method != "GET"]
