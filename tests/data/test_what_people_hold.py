@@ -13,13 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
+from PIL import Image as PILImage
 
 from pipeline.data.readers import read_sources
 from pipeline.data.readers.inventory import AGAIN, DEAD, JUNK_REASON, SPECIAL, inventory
 from pipeline.errors import InputError
+from pipeline.pictures import FORMATS
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
 from tests.data.test_sources import names, picture, save, save_parquet
+from tests.test_pictures import HEIF
 
 TEXT = Value("string")
 
@@ -331,6 +334,31 @@ def test_pictures_are_known_by_content_and_everything_else_is_counted(tmp_path):
     assert rows(reading) == {"all": {"happiness": len(formats)}}
     assert left_out(reading) == {"all": {"not a picture file": 2}}
     assert all(row["image"].size == (48, 48) for row in reading.tables["all"])
+
+
+@pytest.mark.skipif("HEIF" in FORMATS, reason="pillow-heif is installed")
+def test_heif_without_its_decoder_is_counted_with_what_to_install(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "sad" / "phone.heic").write_bytes(HEIF)
+    assert left_out(read(tmp_path)) == {"all": {"HEIF, which needs another package: pip install pillow-heif": 1}}
+
+
+@pytest.mark.skipif("HEIF" not in FORMATS, reason="needs pillow-heif")
+def test_heif_with_its_decoder_is_read_by_content(tmp_path):
+    class_folders(tmp_path)
+    for name in ("phone.heic", "phone.jpg", "phone"):
+        PILImage.new("RGB", (8, 8), "red").save(tmp_path / "sad" / name, "HEIF")
+    reading = read(tmp_path)
+    assert rows(reading) == {"all": {"anger": 2, "happiness": 2, "sadness": 5}}
+    assert left_out(reading) == {}
+
+
+def test_avif_that_starts_as_heif_is_avif(tmp_path):
+    class_folders(tmp_path)
+    file = io.BytesIO()
+    PILImage.new("RGB", (8, 8), "red").save(file, "AVIF")
+    (tmp_path / "sad" / "a.avif").write_bytes(file.getvalue().replace(b"ftypavif", b"ftypmif1", 1))
+    assert rows(read(tmp_path))["all"]["sadness"] == 3
 
 
 def test_links_are_followed_once_and_dead_ones_counted(tmp_path):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import PIL
 from datasets import DatasetDict, Features, Image
 from PIL import Image as PILImage
 
@@ -183,7 +182,7 @@ def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iter
 def _code() -> str:
     """What decides about a pixel of a cut besides this module."""
     sources = [inspect.getsource(module) for module in (crop, decoder)]
-    return " ".join([*sources, cv2.__version__, PIL.__version__])
+    return " ".join([*sources, cv2.__version__, *decoder.VERSIONS])
 
 
 def _opened(path: Path) -> np.ndarray | None:
