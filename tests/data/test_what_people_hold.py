@@ -437,6 +437,59 @@ def test_a_table_in_any_plain_form_is_read(tmp_path, name, text, encoding):
     assert rows(read(tmp_path)) == {"all": {"sadness": 1, "happiness": 1, "fear": 1}}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "path,emotion,person\n0.png,happy,Jos\xe9\n1.png,sad,Jos\xe9\n"),
+        ("labels.tsv", "path\temotion\tperson\n0.png\thappy\tJos\xe9\n1.png\tsad\tJos\xe9\n"),
+        ("metadata.csv", "file_name,label,person\nimages/0.png,happy,Jos\xe9\nimages/1.png,sad,Jos\xe9\n"),
+        (
+            "labels.jsonl",
+            '{"file": "0.png", "label": "happy", "person": "Jos\xe9"}\n{"file": "1.png", "label": "sad"}\n',
+        ),
+        (
+            "labels.json",
+            '[{"file": "0.png", "label": "happy", "person": "Jos\xe9"}, {"file": "1.png", "label": "sad"}]',
+        ),
+    ],
+)
+def test_a_table_in_another_encoding_is_refused_by_line_and_read_with_csv_encoding(tmp_path, name, text):
+    listed(tmp_path, text, name, "cp1252")
+    refused(tmp_path, rf"{name} line \d: the byte 0xe9 is not UTF-8; save it as UTF-8, or set --csv_encoding")
+    reading = read(tmp_path, csv_encoding="cp1252")
+    assert rows(reading) == {"all": {"happiness": 1, "sadness": 1}}
+    assert reading.tables["all"]["person"][0] == "José"
+
+
+def test_a_byte_order_mark_is_believed_before_csv_encoding(tmp_path):
+    listed(tmp_path, "path,emotion\n0.png,happy\n1.png,sad\n", encoding="utf-8-sig")
+    assert rows(read(tmp_path, csv_encoding="cp1252")) == {"all": {"happiness": 1, "sadness": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("persons.csv", "path,person\nhappy/0.png,Jos\xe9\nsad/0.png,ann\n", "persons.csv line 2: the byte 0xe9"),
+        ("split.csv", "path,split\nhappy/0.png,train\nsad/0.png,test,x\n", "split.csv line 3: 3 fields where"),
+        (
+            "persons.jsonl",
+            '{"file": "happy/0.png", "person": "a"}\n{"file": "sad/0.png"',
+            "persons.jsonl line 2 is not",
+        ),
+    ],
+)
+def test_a_damaged_table_beside_class_folders_is_refused_and_prose_is_not(tmp_path, name, content, message):
+    write(class_folders(tmp_path) / name, content, "cp1252")
+    refused(tmp_path, message)
+    (tmp_path / name).unlink()
+    write(
+        tmp_path / "notes.txt",
+        "Made by hand.\nLook at happy/0.png first,\nthen at the others, in any order.\nJos\xe9",
+        "cp1252",
+    )
+    assert left_out(read(tmp_path)) == {"all": {"not read: notes.txt": 1}}
+
+
 @pytest.mark.parametrize("wrap", ["archive", "DATASET", "archive/fer"])
 @pytest.mark.parametrize("split", ["", "train"])
 def test_folders_that_only_wrap_the_data_are_passed(tmp_path, wrap, split):

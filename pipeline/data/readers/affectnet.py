@@ -12,17 +12,10 @@ import numpy as np
 from datasets import DatasetDict, Features, Value
 
 from pipeline.data.readers.codes import AFFECTNET_CODES
-from pipeline.data.readers.files import (
-    column_names,
-    generated,
-    header,
-    listed_pictures,
-    local_path,
-    pictures_in,
-    read_csv,
-)
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in
 from pipeline.data.readers.labels import Names, joined_names
 from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.text import column_names, header, read_csv
 from pipeline.data.table import ALL, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe

@@ -11,12 +11,13 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Image
 
 from pipeline.data.readers.agreement import Said, refuse_other_folders
-from pipeline.data.readers.files import generated, header, local_path, picture_rows
+from pipeline.data.readers.files import generated, local_path, picture_rows
 from pipeline.data.readers.inventory import inventory, kind_of, printable
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
 from pipeline.data.readers.listed import Listed, files_of, listed, tables_of
 from pipeline.data.readers.rows import counted, refuse_empty
 from pipeline.data.readers.shares import labels_of_shares
+from pipeline.data.readers.text import header
 from pipeline.data.table import ALL, SPLITS, Reading, assemble, split_in, split_of
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError

@@ -19,9 +19,10 @@ from PIL import Image as PILImage
 from pipeline import crop
 from pipeline import pictures as decoder
 from pipeline.data.readers.codes import EXPW_CODES
-from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in
 from pipeline.data.readers.labels import Names, class_labels, tallied
 from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.readers.text import read_text
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError

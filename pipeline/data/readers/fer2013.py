@@ -16,9 +16,10 @@ from PIL import Image as PILImage
 from pipeline.data.readers.codes import FER2013_CODES
 from pipeline.data.readers.csv_file import csv_path
 from pipeline.data.readers.ferplus_votes import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
-from pipeline.data.readers.files import generated, header, local_path, read_csv
+from pipeline.data.readers.files import generated, local_path
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
 from pipeline.data.readers.rows import Part, counted, refuse_empty
+from pipeline.data.readers.text import header, read_csv
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import FERPLUS_COLUMNS, one_hot
 from pipeline.errors import InputError

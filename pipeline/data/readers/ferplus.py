@@ -14,9 +14,10 @@ from datasets import DatasetDict, Features, Image
 
 from pipeline.data.readers import columns, fer2013, parquet
 from pipeline.data.readers.ferplus_votes import counts_of, ferplus_source, labelled
-from pipeline.data.readers.files import csv_rows, generated, listed_pictures, local_path, picture_rows, refuse_unlisted
+from pipeline.data.readers.files import generated, listed_pictures, local_path, picture_rows, refuse_unlisted
 from pipeline.data.readers.labels import joined_names
 from pipeline.data.readers.rows import Part, refuse_empty
+from pipeline.data.readers.text import csv_rows
 from pipeline.data.table import Reading
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError

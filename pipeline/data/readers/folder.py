@@ -89,7 +89,7 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     placed, shape = _placed(root, whole.of("picture"))
     beside = [one for one in tables_of(root, recipe) if not one.labels]
     placed, lost = _with_tables(root, placed, beside)
-    hint = hint_for_folders(root, [one.file for one in placed if one.name])
+    hint = hint_for_folders(root, [one.file for one in placed if one.name], recipe)
     parts: dict[str, Part] = {}
     left_out: LeftOut = {}
     for split in _splits(root, placed):

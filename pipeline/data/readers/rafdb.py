@@ -10,10 +10,11 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from pipeline.data.readers.codes import RAFDB_CODES
-from pipeline.data.readers.files import listed_pictures, local_path, read_text, refuse_unlisted
+from pipeline.data.readers.files import listed_pictures, local_path, refuse_unlisted
 from pipeline.data.readers.folder import class_folders
 from pipeline.data.readers.labels import Names, joined_names
 from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.text import read_text
 from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe

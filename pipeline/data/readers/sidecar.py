@@ -6,12 +6,13 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from pipeline.data.readers.files import local_path, read_text
+from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import File, inventory
 from pipeline.data.readers.labels import joined_names
 from pipeline.data.readers.roles import find_roles
 from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
 from pipeline.data.readers.tables import as_text
+from pipeline.data.readers.text import read_text
 from pipeline.data.table import ALL, SPLITS, Reading, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -88,7 +89,7 @@ def _split(file: File) -> str | None:
 
 def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
     """The class and the person that a file beside a picture names."""
-    text = read_text(path).strip()
+    text = read_text(path, recipe.csv_encoding).strip()
     if path.suffix != ".json":
         return text or None, None
     try:
