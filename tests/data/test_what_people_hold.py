@@ -235,6 +235,23 @@ def test_splits_and_persons_beside_votes_are_used(tmp_path):
     assert reading.tables["test"]["person"][:] == ["ben"]
 
 
+def test_votes_of_a_picture_that_is_only_a_path_outside_are_left_out_and_counted(tmp_path):
+    save(tmp_path / "private.png")
+    features = Features({"image": Image(), "votes": List(Value("int8")), "split": TEXT})
+    cells = [
+        {"bytes": (tmp_path / "private.png").read_bytes(), "path": None},
+        {"bytes": None, "path": "../private.png"},
+    ]
+    votes = [[1, 9, *[0] * 8], [9, 1, *[0] * 8]]
+    for name, splits in (("one", ["train", "train"]), ("two", ["train", "test"])):
+        (tmp_path / name).mkdir()
+        table = Dataset.from_dict({"image": cells, "votes": votes, "split": splits}, features=features)
+        table.to_parquet(tmp_path / name / "faces.parquet")
+        reading = read(tmp_path / name)
+        assert {split: counts for split, counts in rows(reading).items() if counts} == {"train": {"happiness": 1}}
+        assert left_out(reading) == {splits[1]: {"picture that is only a path, outside of the data": 1}}
+
+
 def test_split_folders_inside_class_folders_are_splits(tmp_path):
     for split in ("train", "test"):
         for name in ("happy", "sad"):
@@ -627,7 +644,11 @@ def test_names_of_known_data_sets_are_told_their_pattern(tmp_path):
             "song,mood\nx,sad\n",
             r"labels.csv \(columns: song, mood\): name the columns with --image_column",
         ),
-        ("labels.csv", "image,label\n0.png,s\xe9d\n".encode("latin-1"), "labels.csv cannot be read as a UTF-8 csv"),
+        (
+            "labels.csv",
+            "image,label\n0.png,s\xe9d\n".encode("latin-1"),
+            "labels.csv line 2: the byte 0xe9 is not UTF-8",
+        ),
         (
             "coco.json",
             '{"images": [], "annotations": []}',
@@ -648,6 +669,49 @@ def test_a_folder_of_images_names_the_table_beside_it(tmp_path, name, content, m
 def test_pictures_that_are_addresses_are_named_with_their_line(tmp_path):
     write(tmp_path / "data.csv", "image,label\nhttp://127.0.0.1:9/0.png,happy\n")
     refused(tmp_path, "addresses of the network, the first 'http://127.0.0.1:9/0.png' on line 2, which are not fetched")
+
+
+def test_votes_without_fer2013_are_named_with_what_is_missing(tmp_path):
+    save(tmp_path / "images" / "fer0000000.png")
+    votes = write(tmp_path / "fer2013new.csv", "Usage,Image name,neutral,happiness\nTraining,fer0000000.png,9,1\n")
+    for path in (tmp_path, votes):
+        refused(path, "fer2013new.csv holds the votes for the rows of fer2013.csv, which is not beside it: put")
+
+
+@pytest.mark.parametrize("wrap", ["", "CK+/"])
+def test_ckplus_reads_the_frames_that_its_owners_label(tmp_path, wrap):
+    for sequence, code in (("001", "5"), ("002", "2"), ("003", None), ("004", "6")):
+        for frame in (1, 2, 11):
+            stem = f"S005/{sequence}/S005_{sequence}_{frame:08d}"
+            save(tmp_path / f"{wrap}cohn-kanade-images/{stem}.png", frame + 20 * int(sequence))
+        if code:
+            write(tmp_path / f"{wrap}Emotion/{stem}_emotion.txt", f"   {float(code):.7e}\n")
+    reading = read(tmp_path)
+    assert reading.sources[0].id == "ckplus"
+    assert rows(reading) == {"all": {"happiness": 1, "sadness": 1}}
+    assert reading.tables["all"]["person"][:] == ["S005", "S005"]
+    first = "first frame of a sequence (--class_map '{first frame: neutral}' reads these)"
+    assert left_out(reading) == {"all": {"contempt": 1, first: 4, "frame without a label in Emotion/": 5}}
+    assert list(reading.sources[0].names) == ["5 = happiness", "2 = contempt", "6 = sadness"]
+    neutral = read(tmp_path, class_map={"first frame": "neutral"})
+    assert rows(neutral) == {"all": {"happiness": 1, "sadness": 1, "neutral": 4}}
+    assert left_out(neutral) == {"all": {"contempt": 1, "frame without a label in Emotion/": 5}}
+
+
+def test_a_wrong_label_of_ckplus_is_refused_by_its_file(tmp_path):
+    save(tmp_path / "images" / "S005" / "001" / "S005_001_00000011.png")
+    label = tmp_path / "Emotion" / "S005" / "001" / "S005_001_00000011_emotion.txt"
+    for text in ("", "8.0", "nan", "happy", "1.5"):
+        write(label, text)
+        refused(tmp_path, rf"S005_001_00000011_emotion.txt holds '{text}'; expected a code from 0 to 7")
+    write(label.with_name("S005_001_00000012_emotion.txt"), "3")
+    refused(tmp_path, "S005_001_00000012_emotion.txt has no picture S005/001/S005_001_00000012.png: put")
+
+
+def test_frames_of_ckplus_without_their_labels_are_named(tmp_path):
+    for index in range(2):
+        save(tmp_path / "S005" / "001" / f"S005_001_{index:08d}.png", index)
+    refused(tmp_path, "these seem to be frames of CK.*, whose labels are missing: give the folder that holds Emotion/")
 
 
 def test_yolo_is_recognised_and_refused(tmp_path):

@@ -15,6 +15,7 @@ from pipeline.data.face_crops import crop_faces
 from pipeline.data.own_splits import without_splits
 from pipeline.data.readers import (
     affectnet,
+    ckplus,
     csv_file,
     curated,
     drawn,
@@ -64,6 +65,7 @@ READERS: tuple[Reader, ...] = (
     rafdb,
     affectnet,
     expw,
+    ckplus,
     curated,
     patterns,
     sidecar,
@@ -196,7 +198,7 @@ def _with_files_around(reading: Reading, given: Path, inner: Path) -> Reading:
         if count > 0:
             of_all = left_out.setdefault(ALL, {})
             of_all[reason] = of_all.get(reason, 0) + count
-    return Reading((replace(first, left_out=left_out), *others), reading.tables)
+    return replace(reading, sources=(replace(first, left_out=left_out), *others))
 
 
 def _refuse_unknown(source: str) -> None:

@@ -47,7 +47,9 @@ def read(recipe: Recipe) -> Reading:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
     kept = {s: t.remove_columns([c for c in t.column_names if c in MADE_BY_CURATION]) for s, t in tables.items()}
     records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
-    return Reading(tuple(_said(record) for record in _of_each(records, kept)), DatasetDict(kept))
+    sources = tuple(_said(record) for record in _of_each(records, kept))
+    searched = report.get("copies", {}).get("near") is not None
+    return Reading(sources, DatasetDict(kept), near_copies=searched)
 
 
 def _said(record: Source) -> Source:

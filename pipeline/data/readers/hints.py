@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.expressions import is_expression, plain
 from pipeline.settings.recipe import Recipe
 
+CKPLUS_FRAME = re.compile(r"(?:^|/)S\d{3}/\d{3}/S\d{3}_\d{3}_\d{8}\.\w+$")
 SHOWN = 5  # tables in a message
 ENOUGH = 0.8  # share of pictures that a pattern must fit before it is proposed
 
@@ -42,6 +43,8 @@ def hint_of_paths(files: Sequence[File]) -> str:
             above = "[^/]+/" * (level - 1)
             below = f"^{above}(?P<person>[^/]+)/(?P<label>[^/]+)/"
             return f"the folders of classes lie below others: set --label_pattern '{below}'"
+    if sum(bool(CKPLUS_FRAME.search(f.key)) for f in files) >= ENOUGH * len(files):
+        return "these seem to be frames of CK+, whose labels are missing: give the folder that holds Emotion/ as well"
     words = Counter(word for file in files for word in set(re.split(r"[\W_\d]+", file.name)) if is_expression(word))
     if sum(words.values()) >= ENOUGH * len(files):
         return (
