@@ -11,6 +11,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from pipeline.pictures import FORMATS, HEIF_HEAD, HEIF_UNREAD
 
 # fmt: off
@@ -39,6 +41,7 @@ OTHER_HEADS = {
     "archive": re.compile(rb"PK\x03\x04|\x1f\x8b|.{257}ustar", re.S),
 }
 DATA_KINDS = ("parquet", "archive", "table")  # kinds of files that hold pictures or labels, the largest first
+BAR_AFTER = 3  # seconds: most folders are looked at in less
 
 JUNK_REASON = "hidden, or made by another program"
 DEAD = "dead link"
@@ -124,16 +127,18 @@ def inventory(root: Path) -> Inventory:
     Links to folders are followed once; a link to a folder that is read anyway is counted. Pipes, sockets and devices
     are never opened.
     """
-    walk = _Walk(root)
-    walk.folder(root, "")
-    walk.follow_links()
+    with tqdm(desc=f"Looking at {root}", unit=" files", delay=BAR_AFTER, leave=False, disable=None) as bar:
+        walk = _Walk(root, bar)
+        walk.folder(root, "")
+        walk.follow_links()
     return Inventory(root, tuple(sorted(walk.files, key=lambda file: file.key)), walk.others, walk.outside)
 
 
 class _Walk:
     """One walk over all folders; links to folders wait until the folders themselves are read."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bar: tqdm) -> None:
+        self.bar = bar
         self.files: list[File] = []
         self.others: Counter[str] = Counter()
         self.outside = 0
@@ -149,6 +154,7 @@ class _Walk:
             self.others["folder that cannot be opened"] += 1
             return
         for entry in entries:
+            self.bar.update()
             below = f"{key}{printable(entry.name)}"
             if JUNK.fullmatch(entry.name):
                 self.others[JUNK_REASON] += _count(Path(entry.path))

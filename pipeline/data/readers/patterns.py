@@ -1,7 +1,7 @@
 """Labels in the paths of pictures: a regular expression with the group `label`, known ones by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,25 +77,16 @@ def read(recipe: Recipe) -> Reading:
         raise InputError(f"data_path {root} is not a folder; label_pattern reads the paths of pictures in a folder")
     pattern = pattern_of(recipe)
     pictures = inventory(root).of("picture")
-    found = [(file, found) for file in pictures if (found := pattern.regex.search(file.key))]
-    if not found:
+    labelled = _labelled(pictures, pattern)
+    if not labelled:
         shown = pictures[0].key if pictures else "none"
         raise InputError(
             f"data_path {root}: label_pattern {recipe.label_pattern} fits none of {len(pictures):,} pictures, the "
             f"first {shown}; change the pattern"
         )
-    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
     name = root.resolve().name
-    parts = parts_of(
-        [
-            _labelled(file, match, pattern, split if split and all(splits) else ALL)
-            for (file, match), split in zip(found, splits, strict=True)
-        ],
-        name,
-        recipe,
-        f"data_path {root}, label_pattern {recipe.label_pattern}",
-    )
-    lost = len(pictures) - len(found)
+    parts = parts_of(labelled, name, recipe, f"data_path {root}, label_pattern {recipe.label_pattern}")
+    lost = len(pictures) - len(labelled)
     others = ({"name that label_pattern does not fit": lost} if lost else {}) | inventory(root).left_out(())
     whole = whole_of(parts, f"data_path {root}", others)
     person = "label and person" if "person" in pattern.regex.groupindex else "label"
@@ -110,10 +101,18 @@ def read(recipe: Recipe) -> Reading:
     return Reading((source,), whole.tables)
 
 
-def _labelled(file: File, match: re.Match[str], pattern: Pattern, split: str) -> Labelled:
-    label = match["label"] or ""
-    name = pattern.meanings.get(label.lower(), label)
-    return Labelled(file.path, file.key, name, split, match.groupdict().get("person"))
+def _labelled(pictures: Sequence[File], pattern: Pattern) -> list[Labelled]:
+    """The pictures that the pattern fits; their first folders are splits if all of them are named so."""
+    found = [(file, match) for file in pictures if (match := pattern.regex.search(file.key))]
+    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
+    of_splits = all(splits)
+    labelled = []
+    for (file, match), split in zip(found, splits, strict=True):
+        label = match["label"] or ""
+        name = pattern.meanings.get(label.lower(), label)
+        person = match.groupdict().get("person")
+        labelled.append(Labelled(file.path, file.key, name, split if split and of_splits else ALL, person))
+    return labelled
 
 
 def pattern_of(recipe: Recipe) -> Pattern:
