@@ -1,10 +1,11 @@
 """The one decoder: the bytes or the path of a file become an upright RGB picture, or a reason why not.
 
 Measuring, mapping, face crops, the server and `hub.predict` all decode here, so they see the same pixels. The module
-needs only Pillow, because a Space carries a copy of it.
+needs only Pillow, because a Space carries a copy of it. HEIF (.heic) is read where pillow-heif is installed as well.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Mapping
 from enum import Enum
@@ -13,6 +14,13 @@ from typing import Any, BinaryIO
 
 import PIL
 from PIL import Image, ImageOps
+
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pillow_heif = None
 
 # By content, whatever a file's name says. Pillow knows forty more. Some of them start other programs (EPS starts
 # Ghostscript), some follow paths (FLI, PSD), and data sets of faces use none of them.
@@ -28,6 +36,14 @@ FORMATS = {
     "PPM": "PPM",
 }
 """Pillow's name of each format that is read, and its usual name."""
+VERSIONS = [f"Pillow {PIL.__version__}"]
+"""The libraries that decode; what is cached of decoded pictures depends on them."""
+if pillow_heif is not None:
+    FORMATS["HEIF"] = "HEIF"
+    VERSIONS.append(f"pillow-heif {pillow_heif.__version__}")
+HEIF_HEAD = re.compile(rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.S)
+"""The first bytes of a HEIF file; an AVIF file may start with the last two marks, and Pillow is asked for it first."""
+HEIF_UNREAD = "HEIF, which needs another package: pip install pillow-heif"
 MAX_PIXELS = 2**28 // 3  # 256 MiB of RGB: Pillow's own limit, above which it warns of a decompression bomb
 MAX_SIDE = 32_766  # px: a line of 40 million px has few pixels, but resizing it would fill the memory
 
@@ -88,7 +104,7 @@ def decode(
         except Image.DecompressionBombError:
             raise UnusablePicture(Fault.TOO_LARGE, f"more than {max_pixels:,} pixels") from None
         except PIL.UnidentifiedImageError:
-            raise UnusablePicture(Fault.FORMAT, f"not a {_names(formats)} picture") from None
+            raise UnusablePicture(Fault.FORMAT, _unread(file, formats)) from None
         except Exception:  # on damaged files Pillow and its codecs raise almost anything
             raise UnusablePicture(Fault.DAMAGED, "damaged") from None
 
@@ -132,6 +148,10 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         raise UnusablePicture(Fault.TOO_LARGE, f"a side of more than {MAX_SIDE:,} pixels", image.size)
 
 
-def _names(formats: tuple[str, ...]) -> str:
+def _unread(file: BinaryIO, formats: tuple[str, ...]) -> str:
+    """Why no decoder took the file: HEIF can be made readable, other formats cannot."""
+    file.seek(0)
+    if pillow_heif is None and formats == tuple(FORMATS) and HEIF_HEAD.match(file.read(12)):
+        return HEIF_UNREAD
     *others, last = (FORMATS[name] for name in formats)
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"not a {', '.join(others)} or {last} picture" if others else f"not a {last} picture"

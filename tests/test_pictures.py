@@ -72,13 +72,17 @@ FILES = {
     "PPM": encoded(COLOUR, "PPM"),
     "PGM": encoded(COLOUR.convert("L"), "PPM"),
 }
+HEIF = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100)  # as a HEIF file starts
+if "HEIF" in FORMATS:  # where pillow-heif is installed
+    FILES |= {"HEIF": encoded(COLOUR, "HEIF"), "HEIF, turned": encoded(COLOUR, "HEIF", exif=TURNED.tobytes())}
 GRAY_16 = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8))
 UNUSABLE = {
     "nothing": (b"", Fault.EMPTY, "empty"),
-    "text": (b"<html>not found</html>", Fault.FORMAT, "not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000 or PPM"),
+    "text": (b"<html>not found</html>", Fault.FORMAT, "not a JPEG, PNG, WebP, GIF, BMP, AVIF, TIFF, JPEG 2000"),
     "an icon": (encoded(COLOUR, "ICO"), Fault.FORMAT, "not a JPEG"),
     "PostScript": (encoded(COLOUR, "EPS"), Fault.FORMAT, "not a JPEG"),
     "a PDF": (encoded(COLOUR, "PDF"), Fault.FORMAT, "not a JPEG"),
+    "a damaged HEIF": (HEIF, Fault.FORMAT, "not a JPEG" if "HEIF" in FORMATS else "HEIF, which needs"),
     "half a PNG": (FILES["PNG"][: len(FILES["PNG"]) // 2], Fault.DAMAGED, "damaged"),
     "half a JPEG": (FILES["JPEG"][: len(FILES["JPEG"]) // 2], Fault.DAMAGED, "damaged"),
     "16 bits of gray in a PNG": (encoded(GRAY_16, "PNG"), Fault.TOO_DEEP, "more than 8 bits a channel"),
@@ -203,6 +207,14 @@ def test_postscript_named_png_starts_no_program(tmp_path: Path) -> None:
     assert run("from PIL import Image; Image.open('x.png').load()"), "Pillow itself would have started it"
 
 
+@pytest.mark.skipif("HEIF" in FORMATS, reason="pillow-heif is installed")
+def test_heif_without_its_decoder_says_what_to_install() -> None:
+    with pytest.raises(UnusablePicture, match="pip install pillow-heif"):
+        decode(HEIF)
+    with pytest.raises(UnusablePicture, match="not a JPEG or PNG picture"):
+        decode(HEIF, formats=("JPEG", "PNG"))
+
+
 # ---- Who uses it
 
 
@@ -236,4 +248,5 @@ def test_what_a_space_carries_needs_few_packages(module: str, packages: set[str]
     tree = ast.parse((ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in imported} - sys.stdlib_module_names == packages
+    optional = {"pillow_heif"}
+    assert {name.split(".")[0] for name in imported} - sys.stdlib_module_names - optional == packages

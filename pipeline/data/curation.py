@@ -1,7 +1,7 @@
 """Sources in, splits out: drop unusable pictures, make missing splits, find copies and persons, count everything."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,20 @@ class Curated:
         return next((s["label_rule"] for s in self.report["sources"].values() if s["label_rule"]), None)
 
 
-def curate_sources(recipe: Recipe, say: Callable[[str], None]) -> Curated:
+def curate_sources(recipe: Recipe, say: Callable[[str], None], look: bool = True) -> Curated:
     """Read the sources of `recipe` and curate them; `say` gets what was read, left out and found, line by line.
+
+    Args:
+        recipe: what to read.
+        say: prints a line.
+        look: look at some pictures for `photo_lines`; one process of several is enough.
 
     Raises:
         InputError: as `read_sources` and `curate`.
     """
     readings = read_sources(recipe)
     lines = [line for reading in readings for line in reading.lines()]
-    for line in [*lines, *photo_lines(readings, recipe)]:
+    for line in [*lines, *(photo_lines(readings, recipe) if look else [])]:
         say(f"data: {line}")
     if table := names_table([source for reading in readings for source in reading.sources]):
         say(table)
@@ -81,9 +86,9 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     present = [split for split in SPLITS if split == "train" or split in rows.split]
     _refuse_gaps(rows.label[rows.split == "train"], present, recipe)
     copies = find_copies(rows, recipe.near_copies)
-    _refuse_copied_validation(rows, copies)
-    leaks = judge(rows, copies, recipe.leaks)
-    kept = _kept(rows, leaks, present, recipe)
+    leaks = judge(rows, copies, recipe.leaks, _curated_without_search(readings, rows, copies))
+    used_copies = _copies_used(rows, copies, leaks, recipe)
+    kept, by_caps = _kept(rows, leaks, present, recipe)
     splits = {split: rows.take(positions) for split, positions in kept.items()}
     chosen = {split: limited(part, split, recipe) for split, part in splits.items()}
     used = {split: kept[split][chosen[split]] for split in splits}
@@ -92,10 +97,11 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
         "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
         "copies": copies.to_json(),
         "leaks": leaks.to_json(),
+        "dropped_by_caps": by_caps,
         "empty_splits": empty,
     } | _of_splits(splits, recipe)
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
-    _add_clean(tables, used, copies)
+    _add_clean(tables, used, used_copies)
     if recipe.row_weights:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
@@ -112,12 +118,14 @@ def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _kept(rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe) -> dict[str, np.ndarray]:
-    """Split -> the positions of its rows that `leaks` and `caps` leave, increasing."""
+def _kept(
+    rows: Rows, leaks: Leaks, present: Sequence[str], recipe: Recipe
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Split -> the positions of its rows that `leaks` and `caps` leave, increasing; and cap -> rows that it drops."""
     kept = {split: np.flatnonzero((rows.split == split) & ~leaks.dropped) for split in present}
     _refuse_gaps(rows.label[kept["train"]], present, recipe)
-    kept["train"] = kept["train"][capped(rows.take(kept["train"]), recipe)]
-    return kept
+    chosen, by_caps = capped(rows.take(kept["train"]), recipe)
+    return kept | {"train": kept["train"][chosen]}, by_caps
 
 
 def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
@@ -133,9 +141,31 @@ def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> N
         raise InputError("validation is empty: set validation_share above 0, or add pictures")
 
 
-def _refuse_copied_validation(rows: Rows, copies: Copies) -> None:
-    if copies.exact[VALIDATION_IN_TRAIN][rows.split == "validation"].all():
-        raise InputError("every picture of validation has a copy in train: give a validation split of other pictures")
+def _copies_used(rows: Rows, copies: Copies, leaks: Leaks, recipe: Recipe) -> Copies:
+    """`copies` as published; if every validation row has one in train, those in the train rows that `leaks` leaves.
+
+    Raises:
+        InputError: no validation row is left without a copy, so no checkpoint can be chosen.
+    """
+    validation = rows.split == "validation"
+    if not copies.exact[VALIDATION_IN_TRAIN][validation].all():
+        return copies
+    left = replace(rows, split=np.where(leaks.dropped, "dropped", rows.split))
+    after = find_copies(left, recipe.near_copies)
+    if VALIDATION_IN_TRAIN not in after.exact or after.exact[VALIDATION_IN_TRAIN][validation].all():
+        raise InputError(
+            "every picture of validation has a copy in train: give a validation split of other pictures, or add "
+            "--leaks drop_from_train to leave the copies out of train"
+        )
+    return after
+
+
+def _curated_without_search(readings: Sequence[Reading], rows: Rows, copies: Copies) -> str:
+    """The curated folders without a search for near copies whose rows have near copies across splits, in words."""
+    marks = [near & ~copies.exact[pair] for pair, near in (copies.near or {}).items()]
+    leaking = set(rows.reading[np.logical_or.reduce(marks)].tolist()) if marks else set()
+    names = [r.name for n, r in enumerate(readings) if r.near_copies is False and n in leaking]
+    return " and ".join(names)
 
 
 def _add_clean(tables: DatasetDict, used: Mapping[str, np.ndarray], copies: Copies) -> None:

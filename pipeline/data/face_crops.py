@@ -62,7 +62,7 @@ def crop_faces(reading: Reading, recipe: Recipe) -> Reading:
     sources = tuple(
         replace(source, faces=found[source.id], left_out=_with_faceless(source, faceless)) for source in reading.sources
     )
-    return Reading(sources, DatasetDict(tables))
+    return replace(reading, sources=sources, tables=DatasetDict(tables))
 
 
 def _with_faceless(source: Source, faceless: Mapping[str, Counter[str]]) -> dict[str, Mapping[str, int]]:

@@ -115,8 +115,14 @@ def contradicted(pixels: np.ndarray, label: np.ndarray) -> np.ndarray:
     return (lowest != highest)[group]
 
 
-def judge(rows: Rows, copies: Copies, rule: str) -> Leaks:
+def judge(rows: Rows, copies: Copies, rule: str, not_searched: str = "") -> Leaks:
     """Apply `rule`, the setting `leaks`, to what splits have in common and to pictures with two labels.
+
+    Args:
+        rows: all rows, with their splits.
+        copies: what `find_copies` found of them.
+        rule: the setting.
+        not_searched: curated folders whose near copies leak because their splits were made without the search.
 
     Raises:
         InputError: something leaks, and the rule is `error`.
@@ -129,7 +135,7 @@ def judge(rows: Rows, copies: Copies, rule: str) -> Leaks:
     }
     two_labels = contradicted(rows.pixels, rows.label)
     if rule == "error":
-        _refuse_leaks(rows, found)
+        _refuse_leaks(rows, found, not_searched)
         _refuse_two_labels(rows, two_labels)
     dropped = np.zeros(len(rows), dtype=bool)
     if rule == "drop_from_train":
@@ -164,7 +170,7 @@ def known_persons(person: np.ndarray) -> int:
     return sum(who is not None for who in person)
 
 
-def _refuse_leaks(rows: Rows, found: Mapping[str, KnownMarks]) -> None:
+def _refuse_leaks(rows: Rows, found: Mapping[str, KnownMarks], not_searched: str) -> None:
     leaking = [
         (kind, pair, marks)
         for kind, pairs in found.items()
@@ -175,10 +181,14 @@ def _refuse_leaks(rows: Rows, found: Mapping[str, KnownMarks]) -> None:
         return
     counted = [f"{pair.held} holds {_rows(marks)} of {pair.shown} ({kind})" for kind, pair, marks in leaking]
     keys = dict.fromkeys(key for _, _, marks in leaking for key in rows.key[marks][:KEYS_SHOWN])
-    raise InputError(
-        f"splits leak: {', '.join(counted)}; the first {', '.join([*keys][:KEYS_SHOWN])}: add --leaks drop_from_train "
-        "to leave such rows out of train, or --leaks report to keep them and record it"
-    )
+    advice = "add --leaks drop_from_train to leave such rows out of train, or --leaks report to keep them and record it"
+    if not_searched:
+        advice = (
+            f"{not_searched} was curated with near_copies false, and near_copies is true here: curate the data again "
+            "with near_copies true, or add --near_copies false here too"
+        )
+    first = ", ".join([*keys][:KEYS_SHOWN])
+    raise InputError(f"splits leak: {', '.join(counted)}; the first {first}: {advice}")
 
 
 def _refuse_two_labels(rows: Rows, two_labels: np.ndarray) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-import PIL
 import pyarrow as pa
 from datasets import Dataset, Features, Image, Value, concatenate_datasets
 from datasets.fingerprint import Hasher
@@ -108,7 +107,7 @@ def map_undecoded(
     if not len(table):
         return Dataset.from_dict({name: [] for name in features}, features=features)
     code = [inspect.getsource(module) for module in modules]
-    made_by = (table._fingerprint, code, settings, PIL.__version__, datasets.__version__)
+    made_by = (table._fingerprint, code, settings, pictures.VERSIONS, datasets.__version__)
     undecoded = table.cast_column("image", Image(decode=False))
     starts = range(0, len(table), PART)
     parts = [

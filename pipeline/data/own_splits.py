@@ -31,7 +31,7 @@ def without_splits(reading: Reading, recipe: Recipe) -> Reading:
             raise InputError(f"splits_left_out: {reading.name} has {has}, so {split} cannot be left out; remove it")
         rows = Counter(tables.pop(split)["source"][:])
         sources = tuple(_left_out(source, split, rows[source.id]) for source in sources)
-    return Reading(sources, DatasetDict(tables))
+    return replace(reading, sources=sources, tables=DatasetDict(tables))
 
 
 def _left_out(source: Source, split: str, rows: int) -> Source:
@@ -62,7 +62,8 @@ def settled(readings: Sequence[Reading], rows: Rows) -> tuple[list[Reading], dic
             _refuse_emptied(reading, split)
         if gone:
             empty[reading.name] = gone
-            reading = Reading(reading.sources, DatasetDict({s: t for s, t in reading.tables.items() if s in filled}))
+            tables = {s: t for s, t in reading.tables.items() if s in filled}
+            reading = replace(reading, tables=DatasetDict(tables))
         kept.append(reading)
     return kept, empty
 

@@ -24,13 +24,12 @@ def photo_lines(readings: Sequence[Reading], recipe: Recipe) -> list[str]:
     The detector looks at `LOOKED_AT` pictures, chosen by `split_seed`. Nothing is downloaded: without its weights on
     this machine nothing is said.
     """
-    uncropped = [r for r in readings if all(s.faces is None and s.origin != "drawn" for s in r.sources)]
-    detector = _detector_at_hand(recipe.face_detector) if uncropped else None
-    if detector is None:
-        return []
     lines = []
-    for reading in uncropped:
-        heights = list(_face_heights(detector, reading, recipe.split_seed))
+    for reading, entry in zip(readings, recipe.sources or [{}], strict=True):
+        if any(source.faces is not None or source.origin == "drawn" for source in reading.sources):
+            continue
+        detector = _detector_at_hand(entry.get("face_detector", recipe.face_detector))
+        heights = list(_face_heights(detector, reading, recipe.split_seed)) if detector else []
         small = [height for height in heights if height is not None and height < SMALL]
         if len(small) > len(heights) / 2:
             add = "add crop: detect to its entry in sources" if recipe.sources else "add --crop detect"

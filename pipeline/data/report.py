@@ -103,7 +103,7 @@ def _persons(report: Mapping[str, Any]) -> str:
 
 
 def _losses(report: Mapping[str, Any]) -> list[str]:
-    """The pictures that cannot be used, by source, split and reason, and the rows that `leaks` drops from train."""
+    """The pictures that cannot be used, by source, split and reason, and the rows that settings drop."""
     lines = []
     for id, source in report["sources"].items():
         for split, reasons in source["unreadable"]["reasons"].items():
@@ -112,6 +112,13 @@ def _losses(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"{id}, the first that cannot be used: {', '.join(keys[:KEYS_PRINTED])}")
     if dropped := report["leaks"]["dropped_from_train"]:
         lines.append(f"dropped from train by leaks: {dropped:,} rows with a copy, a person or another label elsewhere")
+    lines += [
+        f"dropped from train by caps: {count:,} rows of {key}" for key, count in report["dropped_by_caps"].items()
+    ]
+    for split, counts in report["rows"].items():
+        setting = "max_train_samples" if split == "train" else "max_eval_samples"
+        if beyond := sum(counts.values()) - sum(report["rows_used"][split].values()):
+            lines.append(f"dropped from {split} by {setting}: {beyond:,} rows")
     return lines
 
 

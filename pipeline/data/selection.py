@@ -7,18 +7,22 @@ from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 
-def capped(train: Rows, recipe: Recipe) -> np.ndarray:
-    """The positions of the train rows that `caps` keep, increasing; above a cap a seeded subset is kept.
+def capped(train: Rows, recipe: Recipe) -> tuple[np.ndarray, dict[str, int]]:
+    """The positions of the train rows that `caps` keep, increasing, and how many rows each cap drops.
+
+    Above a cap a seeded subset is kept.
 
     Raises:
         InputError: a key of `caps` is neither a source nor a class.
     """
     keep = np.ones(len(train), dtype=bool)
+    dropped = {}
     order = np.random.default_rng(recipe.split_seed).permutation(len(train))
     for key, limit in recipe.caps.items():
         inside = order[(_named(key, "caps", train, recipe) & keep)[order]]
         keep[inside[limit:]] = False
-    return np.flatnonzero(keep)
+        dropped[key] = len(inside[limit:])
+    return np.flatnonzero(keep), {key: count for key, count in dropped.items() if count}
 
 
 def row_weights(train: Rows, recipe: Recipe) -> np.ndarray:

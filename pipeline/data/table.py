@@ -60,10 +60,13 @@ class Reading:
         sources: a record for each value of the column `source`: usually one; as many as a curated folder was made of.
         tables: the splits that the source has among train, validation and test, otherwise one split `all`. Each has
             the columns of `features`; `key` is unique within the reading, `target` sums to 1.
+        near_copies: of a curated folder, whether near copies were searched for when its splits were made; otherwise
+            None.
     """
 
     sources: tuple[Source, ...]
     tables: DatasetDict
+    near_copies: bool | None = None
 
     def lines(self) -> list[str]:
         """What to print: of each source its layout, the columns that were not read, and what was left out by reason."""

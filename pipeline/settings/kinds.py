@@ -47,6 +47,17 @@ def _home(value: str) -> str:
         raise ValueError(f"is {value!r}, and this machine has no such home folder; give the whole path") from None
 
 
+def _encoding(value: str) -> str:
+    """The name of an encoding of text that Python knows; `hex` and `rot13` encode no text."""
+    try:
+        "".encode(value)
+    except (LookupError, ValueError):  # ValueError: a name that no encoding can have
+        raise ValueError(
+            f"is {value!r}, which is not an encoding of text; give one such as cp1252 or gb18030"
+        ) from None
+    return value
+
+
 def _no(value: Any) -> Any:
     """YAML reads `no` as false."""
     return "no" if value is False else value
@@ -56,6 +67,7 @@ Number = Annotated[float, BeforeValidator(_float)]
 Whole = Annotated[int, BeforeValidator(_int)]
 Text = Annotated[str, BeforeValidator(_text)]
 PathText = Annotated[str, BeforeValidator(_text), AfterValidator(_home)]
+Encoding = Annotated[str, BeforeValidator(_text), AfterValidator(_encoding)]
 Names = Annotated[list[Text], BeforeValidator(_names)]
 Free = Annotated[Any, BeforeValidator(as_number)]  # a value inside a mapping that another library checks
 YamlNo = BeforeValidator(_no)  # beside a Literal with "no"

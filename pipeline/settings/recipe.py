@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
-from pipeline.settings.kinds import STRICT, Free, Names, Number, PathText, Text, Whole
+from pipeline.settings.kinds import STRICT, Encoding, Free, Names, Number, PathText, Text, Whole
 from pipeline.settings.schema import Setting, one_line, setting
 from pipeline.settings.trainer import checked
 
@@ -47,6 +47,7 @@ class Recipe:
     label_column: Text | None = setting(None, "data", "column that holds the class; null finds it")
     person_column: Text | None = setting(None, "data", "column that holds the person, so that nobody is in two splits; null finds it, none reads none")
     split_column: Text | None = setting(None, "data", "column that holds the split; null finds it, none reads none")
+    csv_encoding: Encoding | None = setting(None, "data", "encoding of text tables (csv, tsv, jsonl, json) without a byte order mark, such as cp1252; null is UTF-8 or UTF-16")
     label_codes: Literal["fer2013", "rafdb", "affectnet", "expw", "ckplus"] | None = setting(None, "data", "whose codes the labels are, if they are numbers; null refuses numbers")
     label_pattern: Text | None = setting(None, "data", "reads labels from paths: jaffe, kdef, rafd or ckplus, or a regular expression with a group label, and optionally person")
     label_rule: Literal["majority", "plurality"] = setting("majority", "data", "how raw votes become a label")

@@ -53,7 +53,7 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
     recipe = plan.recipe
     machine.say("reading data")
     with args.main_process_first(desc="data", local=False):
-        curated = curate_sources(recipe, machine.say)
+        curated = curate_sources(recipe, machine.say, look=machine.rank() == 0)
         sizes = {"train": recipe.store_size or recipe.image_size}
         tables = {
             split: map_pictures(table, sizes.get(split, recipe.image_size), f"map {split}")

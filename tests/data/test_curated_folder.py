@@ -18,7 +18,7 @@ from pipeline.expressions import CLASSES
 from pipeline.settings.recipe import Recipe
 from pipeline.source import source_from_json
 from tests.conftest import run_train_hf
-from tests.data.folders import TWO, draw_splits, keys, words
+from tests.data.folders import SCRIPT, TWO, draw_splits, keys, words
 
 LEAK = "splits leak: train holds 1 row of validation"
 
@@ -158,6 +158,18 @@ def test_a_leak_leaves_nothing_behind(faces, tmp_path):
     with pytest.raises(InputError, match=LEAK):
         main(words(faces, tmp_path / "out"))
     assert [p.name for p in tmp_path.iterdir()] == ["faces"]
+
+
+def test_near_copies_that_the_curation_did_not_look_for_name_the_setting_on_both_sides(faces, tmp_path):
+    (faces / "val" / "sadness" / SCRIPT).unlink()
+    draw_face("happiness", seed=5, index=1, size=48).resize((80, 80)).save(faces / "val" / "happiness" / "near.png")
+    main(words(faces, tmp_path / "out", "--near_copies", "false"))
+    recipe = Recipe(data_path=str(tmp_path / "out"), **TWO)
+    with pytest.raises(InputError, match="curated with near_copies false, and near_copies is true here: .*curate"):
+        curate([read_source(recipe)], recipe)
+    curate([read_source(recipe)], replace(recipe, near_copies=False))
+    with pytest.raises(InputError, match="near copy.*--leaks drop_from_train"):
+        curate([read_source(replace(recipe, data_path=str(faces)))], replace(recipe, data_path=str(faces)))
 
 
 def test_an_output_dir_with_content_is_refused_and_stays_as_it_is(faces, tmp_path):

@@ -80,8 +80,27 @@ def test_two_sources_of_one_name_are_refused(tmp_path):
 def test_a_validation_split_of_copies_only_is_refused(tmp_path):
     fill(tmp_path / "train", 3, 3)
     fill(tmp_path / "val", 3, 3)
-    with pytest.raises(InputError, match="every picture of validation has a copy in train"):
+    with pytest.raises(InputError, match="every picture of validation has a copy in train: .*--leaks drop_from_train"):
         curated(tmp_path, test_share=0.0)
+
+
+def test_a_validation_split_of_copies_is_clean_once_train_has_lost_them(tmp_path):
+    fill(tmp_path / "train", 6, 6)
+    fill(tmp_path / "val", 3, 3)
+    result = curated(tmp_path, test_share=0.0, leaks="drop_from_train")
+    assert keys(result)["train"] == [f"train/{name}/00{i}.png" for name in ("happy", "sad") for i in (3, 4, 5)]
+    for column in ("clean", "clean_near"):
+        assert result.splits["validation"][column][:] == [True] * 6
+    assert result.report["copies"]["exact"]["validation_in_train"] == 6, "as published"
+
+
+def test_a_validation_split_of_some_copies_stays_marked_as_published(tmp_path):
+    fill(tmp_path / "train", 6, 6)
+    fill(tmp_path / "val", 3, 3)
+    save(tmp_path / "val" / "happy" / "new.png", 777)
+    result = curated(tmp_path, test_share=0.0, leaks="drop_from_train")
+    clean = dict(zip(keys(result)["validation"], result.splits["validation"]["clean"], strict=True))
+    assert [key for key, is_clean in clean.items() if is_clean] == ["val/happy/new.png"]
 
 
 def test_unusable_pictures_are_dropped_counted_and_named(tmp_path):

@@ -14,6 +14,9 @@ from pipeline.data.photos import photo_lines, weights_at_hand
 from pipeline.data.readers import read_sources
 from pipeline.drawn.face import draw_face
 from pipeline.settings.recipe import Recipe
+from pipeline.training import machine, steps
+from pipeline.training.arguments import training_arguments
+from pipeline.training.plan import make_plan
 from tests.data.folders import TWO, fill
 from tests.data.test_face_crops import Squares, squares_photo
 
@@ -75,6 +78,15 @@ def test_an_entry_of_sources_is_named(tmp_path, detector):
     assert photo_lines(read_sources(recipe), recipe)[0].endswith("add crop: detect to its entry in sources")
 
 
+def test_a_source_is_looked_at_with_its_own_detector(tmp_path, detector):
+    squares(tmp_path / "mine", small=6, large=0)
+    entry = {"data_path": str(tmp_path / "mine"), "face_detector": detector}
+    recipe = Recipe(sources=[entry], face_detector="missing.onnx", **TWO)
+    assert len(photo_lines(read_sources(recipe), recipe)) == 1
+    other = Recipe(sources=[entry | {"face_detector": "missing.onnx"}], face_detector=detector, **TWO)
+    assert photo_lines(read_sources(other), other) == []
+
+
 def test_cropped_and_drawn_faces_are_not_looked_at(tmp_path, detector, monkeypatch):
     monkeypatch.setattr(photos, "_face_heights", lambda *_: pytest.fail("looked"))
     root = squares(tmp_path / "mine", small=6, large=0)
@@ -103,6 +115,17 @@ def test_both_commands_say_it_before_the_rows_are_measured(tmp_path, detector):
     recipe = Recipe(data_path=str(root), face_detector=detector, near_copies=False, leaks="report", **TWO)
     curate_sources(recipe, said.append)
     assert said[1].startswith("data: mine: 20 of 20 pictures looked at are photos with a small face")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_process_of_a_training_run_looks(tmp_path, detector, monkeypatch, tiny, rank):
+    looked = []
+    monkeypatch.setattr(photos, "_face_heights", lambda *_: looked.append(rank) or [])
+    monkeypatch.setattr(machine, "rank", lambda: rank)
+    root = squares(tmp_path / "mine", small=20, large=0)
+    plan = make_plan(tiny(source="auto", data_path=str(root), face_detector=detector, leaks="report", **TWO))
+    steps.load_data(plan, training_arguments(plan))
+    assert looked == ([] if rank else [0])
 
 
 def test_yunet_tells_photos_from_faces(tmp_path):

@@ -64,6 +64,24 @@ def test_training_prints_the_same_lines_before_the_model_is_built(tmp_path, monk
     assert any(line.startswith("warning: few rows of a class") for line in said)
 
 
+def test_rows_that_settings_drop_have_a_line_each(tmp_path):
+    for number, split in enumerate(("train", "val", "test")):
+        fill(tmp_path / "mine" / split, 12, 8, start=100 * number)
+    caps = {"sadness": 5, "mine/happiness": 9, "mine": 40}
+    recipe = Recipe(
+        data_path=str(tmp_path / "mine"), caps=caps, max_train_samples=10, max_eval_samples=15, near_copies=False, **TWO
+    )
+    said = []
+    curate_sources(recipe, said.append)
+    assert [line for line in said if line.startswith("data: dropped from")] == [
+        "data: dropped from train by caps: 3 rows of sadness",
+        "data: dropped from train by caps: 3 rows of mine/happiness",
+        "data: dropped from train by max_train_samples: 4 rows",
+        "data: dropped from validation by max_eval_samples: 5 rows",
+        "data: dropped from test by max_eval_samples: 5 rows",
+    ]
+
+
 def test_names_in_the_sources_stand_beside_their_classes_with_their_rows():
     assert names_table([source("mine", names=NAMES), source("silent")]).splitlines() == [
         "source  name there  class       rows",

@@ -13,13 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
+from PIL import Image as PILImage
 
 from pipeline.data.readers import read_sources
 from pipeline.data.readers.inventory import AGAIN, DEAD, JUNK_REASON, SPECIAL, inventory
 from pipeline.errors import InputError
+from pipeline.pictures import FORMATS
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.recipe import Recipe
 from tests.data.test_sources import names, picture, save, save_parquet
+from tests.test_pictures import HEIF
 
 TEXT = Value("string")
 
@@ -232,6 +235,19 @@ def test_splits_and_persons_beside_votes_are_used(tmp_path):
     assert reading.tables["test"]["person"][:] == ["ben"]
 
 
+def test_votes_of_a_picture_that_is_only_a_path_outside_are_left_out_and_counted(tmp_path):
+    save(tmp_path / "private.png")
+    outside = {"bytes": None, "path": "../private.png"}
+    cells = [{"bytes": (tmp_path / "private.png").read_bytes(), "path": None}, outside]
+    votes = [[1, 9, *[0] * 8], [9, 1, *[0] * 8]]
+    for name, splits in (("one", ["train", "train"]), ("two", ["train", "test"])):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"image": cells, "votes": votes, "split": splits}), tmp_path / name / "faces.parquet")
+        reading = read(tmp_path / name)
+        assert {split: counts for split, counts in rows(reading).items() if counts} == {"train": {"happiness": 1}}
+        assert left_out(reading) == {splits[1]: {"picture that is only a path, outside of the data": 1}}
+
+
 def test_split_folders_inside_class_folders_are_splits(tmp_path):
     for split in ("train", "test"):
         for name in ("happy", "sad"):
@@ -333,6 +349,31 @@ def test_pictures_are_known_by_content_and_everything_else_is_counted(tmp_path):
     assert all(row["image"].size == (48, 48) for row in reading.tables["all"])
 
 
+@pytest.mark.skipif("HEIF" in FORMATS, reason="pillow-heif is installed")
+def test_heif_without_its_decoder_is_counted_with_what_to_install(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "sad" / "phone.heic").write_bytes(HEIF)
+    assert left_out(read(tmp_path)) == {"all": {"HEIF, which needs another package: pip install pillow-heif": 1}}
+
+
+@pytest.mark.skipif("HEIF" not in FORMATS, reason="needs pillow-heif")
+def test_heif_with_its_decoder_is_read_by_content(tmp_path):
+    class_folders(tmp_path)
+    for name in ("phone.heic", "phone.jpg", "phone"):
+        PILImage.new("RGB", (8, 8), "red").save(tmp_path / "sad" / name, "HEIF")
+    reading = read(tmp_path)
+    assert rows(reading) == {"all": {"anger": 2, "happiness": 2, "sadness": 5}}
+    assert left_out(reading) == {}
+
+
+def test_avif_that_starts_as_heif_is_avif(tmp_path):
+    class_folders(tmp_path)
+    file = io.BytesIO()
+    PILImage.new("RGB", (8, 8), "red").save(file, "AVIF")
+    (tmp_path / "sad" / "a.avif").write_bytes(file.getvalue().replace(b"ftypavif", b"ftypmif1", 1))
+    assert rows(read(tmp_path))["all"]["sadness"] == 3
+
+
 def test_links_are_followed_once_and_dead_ones_counted(tmp_path):
     class_folders(tmp_path / "faces")
     save(tmp_path / "else" / "z.png", 99)
@@ -407,6 +448,59 @@ def test_two_hundred_files_are_looked_at_once(tmp_path):
 def test_a_table_in_any_plain_form_is_read(tmp_path, name, text, encoding):
     listed(tmp_path, text, name, encoding)
     assert rows(read(tmp_path)) == {"all": {"sadness": 1, "happiness": 1, "fear": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "path,emotion,person\n0.png,happy,Jos\xe9\n1.png,sad,Jos\xe9\n"),
+        ("labels.tsv", "path\temotion\tperson\n0.png\thappy\tJos\xe9\n1.png\tsad\tJos\xe9\n"),
+        ("metadata.csv", "file_name,label,person\nimages/0.png,happy,Jos\xe9\nimages/1.png,sad,Jos\xe9\n"),
+        (
+            "labels.jsonl",
+            '{"file": "0.png", "label": "happy", "person": "Jos\xe9"}\n{"file": "1.png", "label": "sad"}\n',
+        ),
+        (
+            "labels.json",
+            '[{"file": "0.png", "label": "happy", "person": "Jos\xe9"}, {"file": "1.png", "label": "sad"}]',
+        ),
+    ],
+)
+def test_a_table_in_another_encoding_is_refused_by_line_and_read_with_csv_encoding(tmp_path, name, text):
+    listed(tmp_path, text, name, "cp1252")
+    refused(tmp_path, rf"{name} line \d: the byte 0xe9 is not UTF-8; save it as UTF-8, or set --csv_encoding")
+    reading = read(tmp_path, csv_encoding="cp1252")
+    assert rows(reading) == {"all": {"happiness": 1, "sadness": 1}}
+    assert reading.tables["all"]["person"][0] == "José"
+
+
+def test_a_byte_order_mark_is_believed_before_csv_encoding(tmp_path):
+    listed(tmp_path, "path,emotion\n0.png,happy\n1.png,sad\n", encoding="utf-8-sig")
+    assert rows(read(tmp_path, csv_encoding="cp1252")) == {"all": {"happiness": 1, "sadness": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("persons.csv", "path,person\nhappy/0.png,Jos\xe9\nsad/0.png,ann\n", "persons.csv line 2: the byte 0xe9"),
+        ("split.csv", "path,split\nhappy/0.png,train\nsad/0.png,test,x\n", "split.csv line 3: 3 fields where"),
+        (
+            "persons.jsonl",
+            '{"file": "happy/0.png", "person": "a"}\n{"file": "sad/0.png"',
+            "persons.jsonl line 2 is not",
+        ),
+    ],
+)
+def test_a_damaged_table_beside_class_folders_is_refused_and_prose_is_not(tmp_path, name, content, message):
+    write(class_folders(tmp_path) / name, content, "cp1252")
+    refused(tmp_path, message)
+    (tmp_path / name).unlink()
+    write(
+        tmp_path / "notes.txt",
+        "Made by hand.\nLook at happy/0.png first,\nthen at the others, in any order.\nJos\xe9",
+        "cp1252",
+    )
+    assert left_out(read(tmp_path)) == {"all": {"not read: notes.txt": 1}}
 
 
 @pytest.mark.parametrize("wrap", ["archive", "DATASET", "archive/fer"])
@@ -546,7 +640,11 @@ def test_names_of_known_data_sets_are_told_their_pattern(tmp_path):
             "song,mood\nx,sad\n",
             r"labels.csv \(columns: song, mood\): name the columns with --image_column",
         ),
-        ("labels.csv", "image,label\n0.png,s\xe9d\n".encode("latin-1"), "labels.csv cannot be read as a UTF-8 csv"),
+        (
+            "labels.csv",
+            "image,label\n0.png,s\xe9d\n".encode("latin-1"),
+            "labels.csv line 2: the byte 0xe9 is not UTF-8",
+        ),
         (
             "coco.json",
             '{"images": [], "annotations": []}',
@@ -567,6 +665,49 @@ def test_a_folder_of_images_names_the_table_beside_it(tmp_path, name, content, m
 def test_pictures_that_are_addresses_are_named_with_their_line(tmp_path):
     write(tmp_path / "data.csv", "image,label\nhttp://127.0.0.1:9/0.png,happy\n")
     refused(tmp_path, "addresses of the network, the first 'http://127.0.0.1:9/0.png' on line 2, which are not fetched")
+
+
+def test_votes_without_fer2013_are_named_with_what_is_missing(tmp_path):
+    save(tmp_path / "images" / "fer0000000.png")
+    votes = write(tmp_path / "fer2013new.csv", "Usage,Image name,neutral,happiness\nTraining,fer0000000.png,9,1\n")
+    for path in (tmp_path, votes):
+        refused(path, "fer2013new.csv holds the votes for the rows of fer2013.csv, which is not beside it: put")
+
+
+@pytest.mark.parametrize("wrap", ["", "CK+/"])
+def test_ckplus_reads_the_frames_that_its_owners_label(tmp_path, wrap):
+    for sequence, code in (("001", "5"), ("002", "2"), ("003", None), ("004", "6")):
+        for frame in (1, 2, 11):
+            stem = f"S005/{sequence}/S005_{sequence}_{frame:08d}"
+            save(tmp_path / f"{wrap}cohn-kanade-images/{stem}.png", frame + 20 * int(sequence))
+        if code:
+            write(tmp_path / f"{wrap}Emotion/{stem}_emotion.txt", f"   {float(code):.7e}\n")
+    reading = read(tmp_path)
+    assert reading.sources[0].id == "ckplus"
+    assert rows(reading) == {"all": {"happiness": 1, "sadness": 1}}
+    assert reading.tables["all"]["person"][:] == ["S005", "S005"]
+    first = "first frame of a sequence (--class_map '{first frame: neutral}' reads these)"
+    assert left_out(reading) == {"all": {"contempt": 1, first: 4, "frame without a label in Emotion/": 5}}
+    assert list(reading.sources[0].names) == ["5 = happiness", "2 = contempt", "6 = sadness"]
+    neutral = read(tmp_path, class_map={"first frame": "neutral"})
+    assert rows(neutral) == {"all": {"happiness": 1, "sadness": 1, "neutral": 4}}
+    assert left_out(neutral) == {"all": {"contempt": 1, "frame without a label in Emotion/": 5}}
+
+
+def test_a_wrong_label_of_ckplus_is_refused_by_its_file(tmp_path):
+    save(tmp_path / "images" / "S005" / "001" / "S005_001_00000011.png")
+    label = tmp_path / "Emotion" / "S005" / "001" / "S005_001_00000011_emotion.txt"
+    for text in ("", "8.0", "nan", "happy", "1.5"):
+        write(label, text)
+        refused(tmp_path, rf"S005_001_00000011_emotion.txt holds '{text}'; expected a code from 0 to 7")
+    write(label.with_name("S005_001_00000012_emotion.txt"), "3")
+    refused(tmp_path, "S005_001_00000012_emotion.txt has no picture S005/001/S005_001_00000012.png: put")
+
+
+def test_frames_of_ckplus_without_their_labels_are_named(tmp_path):
+    for index, person in enumerate(("S005", "S010")):
+        save(tmp_path / person / "001" / f"{person}_001_{index:08d}.png", index)
+    refused(tmp_path, "these seem to be frames of CK.*, whose labels are missing: give the folder that holds Emotion/")
 
 
 def test_yolo_is_recognised_and_refused(tmp_path):

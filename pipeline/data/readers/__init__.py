@@ -15,6 +15,7 @@ from pipeline.data.face_crops import crop_faces
 from pipeline.data.own_splits import without_splits
 from pipeline.data.readers import (
     affectnet,
+    ckplus,
     csv_file,
     curated,
     drawn,
@@ -64,6 +65,7 @@ READERS: tuple[Reader, ...] = (
     rafdb,
     affectnet,
     expw,
+    ckplus,
     curated,
     patterns,
     sidecar,
@@ -196,7 +198,7 @@ def _with_files_around(reading: Reading, given: Path, inner: Path) -> Reading:
         if count > 0:
             of_all = left_out.setdefault(ALL, {})
             of_all[reason] = of_all.get(reason, 0) + count
-    return Reading((replace(first, left_out=left_out), *others), reading.tables)
+    return replace(reading, sources=(replace(first, left_out=left_out), *others))
 
 
 def _refuse_unknown(source: str) -> None:
@@ -227,7 +229,9 @@ def recognise(path: Path, recipe: Recipe) -> Reader:
         raise InputError(f"data_path {path} does not exist: give {LAYOUTS}")
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"data_path {path} is empty: give {LAYOUTS}")
-    raise InputError(f"data_path {path} holds no layout that is understood{hint_for_files(path)}: give {LAYOUTS}")
+    raise InputError(
+        f"data_path {path} holds no layout that is understood{hint_for_files(path, recipe)}: give {LAYOUTS}"
+    )
 
 
 def _refuse_undecided(reading: Reading, recipe: Recipe) -> None:

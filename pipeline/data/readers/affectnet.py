@@ -4,25 +4,17 @@ The csv files have the columns subDirectory_filePath (below the file's folder or
 expression; a folder has `images/0.jpg` and `annotations/0_exp.npy` (Mollahosseini et al., arXiv:1708.03985).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from datasets import DatasetDict, Features, Value
+from datasets import Features, Value
 
 from pipeline.data.readers.codes import AFFECTNET_CODES
-from pipeline.data.readers.files import (
-    column_names,
-    generated,
-    header,
-    listed_pictures,
-    local_path,
-    pictures_in,
-    read_csv,
-)
-from pipeline.data.readers.labels import Names, joined_names
-from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in
+from pipeline.data.readers.rows import Labelled, Whole, part_of, whole_of
+from pipeline.data.readers.text import column_names, header, read_csv
 from pipeline.data.table import ALL, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -44,14 +36,6 @@ AFFECTNET_CITATION = (
     "Mollahosseini, Hasani and Mahoor: AffectNet: A Database for Facial Expression, Valence, and Arousal Computing in "
     "the Wild. IEEE Transactions on Affective Computing, 2017, arXiv:1708.03985"
 )
-
-
-class Coded(NamedTuple):
-    """The pictures of a split, their keys and their codes."""
-
-    files: list[Path]
-    keys: list[str]
-    codes: list[str]
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
@@ -97,23 +81,17 @@ def read(recipe: Recipe) -> Reading:
             f"data_path {root}: no AffectNet there; expected training.csv and validation.csv with the column "
             f"{PATH_COLUMN}, or train_set/ and val_set/ with annotations/"
         )
-    parts: dict[str, Part] = {}
+    parts = {}
     for split, place in (lists or folders).items():
         coded = _by_csv(place, root) if lists else _by_annotations(place, root)
-        persons = [None] * len(coded.files)
-        parts[split] = table_of_files(
-            coded.files, coded.codes, coded.keys, persons, "affectnet", recipe, str(place), AFFECTNET_CODES
-        )
-    tables = {split: part.table for split, part in parts.items()}
-    left_out = {split: part.left_out for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {root}", left_out)
+        parts[split] = part_of(coded, NAME, recipe, str(place), AFFECTNET_CODES)
     names = ", ".join(place.name for place in (lists or folders).values())
     layout = f"AffectNet by {names}" if lists else f"AffectNet in {names} by annotations/*_exp.npy"
-    read_names = joined_names([part.names for part in parts.values()])
-    return Reading((_source(layout, list(lists.values()), left_out, read_names),), DatasetDict(tables))
+    whole = whole_of(parts, f"data_path {root}")
+    return Reading((_source(layout, list(lists.values()), whole),), whole.tables)
 
 
-def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:
+def _source(layout: str, lists: Sequence[Path], whole: Whole) -> Source:
     unread = dict.fromkeys(name for path in lists for name in column_names(path))
     return Source(
         id="affectnet",
@@ -125,12 +103,12 @@ def _source(layout: str, lists: Sequence[Path], left_out: Mapping[str, Mapping[s
         citation=AFFECTNET_CITATION,
         may_publish_labels=False,
         columns_not_read=tuple(name for name in unread if name.lower() not in (PATH_COLUMN.lower(), "expression")),
-        left_out=left_out,
-        names=names,
+        left_out=whole.left_out,
+        names=whole.names,
     )
 
 
-def _by_csv(path: Path, root: Path) -> Coded:
+def _by_csv(path: Path, root: Path) -> list[Labelled]:
     # The other cells of a row, landmarks above all, would fill the memory.
     rows = [
         (line, row[PATH_COLUMN.lower()], row["expression"]) for line, row in read_csv(path, (PATH_COLUMN, "expression"))
@@ -138,15 +116,17 @@ def _by_csv(path: Path, root: Path) -> Coded:
     base = path.parent if root.is_file() else root
     folders = [path.parent, *sorted(base.glob("Manually_Annotated_Images"))]
     folders += sorted(base.glob("Manually_Annotated*/Manually_Annotated_Images"))
-    keys = [name for _, name, _ in rows]
-    files = listed_pictures(path, [line for line, _, _ in rows], keys, folders)
-    return Coded(files, keys, [code for _, _, code in rows])
+    files = listed_pictures(path, [line for line, _, _ in rows], [name for _, name, _ in rows], folders)
+    return [Labelled(file, key, code) for file, (_, key, code) in zip(files, rows, strict=True)]
 
 
-def _by_annotations(folder: Path, root: Path) -> Coded:
+def _by_annotations(folder: Path, root: Path) -> list[Labelled]:
     files, annotations = _pairs(folder / "images", folder / "annotations")
     codes = generated(_codes, Features({"code": Value("string")}), annotations)
-    return Coded(files, [file.relative_to(root).as_posix() for file in files], codes["code"][:])
+    return [
+        Labelled(file, file.relative_to(root).as_posix(), code)
+        for file, code in zip(files, codes["code"][:], strict=True)
+    ]
 
 
 def _pairs(images: Path, annotations: Path) -> tuple[list[Path], list[Path]]:

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, Value
 
 from pipeline.data.readers import ferplus_votes
 from pipeline.data.readers.cells import OUTSIDE, picture_keys, pictures_of, without_paths_outside
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import inventory
-from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
+from pipeline.data.readers.labels import class_labels, tallied
 from pipeline.data.readers.loading import holds_pictures, is_saved, load, picture_column
 from pipeline.data.readers.roles import IGNORE, Roles, find_roles, split_and_person
-from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.readers.rows import Part, counted, whole_of
 from pipeline.data.readers.shares import labels_of_shares
 from pipeline.data.readers.tables import Column, as_text
 from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, assemble, split_of
@@ -22,7 +23,14 @@ from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
-LeftOut = dict[str, dict[str, int]]
+
+class Given(NamedTuple):
+    """The tables as they came, by split: pictures, their keys, which are only a path outside, and the other columns."""
+
+    pictures: Mapping[str, Dataset]
+    keys: Mapping[str, Sequence[str]]
+    outside: Mapping[str, np.ndarray]
+    columns: Mapping[str, Mapping[str, Column]]
 
 
 def read(recipe: Recipe) -> Reading:
@@ -41,70 +49,71 @@ def read(recipe: Recipe) -> Reading:
     pictures, outside = {}, {}
     for split, table in raw.items():
         pictures[split], outside[split] = without_paths_outside(pictures_of(table, image), root)
-    keys = picture_keys(pictures)
-    place = f"data_path {recipe.data_path}"
-    columns = {split: _columns(table, image) for split, table in raw.items()}
+    given = Given(pictures, picture_keys(pictures), outside, {s: _columns(table, image) for s, table in raw.items()})
     if recipe.label_column in (None, "votes") and "votes" in first.column_names:
-        return _with_rest(_voted(raw, pictures, keys, columns, recipe), local, files)
-    roles = _roles(columns, first, image, recipe, place)
+        return _with_rest(_voted(raw, given, recipe), local, files)
+    place = f"data_path {recipe.data_path}"
+    roles = _roles(given.columns, first, image, recipe, place)
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
-    tables: dict[str, Dataset] = {}
-    left_out: LeftOut = {}
-    names: list[Names] = []
-    for loaded, cells in columns.items():
-        where = f"{place}, split {loaded}, column {roles.label or ', '.join(roles.shares)}"
-        labels, reasons, targets, shown = _labels(cells, roles, recipe, where)
-        labels, reasons = np.where(outside[loaded], -1, labels), np.where(outside[loaded], OUTSIDE, reasons)
-        persons = cells[roles.person] if roles.person else [None] * len(labels)
-        for split, rows in _splits(cells, roles, loaded, place).items():
-            chosen = np.where(rows, labels, -1)
-            tables[split] = assemble(pictures[loaded], chosen, targets, keys[loaded], persons, name, recipe.classes)
-            left_out[split] = counted(reasons[rows])
-            names.append(tallied([n for n, r in zip(shown, rows, strict=True) if r], labels[rows], recipe))
-    refuse_empty(tables, place, left_out)
+    whole = whole_of(_parts(given, roles, recipe, name, place), place)
     source = Source(
         id=name,
         title=name,
         layout=_layout(_kind(local), image, roles),
         origin=_origin(local),
         columns_not_read=tuple(c for c in first.column_names if c != image and c not in roles.read),
-        left_out=left_out,
-        names=joined_names(names),
+        left_out=whole.left_out,
+        names=whole.names,
     )
-    ordered = {split: tables[split] for split in (ALL, *SPLITS) if split in tables}
-    return _with_rest(Reading((source,), DatasetDict(ordered)), local, files)
+    return _with_rest(Reading((source,), whole.tables), local, files)
 
 
-def _voted(
-    raw: Mapping[str, Dataset],
-    pictures: Mapping[str, Dataset],
-    keys: Mapping[str, Sequence[str]],
-    columns: Mapping[str, Mapping[str, Column]],
-    recipe: Recipe,
-) -> Reading:
+def _parts(given: Given, roles: Roles, recipe: Recipe, source: str, place: str) -> dict[str, Part]:
+    """The parts of all splits, as files or a column name them."""
+    parts: dict[str, Part] = {}
+    for loaded, cells in given.columns.items():
+        where = f"{place}, split {loaded}, column {roles.label or ', '.join(roles.shares)}"
+        labels, reasons, targets, shown = _labels(cells, roles, recipe, where)
+        outside = given.outside[loaded]
+        labels, reasons = np.where(outside, -1, labels), np.where(outside, OUTSIDE, reasons)
+        persons = cells[roles.person] if roles.person else [None] * len(labels)
+        for split, rows in _splits(cells, roles, loaded, place).items():
+            chosen = np.where(rows, labels, -1)
+            pictures, keys = given.pictures[loaded], given.keys[loaded]
+            table = assemble(pictures, chosen, targets, keys, persons, source, recipe.classes)
+            names = tallied([n for n, r in zip(shown, rows, strict=True) if r], labels[rows], recipe)
+            parts[split] = Part(table, counted(reasons[rows]), names)
+    return parts
+
+
+def _voted(raw: Mapping[str, Dataset], given: Given, recipe: Recipe) -> Reading:
     """FER+ votes, with the splits and persons that other columns name."""
     place = f"data_path {recipe.data_path}"
     parts: dict[str, ferplus_votes.Voted] = {}
     read_columns: set[str] = {"votes"}
-    for loaded, cells in columns.items():
+    outside: dict[str, int] = {}
+    for loaded, cells in given.columns.items():
         split_column, person = split_and_person(cells, recipe, place)
         roles = Roles(None, None, split_column, person)
         persons = cells[roles.person] if roles.person else [None] * len(raw[loaded])
         read_columns |= {name for name in (roles.split, roles.person) if name}
-        of_split = _splits(cells, roles, loaded, place) if roles.split else {loaded: np.ones(len(raw[loaded]), bool)}
-        for split, rows in of_split.items():
-            chosen = np.flatnonzero(rows)
+        every = np.ones(len(raw[loaded]), bool)
+        for split, rows in (_splits(cells, roles, loaded, place) if roles.split else {loaded: every}).items():
+            outside[split] = int((rows & given.outside[loaded]).sum())
+            inside = rows & ~given.outside[loaded]
+            chosen = np.flatnonzero(inside)
             votes = raw[loaded].select_columns(["votes"])
             parts[split] = ferplus_votes.Voted(
-                votes if rows.all() else votes.select(chosen).flatten_indices(),
-                pictures[loaded] if rows.all() else pictures[loaded].select(chosen),
-                [keys[loaded][i] for i in chosen.tolist()],
+                votes if inside.all() else votes.select(chosen).flatten_indices(),
+                given.pictures[loaded] if inside.all() else given.pictures[loaded].select(chosen),
+                [given.keys[loaded][i] for i in chosen.tolist()],
                 [persons[i] for i in chosen.tolist()],
             )
     first = next(iter(raw.values()))
     unread = [n for n in first.column_names if n not in read_columns and not holds_pictures(first, n)]
     ordered = {split: parts[split] for split in (ALL, *SPLITS) if split in parts}
-    return ferplus_votes.read_votes(ordered, recipe, unread)
+    lost = {split: {OUTSIDE: count} for split, count in outside.items() if count}
+    return ferplus_votes.read_votes(ordered, recipe, unread, lost)
 
 
 def _origin(local: Path) -> Origin:

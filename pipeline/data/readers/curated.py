@@ -54,7 +54,9 @@ def read(recipe: Recipe) -> Reading:
     made = MADE_BY_CURATION + MADE_BY_PUBLISHING
     kept = {s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()}
     records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
-    return Reading(tuple(_said(record) for record in _of_each(records, kept)), DatasetDict(kept))
+    sources = tuple(_said(record) for record in _of_each(records, kept))
+    searched = report.get("copies", {}).get("near") is not None
+    return Reading(sources, DatasetDict(kept), near_copies=searched)
 
 
 def _said(record: Source) -> Source:

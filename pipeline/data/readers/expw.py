@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import PIL
 from datasets import DatasetDict, Features, Image
 from PIL import Image as PILImage
 
 from pipeline import crop
 from pipeline import pictures as decoder
 from pipeline.data.readers.codes import EXPW_CODES
-from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in, read_text
+from pipeline.data.readers.files import generated, listed_pictures, local_path, pictures_in
 from pipeline.data.readers.labels import Names, class_labels, tallied
 from pipeline.data.readers.rows import counted, refuse_empty
+from pipeline.data.readers.text import read_text
 from pipeline.data.table import ALL, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
@@ -183,7 +183,7 @@ def _cut_out(files: tuple[Path, ...], boxes: tuple[Box, ...], size: int) -> Iter
 def _code() -> str:
     """What decides about a pixel of a cut besides this module."""
     sources = [inspect.getsource(module) for module in (crop, decoder)]
-    return " ".join([*sources, cv2.__version__, PIL.__version__])
+    return " ".join([*sources, cv2.__version__, *decoder.VERSIONS])
 
 
 def _opened(path: Path) -> np.ndarray | None:

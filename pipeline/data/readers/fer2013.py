@@ -5,20 +5,20 @@ not the row.
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Image, Value
+from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
 from pipeline.data.readers.codes import FER2013_CODES
-from pipeline.data.readers.csv_file import csv_path
 from pipeline.data.readers.ferplus_votes import FER2013_CITATION, FER2013_TERMS, counts_of, ferplus_source, labelled
-from pipeline.data.readers.files import generated, header, local_path, read_csv
-from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
-from pipeline.data.readers.rows import Part, counted, refuse_empty
+from pipeline.data.readers.files import generated, local_path
+from pipeline.data.readers.labels import class_labels, tallied
+from pipeline.data.readers.rows import Part, Whole, counted, whole_of
+from pipeline.data.readers.text import header, read_csv
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import FERPLUS_COLUMNS, one_hot
 from pipeline.errors import InputError
@@ -30,6 +30,7 @@ LAYOUT = "fer2013.csv with or without fer2013new.csv beside it"
 ORIGINS: tuple[Origin, ...] = ("local",)
 BEFORE: tuple[str, ...] = ("ferplus", "csv")  # the FER+ folders hold the same pictures
 
+COLUMNS = {"emotion", "pixels", "usage"}
 SIDE = 48  # px
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
@@ -61,9 +62,7 @@ def read(recipe: Recipe) -> Reading:
         InputError: the two files do not fit, or a row is wrong; the message names file and line.
     """
     given = local_path(recipe)
-    path = (
-        given / "fer2013.csv" if (given / "fer2013.csv").is_file() else csv_path(given, {"pixels", "emotion", "usage"})
-    )
+    path = _csv_with_pixels(given)
     table = generated(
         _pictures, Features({"image": Image(), "emotion": Value("int8"), "usage": Value("string")}), [path]
     )
@@ -79,18 +78,31 @@ def read(recipe: Recipe) -> Reading:
             parts[split] = _by_code(table, chosen, recipe, path)
         else:
             parts[split] = _by_votes(table, chosen, rated, recipe, split, votes_path)
-    tables = {split: part.table for split, part in parts.items()}
-    left_out = {split: part.left_out for split, part in parts.items()}
-    names = joined_names([part.names for part in parts.values()])
-    refuse_empty(tables, str(path), left_out)
+    whole = whole_of(parts, str(path))
     if rated is None:
-        source = _fer2013_source(left_out, names)
-    else:
-        source = ferplus_source("fer2013.csv with the votes of fer2013new.csv (FER+)", recipe, left_out, names)
-    return Reading((source,), DatasetDict(tables))
+        return Reading((_fer2013_source(whole),), whole.tables)
+    layout = "fer2013.csv with the votes of fer2013new.csv (FER+)"
+    return Reading((ferplus_source(layout, recipe, whole),), whole.tables)
 
 
-def _fer2013_source(left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:
+def _csv_with_pixels(path: Path) -> Path:
+    """`path` itself, or the one csv file with `COLUMNS` in the folder `path`, which is rather fer2013.csv."""
+    if path.is_file():
+        return path
+    if (path / "fer2013.csv").is_file():
+        return path / "fer2013.csv"
+    there = {p: header(p) for p in sorted(path.glob("*.csv")) if p.is_file()}
+    found = [p for p, columns in there.items() if columns >= COLUMNS]
+    if len(found) == 1:
+        return found[0]
+    listed = "; ".join(f"{p.name}: {', '.join(sorted(columns))}" for p, columns in list(there.items())[:5])
+    raise InputError(
+        f"data_path {path}: {len(found) or 'no'} csv files with the columns {', '.join(sorted(COLUMNS))} (there are "
+        f"{listed or 'none'}); name one file"
+    )
+
+
+def _fer2013_source(whole: Whole) -> Source:
     return Source(
         id="fer2013",
         title="FER2013",
@@ -99,8 +111,8 @@ def _fer2013_source(left_out: Mapping[str, Mapping[str, int]], names: Names) -> 
         datasets=("FER2013",),
         terms=FER2013_TERMS,
         citation=FER2013_CITATION,
-        left_out=left_out,
-        names=names,
+        left_out=whole.left_out,
+        names=whole.names,
     )
 
 

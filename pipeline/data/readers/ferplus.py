@@ -10,13 +10,13 @@ src/generate_training_data.py).
 from pathlib import Path
 
 import numpy as np
-from datasets import DatasetDict, Features, Image
+from datasets import Features, Image
 
 from pipeline.data.readers import columns, fer2013, parquet
 from pipeline.data.readers.ferplus_votes import counts_of, ferplus_source, labelled
-from pipeline.data.readers.files import csv_rows, generated, listed_pictures, local_path, picture_rows, refuse_unlisted
-from pipeline.data.readers.labels import joined_names
-from pipeline.data.readers.rows import Part, refuse_empty
+from pipeline.data.readers.files import generated, listed_pictures, local_path, picture_rows, refuse_unlisted
+from pipeline.data.readers.rows import Part, whole_of
+from pipeline.data.readers.text import csv_rows
 from pipeline.data.table import Reading
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.errors import InputError
@@ -26,7 +26,9 @@ from pipeline.source import Origin
 NAME = "ferplus"
 LAYOUT = "the FER+ folders FER2013Train, FER2013Valid and FER2013Test"
 ORIGINS: tuple[Origin, ...] = ("local", "hub")
-BEFORE: tuple[str, ...] = ("folder",)  # class folders
+BEFORE: tuple[str, ...] = ("folder", "csv")  # class folders, and a table of shares
+
+VOTES = "fer2013new.csv"
 
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 FIELDS = (1 + len(FERPLUS_COLUMNS), 2 + len(FERPLUS_COLUMNS))  # without and with the box
@@ -34,8 +36,15 @@ NO_VOTES = "data_path {}: no FER+ votes there; give the csv pair, the FER+ folde
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
-    """Why `path` holds the picture folders, or None."""
-    return next((f"the FER+ folder {name}" for name in FOLDERS.values() if (path / name).is_dir()), None)
+    """Why `path` holds the picture folders, or votes without their pictures, or None."""
+    found = next((f"the FER+ folder {name}" for name in FOLDERS.values() if (path / name).is_dir()), None)
+    return found or (f"{VOTES} of FER+ without fer2013.csv" if _votes_of(path) else None)
+
+
+def _votes_of(path: Path) -> Path | None:
+    """The file of votes for fer2013.csv: `path` itself, or in the folder `path`; None where the pair is complete."""
+    votes = path if path.name == VOTES else path / VOTES
+    return votes if votes.is_file() and not (path / "fer2013.csv").is_file() else None
 
 
 def read(recipe: Recipe) -> Reading:
@@ -45,6 +54,12 @@ def read(recipe: Recipe) -> Reading:
         InputError: there are no votes, or they do not fit their pictures; the message names file and line.
     """
     path = local_path(recipe)
+    if votes := _votes_of(path):
+        raise InputError(
+            f"{votes} holds the votes for the rows of fer2013.csv, which is not beside it: put fer2013.csv there and "
+            "give the folder; pictures in folders go in as FER2013Train, FER2013Valid and FER2013Test with a label.csv "
+            "each, as generate_training_data.py of FER+ writes them"
+        )
     if fer2013.matches(path, recipe):
         reading = fer2013.read(recipe)
     elif matches(path, recipe):
@@ -64,12 +79,9 @@ def _read_folders(root: Path, recipe: Recipe) -> Reading:
     for split, name in FOLDERS.items():
         if (root / name).is_dir():
             parts[split] = _read_split(root / name, split, recipe)
-    tables = {split: part.table for split, part in parts.items()}
-    left_out = {split: part.left_out for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {root}", left_out)
-    layout = f"FER+ folders {', '.join(FOLDERS[split] for split in tables)} with raw votes"
-    names = joined_names([part.names for part in parts.values()])
-    return Reading((ferplus_source(layout, recipe, left_out, names),), DatasetDict(tables))
+    whole = whole_of(parts, f"data_path {root}")
+    layout = f"FER+ folders {', '.join(FOLDERS[split] for split in parts)} with raw votes"
+    return Reading((ferplus_source(layout, recipe, whole),), whole.tables)
 
 
 def _read_split(folder: Path, split: str, recipe: Recipe) -> Part:

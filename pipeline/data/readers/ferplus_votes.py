@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.labels import LEFT_OUT, Names, joined_names
-from pipeline.data.readers.rows import Part, counted, refuse_empty
+from pipeline.data.readers.labels import LEFT_OUT, Names
+from pipeline.data.readers.rows import Part, Whole, counted, whole_of
 from pipeline.data.table import Reading, assemble
 from pipeline.data.votes import FERPLUS_COLUMNS, apply_label_rule, check_votes
 from pipeline.errors import InputError
@@ -44,8 +44,19 @@ class Voted(NamedTuple):
     persons: Sequence[str | None]
 
 
-def read_votes(voted: Mapping[str, Voted], recipe: Recipe, not_read: Sequence[str] = ()) -> Reading:
-    """FER+ from tables with a column `votes`, by split; `not_read` are other columns.
+def read_votes(
+    voted: Mapping[str, Voted],
+    recipe: Recipe,
+    not_read: Sequence[str] = (),
+    lost: Mapping[str, Mapping[str, int]] | None = None,
+) -> Reading:
+    """FER+ from tables with a column `votes`, by split.
+
+    Args:
+        voted: the rows of each split.
+        recipe: its label rule and classes decide.
+        not_read: other columns.
+        lost: split -> reason -> rows that are not among `voted`.
 
     Raises:
         InputError: votes that are not ten counts, or not 8 to 10 together.
@@ -53,27 +64,18 @@ def read_votes(voted: Mapping[str, Voted], recipe: Recipe, not_read: Sequence[st
     parts: dict[str, Part] = {}
     for split, rows in voted.items():
         place = f"data_path {recipe.data_path}, split {split}"
-        parts[split] = labelled(
+        part = labelled(
             rows.pictures, _votes(rows.votes, place), rows.keys, recipe, split, f"{place} row {{}}".format, rows.persons
         )
-    tables = {split: part.table for split, part in parts.items()}
-    left_out = {split: part.left_out for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {recipe.data_path}", left_out)
+        parts[split] = part._replace(left_out=part.left_out | dict((lost or {}).get(split, {})))
+    whole = whole_of(parts, f"data_path {recipe.data_path}")
     local = local_path(recipe).exists()
     layout = f"{'parquet' if local else 'Hub data set'} with raw votes of FER+"
-    source = ferplus_source(
-        layout,
-        recipe,
-        left_out,
-        joined_names([part.names for part in parts.values()]),
-        "local" if local else "hub",
-    )
-    return Reading((replace(source, columns_not_read=tuple(not_read)),), DatasetDict(tables))
+    source = ferplus_source(layout, recipe, whole, "local" if local else "hub")
+    return Reading((replace(source, columns_not_read=tuple(not_read)),), whole.tables)
 
 
-def ferplus_source(
-    layout: str, recipe: Recipe, left_out: Mapping[str, Mapping[str, int]], names: Names, origin: Origin = "local"
-) -> Source:
+def ferplus_source(layout: str, recipe: Recipe, whole: Whole, origin: Origin = "local") -> Source:
     """The record of FER2013 with the votes of FER+."""
     return Source(
         id="ferplus",
@@ -84,8 +86,8 @@ def ferplus_source(
         terms=FERPLUS_TERMS,
         citation=f"{FER2013_CITATION}; {FERPLUS_CITATION}",
         label_rule=recipe.label_rule,
-        left_out=left_out,
-        names=names,
+        left_out=whole.left_out,
+        names=whole.names,
     )
 
 

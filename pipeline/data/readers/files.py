@@ -1,6 +1,5 @@
-"""Files on disk: which are pictures, csv files row by row, and tables whose cache follows their files."""
+"""Files on disk: which are pictures, what a list names, and tables whose cache follows their files."""
 
-import csv
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,6 @@ from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 HIDDEN = (".", "__MACOSX", "@eaDir")  # how names start that are not shown
-ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
 def local_path(recipe: Recipe) -> Path:
@@ -37,91 +35,6 @@ def visible(folder: Path) -> list[Path]:
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files that lie in `folder` itself, sorted."""
     return [p for p in visible(folder) if is_picture(p)]
-
-
-def header(path: Path) -> set[str]:
-    """The column names of a csv file, lower-case; empty where it cannot be read."""
-    try:
-        return {name.lower() for name in column_names(path)}
-    except InputError:
-        return set()
-
-
-def column_names(path: Path) -> list[str]:
-    """The column names of a csv file as written.
-
-    Raises:
-        InputError: as `csv_rows`.
-    """
-    return next(csv_rows(path), (0, []))[1]
-
-
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row that is not blank; the first line decides between comma, semicolon and tab.
-
-    Raises:
-        InputError: the file is not csv in UTF-8 or UTF-16.
-    """
-    try:
-        with path.open(encoding=encoding_of(path), newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(first))
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield reader.line_num, [cell.strip() for cell in cells]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a UTF-8 csv file: {error}; save it again as UTF-8") from None
-
-
-def encoding_of(path: Path) -> str:
-    """UTF-16 or UTF-8 by the first bytes of a text file."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    marked = next((encoding for mark, encoding in ENCODINGS if head.startswith(mark)), None)
-    if marked is None and len(head) == 4 and b"\0" in head:  # UTF-16 without a mark: every second byte of ASCII is 0
-        return "utf-16-le" if head[1] == 0 else "utf-16-be"
-    return marked or "utf-8"
-
-
-def _delimiter(first: str) -> str:
-    """Comma, semicolon, tab or bar, whichever the first line has most of; a list without any may have spaces."""
-    found = max(",;\t|", key=first.count)
-    return found if found in first else " " if " " in first.strip() else ","
-
-
-def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number (the header is line 1) and cells by lower-case column name of every row that is not blank.
-
-    Raises:
-        InputError: the file is not UTF-8 csv, `required` columns are missing, or a row has more or fewer fields.
-    """
-    rows = csv_rows(path)
-    names = [name.lower() for name in next(rows, (0, []))[1]]
-    missing = [name for name in required if name.lower() not in names]
-    if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'}); rename one"
-        )
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise InputError(
-                f"{path} line {line}: {len(cells)} fields where the header names {len(names)}; quote fields that hold "
-                "the delimiter"
-            )
-        yield line, dict(zip(names, cells, strict=True))
-
-
-def read_text(path: Path) -> str:
-    """The text of a list.
-
-    Raises:
-        InputError: the file cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding=encoding_of(path)).removeprefix("\ufeff")
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
 def listed_pictures(

@@ -10,9 +10,9 @@ from datasets import DatasetDict
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_folders
 from pipeline.data.readers.inventory import File, inventory
-from pipeline.data.readers.labels import Names, joined_names
+from pipeline.data.readers.labels import Names
 from pipeline.data.readers.listed import Listed, files_of, tables_of
-from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.rows import Labelled, Part, part_of, whole_of
 from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, split_of
 from pipeline.errors import InputError
 from pipeline.expressions import is_expression
@@ -85,39 +85,32 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     """
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; class folders are <class>/*.png or <split>/<class>/*.png")
-    whole = inventory(root)
-    placed, shape = _placed(root, whole.of("picture"))
+    files = inventory(root)
+    placed, shape = _placed(root, files.of("picture"))
     beside = [one for one in tables_of(root, recipe) if not one.labels]
     placed, lost = _with_tables(root, placed, beside)
-    hint = hint_for_folders(root, [one.file for one in placed if one.name])
-    parts: dict[str, Part] = {}
-    left_out: LeftOut = {}
-    for split in _splits(root, placed):
-        inside = [one for one in placed if one.split == split and one.name]
-        parts[split] = table_of_files(
-            [one.file.path for one in inside],
-            [one.name for one in inside],
-            [one.file.key for one in inside],
-            [one.person for one in inside],
-            source,
-            recipe,
-            f"class folders in {root}" if split == ALL else f"class folders in {root}, split {split}",
-            codes,
-            hint,
-        )
-        loose = sum(one.split == split and not one.name for one in placed)
-        left_out[split] = parts[split].left_out | ({LOOSE: loose} if loose else {})
+    parts = _parts(root, placed, source, recipe, codes)
     loose = sum(one.split == ALL and not one.name for one in placed) if ALL not in parts else 0
-    others = ({LOOSE: loose} if loose else {}) | lost | whole.left_out({one.path for one in beside})
-    if others:
-        left_out[ALL] = left_out.get(ALL, {}) | others
-    tables = {split: part.table for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {root}", left_out)
+    others = ({LOOSE: loose} if loose else {}) | lost | files.left_out({one.path for one in beside})
+    whole = whole_of(parts, f"data_path {root}", others)
     said = "".join(f", {_said(one)} by {one.path.name}" for one in beside)
-    links = f"; {whole.outside} links lead out of the folder" if whole.outside else ""
-    return Folders(
-        DatasetDict(tables), left_out, joined_names([part.names for part in parts.values()]), shape + said + links
-    )
+    links = f"; {files.outside} links lead out of the folder" if files.outside else ""
+    return Folders(*whole, shape + said + links)
+
+
+def _parts(
+    root: Path, placed: Sequence[Placed], source: str, recipe: Recipe, codes: Mapping[str, str] | None
+) -> dict[str, Part]:
+    hint = hint_for_folders(root, [one.file for one in placed if one.name], recipe)
+    parts: dict[str, Part] = {}
+    for split in _splits(root, placed):
+        inside = [one for one in placed if one.split == split]
+        pictures = [Labelled(one.file.path, one.file.key, one.name, split, one.person) for one in inside if one.name]
+        place = f"class folders in {root}" if split == ALL else f"class folders in {root}, split {split}"
+        part = part_of(pictures, source, recipe, place, codes, hint)
+        loose = len(inside) - len(pictures)
+        parts[split] = part._replace(left_out=part.left_out | ({LOOSE: loose} if loose else {}))
+    return parts
 
 
 def _splits(root: Path, placed: Sequence[Placed]) -> list[str]:

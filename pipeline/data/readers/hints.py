@@ -14,16 +14,17 @@ from pipeline.errors import InputError
 from pipeline.expressions import is_expression, plain
 from pipeline.settings.recipe import Recipe
 
+CKPLUS_FRAME = re.compile(r"(?:^|/)S\d{3}/\d{3}/S\d{3}_\d{3}_\d{8}\.\w+$")
 SHOWN = 5  # tables in a message
 ENOUGH = 0.8  # share of pictures that a pattern must fit before it is proposed
 
 
-def hint_for_folders(root: Path, files: Sequence[File]) -> str:
+def hint_for_folders(root: Path, files: Sequence[File], recipe: Recipe) -> str:
     """What to say where no folder is named after a class, or "" where folders may be own classes."""
     names = {file.folders[0] for file in files if file.folders}
     if not files or any(is_expression(name) for name in names):
         return ""
-    return hint_of_paths(files) or _yolo(root) or (hint_of_tables(root) if names_are_generic(names) else "")
+    return hint_of_paths(files) or _yolo(root) or (hint_of_tables(root, recipe) if names_are_generic(names) else "")
 
 
 def names_are_generic(names: set[str]) -> bool:
@@ -42,6 +43,8 @@ def hint_of_paths(files: Sequence[File]) -> str:
             above = "[^/]+/" * (level - 1)
             below = f"^{above}(?P<person>[^/]+)/(?P<label>[^/]+)/"
             return f"the folders of classes lie below others: set --label_pattern '{below}'"
+    if sum(bool(CKPLUS_FRAME.search(f.key)) for f in files) >= ENOUGH * len(files):
+        return "these seem to be frames of CK+, whose labels are missing: give the folder that holds Emotion/ as well"
     words = Counter(word for file in files for word in set(re.split(r"[\W_\d]+", file.name)) if is_expression(word))
     if sum(words.values()) >= ENOUGH * len(files):
         return (
@@ -51,12 +54,12 @@ def hint_of_paths(files: Sequence[File]) -> str:
     return ""
 
 
-def hint_of_tables(root: Path) -> str:
+def hint_of_tables(root: Path, recipe: Recipe) -> str:
     """The tables of a folder with their columns, and what reads them; other files by their names."""
     readable, damaged = [], []
     for file in candidates(inventory(root)):
         try:
-            readable.append(_in_words(file.path))
+            readable.append(_in_words(file.path, recipe))
         except InputError as error:
             damaged.append(str(error).replace(f"{root}/", ""))
     if readable:
@@ -70,11 +73,11 @@ def hint_of_tables(root: Path) -> str:
     return f"{'; '.join([*said, advice])}"
 
 
-def _in_words(path: Path) -> str:
+def _in_words(path: Path, recipe: Recipe) -> str:
     """A table with its columns; where they are clear, it is its pictures that are missing."""
-    table = read_table(path)
+    table = read_table(path, recipe.csv_encoding)
     try:
-        one = listed(path, Recipe())
+        one = listed(path, recipe)
     except InputError:
         return table.in_words
     if not (one.roles.picture and one.labels and one.names):
@@ -101,7 +104,7 @@ def _yolo(root: Path) -> str:
     )
 
 
-def hint_for_files(path: Path) -> str:
+def hint_for_files(path: Path, recipe: Recipe) -> str:
     """What lies in a folder that no reader understands, in brackets after the sentence that says so."""
     if not path.is_dir():
         return ""
@@ -109,4 +112,4 @@ def hint_for_files(path: Path) -> str:
     pictures = whole.of("picture")
     found = hint_of_paths(pictures) if pictures else ""
     said = f" ({len(pictures):,} pictures and {len(whole.files) - len(pictures):,} other files"
-    return f"{said}; {found or hint_of_tables(path)})"
+    return f"{said}; {found or hint_of_tables(path, recipe)})"

@@ -11,10 +11,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from tqdm import tqdm
+
+from pipeline.pictures import FORMATS, HEIF_HEAD, HEIF_UNREAD
+
 # fmt: off
 PICTURE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k",
-    ".jpx", ".pgm", ".ppm", ".pbm", ".pnm",
+    ".jpx", ".pgm", ".ppm", ".pbm", ".pnm", ".heic", ".heif", ".hif",
 )
 # fmt: on
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".lst", ".jsonl", ".ndjson", ".json")
@@ -26,16 +30,18 @@ JUNK = re.compile(
 )
 HEAD = 265  # bytes that tell a kind: the mark of tar is at 257
 PICTURE_HEADS = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]|.{4}ftypavi[fs]"
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]"
+    rb"|.{4}ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4}){0,8}?avi[fs])"
     rb"|\0\0\0\x0cjP  |\xff\x4f\xff\x51|P[1-6]\s+[\d#]",
     re.S,
 )
 OTHER_HEADS = {
-    "heif": re.compile(rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.S),
+    "heif": HEIF_HEAD,
     "parquet": re.compile(rb"PAR1"),
     "archive": re.compile(rb"PK\x03\x04|\x1f\x8b|.{257}ustar", re.S),
 }
 DATA_KINDS = ("parquet", "archive", "table")  # kinds of files that hold pictures or labels, the largest first
+BAR_AFTER = 3  # seconds: most folders are looked at in less
 
 JUNK_REASON = "hidden, or made by another program"
 DEAD = "dead link"
@@ -49,7 +55,7 @@ class File(NamedTuple):
     Attributes:
         path: where it is opened.
         key: its path below the root, printable whatever bytes its name has.
-        kind: picture, heif, parquet, table, archive or other.
+        kind: picture, heif (which no installed package reads), parquet, table, archive or other.
     """
 
     path: Path
@@ -104,7 +110,7 @@ class Inventory:
         reasons = {
             f"not read: {named(data)}": len(data),
             "not a picture file": len(rest) - len(data) - heif,
-            "a HEIF picture, which is not read (save it as JPEG)": heif,
+            HEIF_UNREAD: heif,
         }
         return {reason: count for reason, count in reasons.items() if count} | dict(self.others)
 
@@ -121,16 +127,18 @@ def inventory(root: Path) -> Inventory:
     Links to folders are followed once; a link to a folder that is read anyway is counted. Pipes, sockets and devices
     are never opened.
     """
-    walk = _Walk(root)
-    walk.folder(root, "")
-    walk.follow_links()
+    with tqdm(desc=f"Looking at {root}", unit=" files", delay=BAR_AFTER, leave=False, disable=None) as bar:
+        walk = _Walk(root, bar)
+        walk.folder(root, "")
+        walk.follow_links()
     return Inventory(root, tuple(sorted(walk.files, key=lambda file: file.key)), walk.others, walk.outside)
 
 
 class _Walk:
     """One walk over all folders; links to folders wait until the folders themselves are read."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bar: tqdm) -> None:
+        self.bar = bar
         self.files: list[File] = []
         self.others: Counter[str] = Counter()
         self.outside = 0
@@ -146,6 +154,7 @@ class _Walk:
             self.others["folder that cannot be opened"] += 1
             return
         for entry in entries:
+            self.bar.update()
             below = f"{key}{printable(entry.name)}"
             if JUNK.fullmatch(entry.name):
                 self.others[JUNK_REASON] += _count(Path(entry.path))
@@ -207,6 +216,8 @@ def kind_of(path: Path) -> str:
     if PICTURE_HEADS.match(head):
         return "picture"
     kind = next((kind for kind, pattern in OTHER_HEADS.items() if pattern.match(head)), None)
+    if kind == "heif" and "HEIF" in FORMATS:
+        return "picture"
     if kind == "archive":
         return kind if path.name.lower().endswith(ARCHIVE_SUFFIXES) else "other"
     if kind is not None:

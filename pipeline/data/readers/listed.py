@@ -1,6 +1,7 @@
 """Tables that say something of pictures: which file each row means, its label, split and person."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pipeline.settings.recipe import Recipe
 DEEPEST = 3  # folders above a table; deeper text files belong to one picture each
 MOST_TABLES = 200
 OF_ANOTHER = ("fer2013new.csv",)  # votes for the rows of fer2013.csv
+LINE_BY_LINE = (".csv", ".tsv", ".tab", ".txt", ".lst", ".jsonl", ".ndjson")
 TRIED = 50  # rows that are looked up to see whether a table means pictures that are here
 
 
@@ -73,7 +75,7 @@ def listed(path: Path, recipe: Recipe) -> Listed:
     Raises:
         InputError: it cannot be read, or its columns fit more than one role.
     """
-    table = read_table(path)
+    table = read_table(path, recipe.csv_encoding)
     return Listed(table, find_roles(table.columns, recipe, str(path)))
 
 
@@ -81,13 +83,15 @@ def tables_of(root: Path, recipe: Recipe) -> list[Listed]:
     """The tables in the folder `root` that mean pictures below it, with labels or not.
 
     Raises:
-        InputError: the columns of such a table fit more than one role.
+        InputError: such a table cannot be read, or its columns fit more than one role.
     """
     found = []
     for file in candidates(inventory(root)):
         try:
-            table = read_table(file.path)
+            table = read_table(file.path, recipe.csv_encoding)
         except InputError:
+            if _lists_pictures(file.path, root):
+                raise
             continue  # counted as a file that is not read
         try:
             one = Listed(table, find_roles(table.columns, recipe, str(file.path)))
@@ -116,6 +120,16 @@ def _means_pictures(table: Table, root: Path) -> bool:
         for cell in cells[:TRIED]
         if cell and "." in cell
     )
+
+
+def _lists_pictures(path: Path, root: Path) -> bool:
+    """Whether most lines of a damaged table name pictures that are here; prose and other formats do not."""
+    if path.suffix.lower() not in LINE_BY_LINE:
+        return False
+    with path.open("rb") as file:
+        lines = file.read(2**16).decode("latin-1").replace("\0", "").splitlines()[1:TRIED]
+    cells = [[cell for cell in re.split(r"[\s,;|\"]+", line) if "." in cell] for line in lines if line.strip()]
+    return 2 * sum(any(_find(root, path, cell) for cell in line) for line in cells) > len(cells)
 
 
 def _here(one: Listed, root: Path) -> bool:

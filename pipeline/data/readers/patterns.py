@@ -1,17 +1,14 @@
 """Labels in the paths of pictures: a regular expression with the group `label`, known ones by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import DatasetDict
-
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.inventory import inventory
-from pipeline.data.readers.labels import joined_names
-from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
-from pipeline.data.table import ALL, SPLITS, Reading, split_of
+from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.rows import Labelled, parts_of, whole_of
+from pipeline.data.table import ALL, Reading, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
@@ -79,48 +76,43 @@ def read(recipe: Recipe) -> Reading:
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; label_pattern reads the paths of pictures in a folder")
     pattern = pattern_of(recipe)
-    whole = inventory(root)
-    pictures = whole.of("picture")
-    found = [(file, found) for file in pictures if (found := pattern.regex.search(file.key))]
-    if not found:
+    pictures = inventory(root).of("picture")
+    labelled = _labelled(pictures, pattern)
+    if not labelled:
         shown = pictures[0].key if pictures else "none"
         raise InputError(
             f"data_path {root}: label_pattern {recipe.label_pattern} fits none of {len(pictures):,} pictures, the "
             f"first {shown}; change the pattern"
         )
     name = root.resolve().name
-    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
-    each = splits if all(splits) else [ALL] * len(splits)
-    parts: dict[str, Part] = {}
-    for split in [s for s in (ALL, *SPLITS) if s in each]:
-        chosen = [pair for pair, of in zip(found, each, strict=True) if of == split]
-        labels = [match["label"] or "" for _, match in chosen]
-        parts[split] = table_of_files(
-            [file.path for file, _ in chosen],
-            [pattern.meanings.get(label.lower(), label) for label in labels],
-            [file.key for file, _ in chosen],
-            [match.groupdict().get("person") for _, match in chosen],
-            name,
-            recipe,
-            f"data_path {root}, label_pattern {recipe.label_pattern}",
-        )
-    left_out = {split: part.left_out for split, part in parts.items()}
-    lost = len(pictures) - len(found)
-    others = ({"name that label_pattern does not fit": lost} if lost else {}) | whole.left_out(())
-    if others:
-        left_out[ALL] = left_out.get(ALL, {}) | others
-    tables = {split: part.table for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {root}", left_out)
+    parts = parts_of(labelled, name, recipe, f"data_path {root}, label_pattern {recipe.label_pattern}")
+    lost = len(pictures) - len(labelled)
+    others = ({"name that label_pattern does not fit": lost} if lost else {}) | inventory(root).left_out(())
+    whole = whole_of(parts, f"data_path {root}", others)
     person = "label and person" if "person" in pattern.regex.groupindex else "label"
     source = Source(
         id=name,
         title=name,
         layout=f"{person} in the paths of pictures, by label_pattern {recipe.label_pattern}",
         origin="local",
-        left_out=left_out,
-        names=joined_names([part.names for part in parts.values()]),
+        left_out=whole.left_out,
+        names=whole.names,
     )
-    return Reading((source,), DatasetDict(tables))
+    return Reading((source,), whole.tables)
+
+
+def _labelled(pictures: Sequence[File], pattern: Pattern) -> list[Labelled]:
+    """The pictures that the pattern fits; their first folders are splits if all of them are named so."""
+    found = [(file, match) for file in pictures if (match := pattern.regex.search(file.key))]
+    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
+    of_splits = all(splits)
+    labelled = []
+    for (file, match), split in zip(found, splits, strict=True):
+        label = match["label"] or ""
+        name = pattern.meanings.get(label.lower(), label)
+        person = match.groupdict().get("person")
+        labelled.append(Labelled(file.path, file.key, name, split if split and of_splits else ALL, person))
+    return labelled
 
 
 def pattern_of(recipe: Recipe) -> Pattern:

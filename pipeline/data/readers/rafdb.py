@@ -7,13 +7,12 @@ list in `EmoLabel/`); see http://whdeng.cn/RAF/model1.html.
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets import DatasetDict
-
 from pipeline.data.readers.codes import RAFDB_CODES
-from pipeline.data.readers.files import listed_pictures, local_path, read_text, refuse_unlisted
+from pipeline.data.readers.files import listed_pictures, local_path, refuse_unlisted
 from pipeline.data.readers.folder import class_folders
-from pipeline.data.readers.labels import Names, joined_names
-from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.labels import Names
+from pipeline.data.readers.rows import Labelled, part_of, whole_of
+from pipeline.data.readers.text import read_text
 from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -68,26 +67,14 @@ def _by_list(path: Path, recipe: Recipe) -> Reading:
     rows = _rows(path)
     files = listed_pictures(path, [line for line, _, _ in rows], [_aligned_name(name) for _, name, _ in rows], [folder])
     refuse_unlisted(path, files, folder)
-    parts: dict[str, Part] = {}
-    found = {_split(name) for _, name, _ in rows}
-    for split in [s for s in ("train", "test") if s in found]:
-        chosen = [i for i, (_, name, _) in enumerate(rows) if _split(name) == split]
-        parts[split] = table_of_files(
-            [files[i] for i in chosen],
-            [rows[i][2] for i in chosen],
-            [rows[i][1] for i in chosen],
-            [None] * len(chosen),
-            "rafdb",
-            recipe,
-            str(path),
-            RAFDB_CODES,
-        )
-    tables = {split: part.table for split, part in parts.items()}
-    left_out = {split: part.left_out for split, part in parts.items()}
-    refuse_empty(tables, str(path), left_out)
+    pictures = [Labelled(file, name, code, _split(name)) for file, (_, name, code) in zip(files, rows, strict=True)]
+    parts = {
+        split: part_of([one for one in pictures if one.split == split], NAME, recipe, str(path), RAFDB_CODES)
+        for split in dict.fromkeys(one.split for one in pictures)
+    }
+    whole = whole_of(parts, str(path))
     layout = f"RAF-DB by {path.name}, aligned pictures"
-    names = joined_names([part.names for part in parts.values()])
-    return Reading((_source(layout, left_out, names),), DatasetDict(tables))
+    return Reading((_source(layout, whole.left_out, whole.names),), whole.tables)
 
 
 def _source(layout: str, left_out: Mapping[str, Mapping[str, int]], names: Names) -> Source:

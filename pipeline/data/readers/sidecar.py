@@ -4,15 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets import DatasetDict
-
-from pipeline.data.readers.files import local_path, read_text
+from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import File, inventory
-from pipeline.data.readers.labels import joined_names
 from pipeline.data.readers.roles import find_roles
-from pipeline.data.readers.rows import Part, refuse_empty, table_of_files
+from pipeline.data.readers.rows import Labelled, parts_of, whole_of
 from pipeline.data.readers.tables import as_text
-from pipeline.data.table import ALL, SPLITS, Reading, split_in, split_of
+from pipeline.data.readers.text import read_text
+from pipeline.data.table import ALL, Reading, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
@@ -44,42 +42,29 @@ def read(recipe: Recipe) -> Reading:
         InputError: a file of a class cannot be read, or a class is unknown.
     """
     root = local_path(recipe)
-    whole = inventory(root)
-    beside = {file: found for file in whole.of("picture") if (found := _beside(file.path))}
-    said = {file: _said(path, recipe) for file, path in beside.items()}
+    files = inventory(root)
+    beside = {file: found for file in files.of("picture") if (found := _beside(file.path))}
     splits = {file: _split(file) for file in beside}
     if not all(splits.values()):
-        splits = dict.fromkeys(beside, ALL)
-    name = root.resolve().name
-    parts: dict[str, Part] = {}
-    for split in [s for s in (ALL, *SPLITS) if s in splits.values()]:
-        chosen = [file for file in beside if splits[file] == split]
-        parts[split] = table_of_files(
-            [file.path for file in chosen],
-            [said[file][0] for file in chosen],
-            [file.key for file in chosen],
-            [said[file][1] for file in chosen],
-            name,
-            recipe,
-            f"data_path {root}, files {' and '.join(sorted({path.suffix for path in beside.values()}))}",
-        )
-    left_out = {split: part.left_out for split, part in parts.items()}
-    lost = len(whole.of("picture")) - len(beside)
-    others = ({"picture without a file of its class": lost} if lost else {}) | whole.left_out(set(beside.values()))
-    if others:
-        left_out[ALL] = left_out.get(ALL, {}) | others
-    tables = {split: part.table for split, part in parts.items()}
-    refuse_empty(tables, f"data_path {root}", left_out)
-    names = joined_names([part.names for part in parts.values()])
+        splits = {}
+    pictures = [
+        Labelled(file.path, file.key, label, splits.get(file) or ALL, person)
+        for file, (label, person) in {file: _said(path, recipe) for file, path in beside.items()}.items()
+    ]
+    suffixes = " and ".join(sorted({path.suffix for path in beside.values()}))
+    parts = parts_of(pictures, root.resolve().name, recipe, f"data_path {root}, files {suffixes}")
+    lost = len(files.of("picture")) - len(beside)
+    others = ({"picture without a file of its class": lost} if lost else {}) | files.left_out(set(beside.values()))
+    whole = whole_of(parts, f"data_path {root}", others)
     source = Source(
-        id=name,
-        title=name,
+        id=root.resolve().name,
+        title=root.resolve().name,
         layout="WebDataset: the class beside each picture",
         origin="local",
-        left_out=left_out,
-        names=names,
+        left_out=whole.left_out,
+        names=whole.names,
     )
-    return Reading((source,), DatasetDict(tables))
+    return Reading((source,), whole.tables)
 
 
 def _split(file: File) -> str | None:
@@ -88,7 +73,7 @@ def _split(file: File) -> str | None:
 
 def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
     """The class and the person that a file beside a picture names."""
-    text = read_text(path).strip()
+    text = read_text(path, recipe.csv_encoding).strip()
     if path.suffix != ".json":
         return text or None, None
     try:

@@ -1,4 +1,4 @@
-"""One reader of tables of labels: csv with any delimiter in UTF-8 or UTF-16, jsonl, json, parquet without pictures."""
+"""One reader of tables of labels: csv with any delimiter, jsonl, json, parquet without pictures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.readers.files import csv_rows, read_text
 from pipeline.data.readers.inventory import PICTURE_SUFFIXES
+from pipeline.data.readers.text import OtherEncoding, csv_rows, read_text
 from pipeline.errors import InputError
 
 Column = list[str | None]
@@ -46,8 +46,8 @@ class Table:
         return f"{self.path.name} (columns: {', '.join(self.columns)})"
 
 
-def read_table(path: Path) -> Table:
-    """The table in a file, read once until the file changes.
+def read_table(path: Path, encoding: str | None = None) -> Table:
+    """The table in a file, read once until the file changes; `encoding` is the setting `csv_encoding`.
 
     Raises:
         InputError: the file cannot be read as its suffix says, or a row has other fields; the message names the line.
@@ -56,17 +56,20 @@ def read_table(path: Path) -> Table:
         status = path.stat()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    return _read(path, status.st_size, status.st_mtime_ns)
+    try:
+        return _read(path, encoding, status.st_size, status.st_mtime_ns)
+    except OtherEncoding as error:
+        raise InputError(f"{error}, or set --csv_encoding to what it was saved in, such as cp1252 or gb18030") from None
 
 
 @lru_cache(maxsize=64)
-def _read(path: Path, size: int, time: int) -> Table:
+def _read(path: Path, encoding: str | None, size: int, time: int) -> Table:
     suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path)
     if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(path)
-    if suffix == ".json":
-        return _json(path)
-    return _parquet(path) if suffix == ".parquet" else _csv(path)
+        return _json_lines(path, encoding)
+    return _json(path, encoding) if suffix == ".json" else _csv(path, encoding)
 
 
 def names_a_picture(cell: str | None) -> bool:
@@ -74,8 +77,8 @@ def names_a_picture(cell: str | None) -> bool:
     return cell is not None and cell.lower().endswith(PICTURE_SUFFIXES)
 
 
-def _csv(path: Path) -> Table:
-    rows = csv_rows(path)
+def _csv(path: Path, encoding: str | None) -> Table:
+    rows = csv_rows(path, encoding)
     line, first = next(rows, (0, []))
     headless = any(names_a_picture(cell) for cell in first)
     names = [f"column {i}" if headless or not name else name for i, name in enumerate(first, 1)]
@@ -95,18 +98,18 @@ def _csv(path: Path) -> Table:
     return Table(path, columns, lines, headless=headless)
 
 
-def _json_lines(path: Path) -> Table:
+def _json_lines(path: Path, encoding: str | None) -> Table:
     rows, lines = [], []
-    for line, text in enumerate(read_text(path).split("\n"), 1):
+    for line, text in enumerate(read_text(path, encoding).split("\n"), 1):
         if text.strip():
             rows.append(_parsed(text, f"{path} line {line}"))
             lines.append(line)
     return _of_rows(path, rows, lines, "line")
 
 
-def _json(path: Path) -> Table:
+def _json(path: Path, encoding: str | None) -> Table:
     """A list of mappings, one mapping of picture names to labels, or one of columns to lists of cells."""
-    content = _parsed(read_text(path), str(path))
+    content = _parsed(read_text(path, encoding), str(path))
     if isinstance(content, dict) and content and all(names_a_picture(k) and _plain(v) for k, v in content.items()):
         content = [{"file": key, "label": value} for key, value in content.items()]
     if isinstance(content, dict) and _is_columns(content):

@@ -160,9 +160,9 @@ def a_folder_beside_split_folders(at: Place) -> None:
     list(at.faces("raw/{n}.png", 4, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("folder", right(prints=("hei[cf]",)))
+@layout("folder", right_or_refused("cannot be used", prints=("pip install pillow-heif",)))
 def pictures_in_heif_without_its_decoder(at: Place) -> None:
-    """Four .heic files of a phone, where pillow-heif is not installed: counted under their name."""
+    """Four .heic files of a phone: counted without pillow-heif, and damaged for those who have it."""
     at.class_folders()
     for n in range(4):
         at.write(f"happy/IMG_{n}.heic", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100))

@@ -1,0 +1,122 @@
+"""Text files: their encoding, csv row by row, and lists as a whole."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+
+
+class OtherEncoding(InputError):  # noqa: N818 (named after what the file has)
+    """A text file in another encoding than the one it was read with."""
+
+
+def header(path: Path) -> set[str]:
+    """The column names of a csv file, lower-case; empty where it cannot be read."""
+    try:
+        return {name.lower() for name in column_names(path)}
+    except InputError:
+        return set()
+
+
+def column_names(path: Path) -> list[str]:
+    """The column names of a csv file as written.
+
+    Raises:
+        InputError: as `csv_rows`.
+    """
+    return next(csv_rows(path), (0, []))[1]
+
+
+def csv_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every row that is not blank; the first line decides between comma, semicolon and tab.
+
+    Raises:
+        OtherEncoding: the file is not in UTF-8 or UTF-16, or not in `encoding`.
+        InputError: the file is not csv.
+    """
+    try:
+        used = encoding_of(path, encoding)
+        with path.open(encoding=used, newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=_delimiter(first))
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, [cell.strip() for cell in cells]
+    except UnicodeError as error:
+        raise _other_encoding(path, used, error) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except csv.Error as error:
+        raise InputError(f"{path} cannot be read as a csv file: {error}; save it again as csv in UTF-8") from None
+
+
+def encoding_of(path: Path, encoding: str | None = None) -> str:
+    """What a text file is read as: by its byte order mark, otherwise `encoding`, otherwise UTF-16 or UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    marked = next((marked for mark, marked in MARKS if head.startswith(mark)), encoding)
+    if marked is None and len(head) == 4 and b"\0" in head:  # UTF-16 without a mark: every second byte of ASCII is 0
+        return "utf-16-le" if head[1] == 0 else "utf-16-be"
+    return marked or "utf-8"
+
+
+def _delimiter(first: str) -> str:
+    """Comma, semicolon, tab or bar, whichever the first line has most of; a list without any may have spaces."""
+    found = max(",;\t|", key=first.count)
+    return found if found in first else " " if " " in first.strip() else ","
+
+
+def _other_encoding(path: Path, encoding: str, error: UnicodeError) -> OtherEncoding:
+    """The line and the byte that cannot be read; lines of UTF-16 are not found by their bytes."""
+    name = "UTF-8" if encoding.startswith("utf-8") else encoding
+    if not name.startswith("utf-16"):
+        with path.open("rb") as file:
+            for line, content in enumerate(file, 1):
+                try:
+                    content.decode(encoding)
+                except UnicodeDecodeError as found:
+                    byte = content[found.start]
+                    return OtherEncoding(f"{path} line {line}: the byte 0x{byte:02x} is not {name}; save it as UTF-8")
+    return OtherEncoding(f"{path} is not {name} ({error}); save it as UTF-8")
+
+
+def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number (the header is line 1) and cells by lower-case column name of every row that is not blank.
+
+    Raises:
+        InputError: the file is not UTF-8 csv, `required` columns are missing, or a row has more or fewer fields.
+    """
+    rows = csv_rows(path)
+    names = [name.lower() for name in next(rows, (0, []))[1]]
+    missing = [name for name in required if name.lower() not in names]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(missing)} (there are: {', '.join(names) or 'none'}); rename one"
+        )
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path} line {line}: {len(cells)} fields where the header names {len(names)}; quote fields that hold "
+                "the delimiter"
+            )
+        yield line, dict(zip(names, cells, strict=True))
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """The text of a list.
+
+    Raises:
+        OtherEncoding: the file is not in UTF-8 or UTF-16, or not in `encoding`.
+        InputError: the file cannot be read.
+    """
+    try:
+        used = encoding_of(path, encoding)
+        return path.read_text(encoding=used).removeprefix("\ufeff")
+    except UnicodeError as error:
+        raise _other_encoding(path, used, error) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
