@@ -160,7 +160,7 @@ def _safetensors_header(path: Path) -> str:
 
 
 def _picture_texts(path: Path) -> Iterator[tuple[str, str]]:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         picture.load()  # notes may stand behind the pixels
         for key, value in picture.info.items():
             yield f"note {key!r}", value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -26,6 +26,8 @@ COPIED = (
     "pipeline/cores.py",
     "pipeline/crop.py",
     "pipeline/errors.py",
+    "pipeline/model_folder.py",
+    "pipeline/own_file.py",
     "pipeline/pictures.py",
     "LICENSE",
 )

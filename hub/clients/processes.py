@@ -26,7 +26,14 @@ def run(command: list[str], name: str, work: Path, environment: Mapping[str, str
     """
     try:
         done = subprocess.run(
-            command, cwd=work, env=dict(environment), capture_output=True, text=True, encoding="utf-8", timeout=SECONDS
+            command,
+            cwd=work,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,  # a library that asks on the console gets no answer
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise InputError(f"{name} gave no answer in {SECONDS} s; ask about fewer pictures") from None

@@ -16,7 +16,7 @@ from hub.export.classifier import Classifier
 from hub.export.formats import Format
 from hub.export.onnx_files import Answer
 from pipeline.errors import InputError
-from pipeline.run_folder import Run
+from pipeline.run_folder import EXAMPLES, Run
 
 BATCH = 64
 
@@ -72,7 +72,7 @@ def on_examples(run: Run, classifier: Classifier) -> Reference:
     Raises:
         InputError: the run has no examples.
     """
-    files = sorted(str(file) for file in (run.path / "examples").glob("*.png"))
+    files = [str(run.path / name) for name in run.sealed(EXAMPLES)]
     if not files:
         raise InputError(f"{run.path / 'examples'} has no picture to try a file on: give validation pictures with "
                          "--data_path")  # fmt: skip

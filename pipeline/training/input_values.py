@@ -24,7 +24,7 @@ from torchvision.transforms.v2 import functional as V
 from transformers import AutoImageProcessor, PreTrainedModel
 
 from pipeline.errors import InputError, first_line
-from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object
 from pipeline.training.library_words import quiet
 from pipeline.training.transforms import normalize
 
@@ -56,11 +56,11 @@ def input_values(folder: Path) -> InputValues:
     Raises:
         InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
     """
-    config = read_object(folder / CONFIG)
+    config = read_object(folder, CONFIG)
     if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
         if not config.get("mean") or not config.get("std"):
             raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
-        return InputValues(list(config["mean"]), list(config["std"]))  # timm's older files
+        return _of_timm(config["mean"], config["std"])
     processor = _processor(folder)
     seen = _measure(processor)
     offset, scale = seen[0], (seen[1:4] - seen[0]) / 255  # scale[colour, channel]
@@ -79,6 +79,17 @@ def input_values(folder: Path) -> InputValues:
     red, green, blue = order.tolist()
     values = InputValues(mean.tolist(), std.tolist(), (red, green, blue))
     return replace(values, remark=_remark(processor, values))
+
+
+def _of_timm(mean: Any, std: Any) -> InputValues:
+    """The values that timm's older files hold, checked."""
+    try:
+        middle, spread = np.array(mean, float), np.array(std, float)
+    except (TypeError, ValueError):
+        middle, spread = np.empty(0), np.empty(0)
+    if middle.shape != (3,) or spread.shape != (3,) or not np.isfinite([middle, spread]).all() or (spread <= 0).any():
+        raise InputError(f"{CONFIG}: mean {mean} and std {std} are not three numbers each, std above 0: mend them")
+    return InputValues(middle.tolist(), spread.tolist())
 
 
 def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
@@ -103,8 +114,10 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 def _processor(folder: Path) -> Any:
     try:
-        with quiet():  # a word on timm's processor and PIL, which says nothing to a user
-            return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        with quiet(), plain_folder(folder, weights=False) as place:  # quiet: a word on timm's processor and PIL
+            return AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
+    except InputError:
+        raise
     except Exception as error:  # any kind, for a damaged file or an unknown processor
         raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
 
