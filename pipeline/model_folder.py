@@ -28,9 +28,11 @@ HOW_TO_RUN = frozenset(
         *("dtype", "torch_dtype", "_commit_hash", "_name_or_path"),
     }
 )
-"""Fields that say how to run a model or where it comes from, and not what it is. They may name code, also on the Hub."""
-OF_TIMM = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "checkpoint_path", "cache_dir")
-OF_TIMM += ("scriptable", "exportable", "no_jit")
+"""Fields that say how to run a model or where it comes from, not what it is. They may name code, also on the Hub."""
+OF_TIMM = (
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
+    *("scriptable", "exportable", "no_jit"),
+)
 """Arguments of `timm.create_model` itself, beside those of the architecture: they load other files, also pickles."""
 
 

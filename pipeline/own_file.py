@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 def why_not_own(folder: Path, name: str) -> str | None:
     """Why the file `name` (a path below `folder`, with `/`) must not be read, or None.
 
-    A link is followed. Where it ends must lie in `folder`, or in the cache of the Hub's client if `folder` is a snapshot
-    in it: there every file is a link to a blob.
+    A link is followed. Where it ends must lie in `folder`. In a snapshot in the cache of the Hub's client every file is
+    a link to a blob, so there it must lie in that repository's part of the cache.
     """
     if not is_below(name):
         return "is not the name of a file in this folder"

@@ -7,6 +7,7 @@ import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, INDEX, PROCESSOR, WEIGHTS, read_object, weight_files, without_code
@@ -57,9 +58,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` without the fields that name code, of a kind that can be trained.
 
     Raises:
-        InputError: it is not a JSON object, names no model or other files, or its weights are quantised.
+        InputError: it is not a JSON object, names no model, or one that needs other code or files, or its weights are
+            quantised.
     """
-    config = without_code(read_object(folder, CONFIG))
+    given = read_object(folder, CONFIG)
+    if "auto_map" in given and given.get("model_type") not in CONFIG_MAPPING:
+        raise InputError(
+            "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
+        )
+    config = without_code(given)
     if "quantization_config" in config:
         kind = config["quantization_config"]
         method = kind.get("quant_method", "unknown") if isinstance(kind, dict) else "unknown"
