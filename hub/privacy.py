@@ -25,7 +25,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeline.errors import InputError
 
 TEXT = (".md", ".json", ".yaml", ".txt")
-CODE = (".py", ".html", "Dockerfile", "LICENSE")
+CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
 """Ends of names of files that belong to the project and are the same for everybody who publishes."""
 SECRETS = (
     r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face

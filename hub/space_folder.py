@@ -20,7 +20,9 @@ APP = "hub/server/"
 COPIED = (
     "hub/__init__.py",
     f"{APP}*.py",
-    f"{APP}page.html",
+    f"{APP}*.html",
+    f"{APP}*.css",
+    f"{APP}*.js",
     f"{APP}requirements.txt",
     "pipeline/__init__.py",
     "pipeline/cores.py",

@@ -40,7 +40,7 @@ MAX_BYTES = 2**29  # of a file: more than MAX_PIXELS need without compression
 MAX_WORK = 2**30
 SLOW = {"JPEG2000": 64, "Python": 512}
 """Passes that a decoder counts for: OpenJPEG takes 40 bytes a pixel and more, Pillow's decoders in Python 1 us."""
-MAX_READS = 2**20  # by Pillow's parsers: a file of a million empty segments would take them seconds
+MAX_READS = 2**18  # by Pillow's parsers: a file of a million empty segments would take them seconds
 MAX_SEGMENTS = 10_000  # of a JPEG; a progressive one has about 30
 LIBTIFF_SCANS = 100  # at which libtiff stops in a JPEG in a TIFF
 
