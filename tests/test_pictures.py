@@ -223,13 +223,16 @@ def test_the_cache_of_mapped_pictures_follows_the_source_of_the_decoder(
     assert map_pictures(table, 32, "edited")._fingerprint != first
 
 
-@pytest.mark.parametrize(("module", "packages"), [
+@pytest.mark.parametrize(
+    ("module", "packages"),
+    [
         ("pictures", {"PIL"}),
         ("crop", {"cv2", "numpy"}),
         ("cores", set()),
         ("own_file", set()),
         ("model_folder", {"pipeline"}),
-    ])
+    ],
+)
 def test_what_a_space_carries_needs_few_packages(module: str, packages: set[str]) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

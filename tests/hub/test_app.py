@@ -719,7 +719,19 @@ def started(
 ) -> tuple[subprocess.Popen[str], str]:
     """uvicorn as a person starts it, and the URL that it prints (or all its output, if it ended)."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(app), "--http", "app:Connection", "--port", "0", *words],
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "app:app",
+            "--app-dir",
+            str(app),
+            "--http",
+            "app:Connection",
+            "--port",
+            "0",
+            *words,
+        ],
         cwd=tmp_path,
         env=os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1"} | environment,
         stdout=subprocess.DEVNULL,
