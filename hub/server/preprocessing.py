@@ -110,12 +110,12 @@ def _values(processor: dict[str, Any], name: str) -> Pixels:
     try:
         factor, mean, std = (np.array(processor[key], np.float64) for key in names)
         with np.errstate(all="ignore"):
-            values = ((np.arange(256)[:, None] * factor - mean) / std).T
+            values = ((np.arange(256)[:, None] * factor - mean) / std).astype(np.float32).T
     except (TypeError, ValueError, OverflowError):
-        values = np.empty(0)
+        values = np.empty(0, np.float32)
     if values.shape != (3, 256) or not (np.abs(values) < LARGEST).all() or not (np.diff(values) > 0).all():
         raise InputError(f"{name}: {PROCESSOR} makes no usable pixels ({given:.200}): mend it, or train again")
-    return values.astype(np.float32)
+    return values
 
 
 def _foreign(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:

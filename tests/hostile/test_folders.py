@@ -1,4 +1,4 @@
-"""The folder of somebody else's model: the server starts only on a whole one, runs none of its code, reads nothing else."""
+"""The folder of somebody else's model: the server starts only on a whole one, and no code of it runs."""
 
 import inspect
 import json

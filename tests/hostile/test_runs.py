@@ -1,4 +1,4 @@
-"""The run folder of somebody else: its seal names regular files of the folder and nothing else, and covers all of them."""
+"""The run folder of somebody else: its seal covers all that counts, and names only regular files of the folder."""
 
 import os
 from collections.abc import Callable
