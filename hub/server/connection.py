@@ -5,7 +5,6 @@ client that opens connections and sends nothing would keep everybody else out.
 """
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -37,8 +36,10 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.since = self.loop.time()
         self.loop.call_later(HEAD_SECONDS / LOOKS, self._look)
-        if len(self.connections) > min(self.settings.connections, DESCRIPTORS // 2):
-            waiting: list[Any] = [one for one in self.connections if isinstance(one, Connection) and one.is_waiting]
+        # Several connections may arrive at once, before the first that is closed is gone.
+        there = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        if len(there) > min(self.settings.connections, DESCRIPTORS // 2):
+            waiting = [one for one in there if one.is_waiting]
             min(waiting, key=lambda one: one.since).transport.abort()  # itself, if all others are being answered
 
     @property

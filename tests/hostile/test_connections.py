@@ -26,9 +26,10 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The server as a person starts it, in a process that may open few files and waits a second for a head."""
     model = files.model_folder(tmp_path_factory.mktemp("hostile") / "model")
     code = (
-        "import sys, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (%d, %d)); sys.path.insert(0, %r)\n"
+        f"import sys, resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FEW}, {FEW}))\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from hub.server import connection; connection.HEAD_SECONDS = 3.0\n"
-        "import uvicorn.main; uvicorn.main.main()\n" % (FEW, FEW, str(ROOT))
+        "import uvicorn.main; uvicorn.main.main()\n"
     )
     words = ["app:app", "--app-dir", str(ROOT / "hub" / "server"), "--http", "app:Connection", "--port", "0"]
     environment = os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1", "FER_SECONDS": "20"}
