@@ -51,7 +51,7 @@ def serve(model: str, revision: str | None, environment: Mapping[str, str], pyth
     with socket.socket() as unused:
         unused.bind(("localhost", 0))
         port = unused.getsockname()[1]
-    words = [python, "-m", "uvicorn", "app:app", "--app-dir", str(APP), "--http", "app:Connection"]
+    words = [python, "-m", "uvicorn", "app:app", "--app-dir", str(APP), "--http", "app:Connection", "--backlog", "16"]
     words += ["--host", "localhost", "--port", str(port)]
     others = {name: value for name, value in environment.items() if not name.startswith("FER_")}
     shown = {"FER_MODEL": model} | ({"FER_REVISION": revision} if revision else {})

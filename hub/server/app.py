@@ -1,4 +1,4 @@
-"""What uvicorn starts: `FER_MODEL=runs/NAME uvicorn app:app --app-dir hub/server --http app:Connection --host localhost
+"""What uvicorn starts: `FER_MODEL=runs/NAME uvicorn app:app --app-dir hub/server --http app:Connection --backlog 16
 --port 8000`.
 
 This file puts the folder that holds `hub/` on the path, whatever the working directory is, and creates the app with the

@@ -66,7 +66,7 @@ def test_hostile_pictures_are_counted_and_curation_goes_on(faces: Path, tmp_path
 def test_curation_that_was_killed_gives_the_same_tables_when_it_is_started_again(faces: Path, tmp_path: Path) -> None:
     assert curate(faces, tmp_path / "whole").returncode == 0
     for place in ("measured_rows", "complete_splits", "find_copies", "judge"):
-        kill = f"import os, pipeline.data.curation as c; c.{place} = lambda *a: os.kill(os.getpid(), {int(signal.SIGKILL)})"
+        kill = f"import os, pipeline.data.curation as c; c.{place} = lambda *a: os.kill(os.getpid(), 9)"
         assert curate(faces, tmp_path / "out", kill).returncode == -signal.SIGKILL
         assert not (tmp_path / "out").exists()
     assert curate(faces, tmp_path / "out").returncode == 0
