@@ -1,7 +1,10 @@
-"""uvicorn's connection with the limits that it lacks; the command names it: `uvicorn app:app --http app:Connection`.
+"""uvicorn's connection with the limits that it lacks: `uvicorn app:app --http app:Connection --backlog 16`.
 
 uvicorn waits for ever for the rest of a request's head, and has no limit of open connections. With few descriptors, a
 client that opens connections and sends nothing would keep everybody else out.
+
+asyncio accepts as many connections at once as `--backlog` says, before it tells the first of them. With uvicorn's 2,048
+it can run out of descriptors in between; then it writes a trace for each and accepts nobody for a second.
 """
 
 import asyncio
@@ -38,7 +41,7 @@ class Connection(H11Protocol):
         self.loop.call_later(HEAD_SECONDS / LOOKS, self._look)
         # Several connections may arrive at once, before the first that is closed is gone.
         there = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
-        if len(there) > min(self.settings.connections, DESCRIPTORS // 2):
+        if len(there) > min(self.settings.connections, DESCRIPTORS // 4):
             waiting = [one for one in there if one.is_waiting]
             min(waiting, key=lambda one: one.since).transport.abort()  # itself, if all others are being answered
 

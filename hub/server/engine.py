@@ -167,7 +167,7 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-            _refuse_other_weights(place, model, report, name)
+            _refuse_other_weights(folder, model, report, name)
         model.eval()
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None

@@ -1,6 +1,7 @@
 """Clients that send nothing, half a head or two lengths, or that do not read: nobody else is kept out."""
 
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -31,17 +32,31 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "from hub.server import connection; connection.HEAD_SECONDS = 3.0\n"
         "import uvicorn.main; uvicorn.main.main()\n"
     )
-    words = ["app:app", "--app-dir", str(ROOT / "hub" / "server"), "--http", "app:Connection", "--port", "0"]
+    words = [
+        "app:app",
+        "--app-dir",
+        str(ROOT / "hub" / "server"),
+        "--http",
+        "app:Connection",
+        "--backlog",
+        "16",
+        "--port",
+        "0",
+    ]
     environment = os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1", "FER_SECONDS": "20"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    log = model.parent / "log"
+    with log.open("w") as said:
+        command = [sys.executable, "-c", code, *words]
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said)
     try:
-        line = next(line for line in process.stderr if "running on" in line)
-        yield int(line.split(" (")[0].rpartition(":")[2])
+        while not (started := re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield int(started[1])
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.wait(60)
+    assert "Traceback" not in log.read_text()
 
 
 def answer(port: int) -> int:

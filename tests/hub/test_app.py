@@ -728,6 +728,8 @@ def started(
             str(app),
             "--http",
             "app:Connection",
+            "--backlog",
+            "16",
             "--port",
             "0",
             *words,
