@@ -40,6 +40,13 @@ JSON: Any = st.recursive(
 PATHS = st.sampled_from(["../x", "/etc/passwd", "examples/../../x", "examples", "a\0b", "C:x", "..\\x", "", ".", "é"])
 EDITS = st.lists(st.tuples(st.integers(0, 2**16), st.binary(max_size=6)), min_size=1, max_size=8)
 COUNTS: Counter[str] = Counter()
+QUIET = settings(
+    max_examples=200,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
 
 
 def damaged(content: bytes, edits: list[tuple[int, bytes]], cut: int) -> bytes:
@@ -129,15 +136,7 @@ def main(words: list[str]) -> None:
         ]
         while time.monotonic() < until:
             for kind in kinds:
-                check = given(st.data())(lambda one, kind=kind: kind(one))
-                quiet = settings(
-                    max_examples=200,
-                    deadline=None,
-                    database=None,
-                    suppress_health_check=list(HealthCheck),
-                    phases=(Phase.generate, Phase.shrink),
-                )
-                seed(rounds)(quiet(check))()
+                seed(rounds)(QUIET(given(st.data())(kind)))()
             rounds += 1
             if rounds == 1:
                 print(f"after the first round: {state()}", flush=True)
