@@ -19,7 +19,7 @@ from tests.hostile import files
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    """Class folders with forty pictures of each class."""
+    """Class folders with twelve pictures of each class."""
     for number, name in enumerate(CLASSES):
         (tmp_path / "faces" / name).mkdir(parents=True)
         for index in range(12):
@@ -30,7 +30,17 @@ def faces(tmp_path: Path) -> Path:
 
 def curate(faces: Path, out: Path, code: str = "") -> subprocess.CompletedProcess[str]:
     """`python -m pipeline.curation` after `code`."""
-    words = ["own_faces", "--data_path", str(faces), "--output_dir", str(out), "--near_copies", "false"]
+    words = [
+        "own_faces",
+        "--data_path",
+        str(faces),
+        "--output_dir",
+        str(out),
+        "--near_copies",
+        "false",
+        "--max_bad_share",
+        "0.1",
+    ]
     run = f"import sys; sys.argv[1:] = {words!r}\n{code}\nfrom pipeline.curation import main; main(sys.argv[1:])"
     return subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
 
