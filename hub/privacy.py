@@ -24,7 +24,7 @@ from hub.private_names import name_patterns
 from pipeline.errors import InputError
 
 TEXT = (".md", ".json", ".yaml", ".txt")
-CODE = (".py", ".html", "Dockerfile", "LICENSE")
+CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
 """Ends of names of files that belong to the project and are the same for everybody who publishes."""
 SECRETS = (
     r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face
@@ -161,7 +161,7 @@ def _safetensors_header(path: Path) -> str:
 
 
 def _picture_texts(path: Path) -> Iterator[tuple[str, str]]:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         picture.load()  # notes may stand behind the pixels
         for key, value in picture.info.items():
             yield f"note {key!r}", value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -20,12 +20,16 @@ APP = "hub/server/"
 COPIED = (
     "hub/__init__.py",
     f"{APP}*.py",
-    f"{APP}page.html",
+    f"{APP}*.html",
+    f"{APP}*.css",
+    f"{APP}*.js",
     f"{APP}requirements.txt",
     "pipeline/__init__.py",
     "pipeline/cores.py",
     "pipeline/crop.py",
     "pipeline/errors.py",
+    "pipeline/model_folder.py",
+    "pipeline/own_file.py",
     "pipeline/pictures.py",
     "LICENSE",
 )

@@ -33,15 +33,14 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     is sealed as a run is, with the hashes of the staged files.
 
     Raises:
-        InputError: `with_predictions`, but the terms of a source do not allow to publish its labels.
+        InputError: `with_predictions`, but the terms of a source do not allow to publish its labels; or a file changes
+            while it is copied.
     """
     if with_predictions:
         _refuse_kept_labels(run)
     taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.path / name, target)
+        _copy_sealed(run, name, folder / name)
     write_json(folder / CURATION, without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
@@ -58,6 +57,14 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     staged = sorted(p for p in folder.rglob("*") if p.is_file())
     hashes = {p.relative_to(folder).as_posix(): sha256(p) for p in staged}
     run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
+
+
+def _copy_sealed(run: Run, name: str, target: Path) -> None:
+    """Copy a sealed file; what arrived must be what was sealed, also if the file changed since the run was read."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run.path / name, target)
+    if sha256(target) != run.environment["sha256"][name]:
+        raise InputError(f"{run.path / name} was changed while it was copied: run the same command again")
 
 
 def _for_every_client(processor: dict[str, Any]) -> dict[str, Any]:

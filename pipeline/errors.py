@@ -3,8 +3,12 @@
 import errno
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -24,11 +28,15 @@ class Stopped(Exception):  # noqa: N818 (a stop that was asked for is no error)
 def end_in_one_line(main: Callable[[list[str]], None]) -> int:
     """Run an entry point on the command line's words; a user's mistake or a full disk ends it in one line.
 
+    SIGTERM and a closed terminal end it in order too, so that its temporary files are removed.
+
     Returns:
-        The exit code: 0, 2 for a mistake, 1 for a full disk, 130 for Ctrl-C, 143 for SIGTERM.
+        The exit code: 0, 2 for a mistake, 1 for a full disk, 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed
+        terminal.
     """
     try:
-        main(sys.argv[1:])
+        with _stopped_in_order():
+            main(sys.argv[1:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,6 +53,33 @@ def end_in_one_line(main: Callable[[list[str]], None]) -> int:
         print(f"error: {full}: free some space, or choose another place", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """Turn the signals that end a process into `Stopped`, once; only the main thread may set handlers."""
+    owner, ends = os.getpid(), [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        if os.getpid() != owner:  # a forked child ends as if there were no handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for each in ends:
+            signal.signal(each, signal.SIG_IGN)  # nothing interrupts the clean-up
+        raise Stopped(f"stopped by {signal.Signals(number).name}", 128 + number)
+
+    before = {end: signal.getsignal(end) for end in ends}
+    for end in (end for end in ends if before[end] is signal.SIG_DFL):  # nohup ignores SIGHUP
+        signal.signal(end, stop)
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 def first_line(error: BaseException) -> str:

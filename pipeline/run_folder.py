@@ -19,6 +19,7 @@ from typing import Any, Literal
 import yaml
 
 from pipeline.errors import InputError, first_line
+from pipeline.own_file import why_not_own
 
 SEAL = "evaluation.json"
 ENVIRONMENT = "environment.json"
@@ -34,6 +35,8 @@ RESULTS = "results.csv"
 LOGS = "logs/*tfevents*"
 PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIGURES, EXAMPLES, LOGS, RESULTS)
 """Patterns of the files that a release may hold and that the seal covers, beside the two files of the seal itself."""
+ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path.parent} has no {path.name}: restore the file, or train again") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read ({first_line(error)}): restore the file, or train again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no names with values: restore the file, or train again")
@@ -152,26 +155,52 @@ def verify(path: Path) -> None:
     """Compare every sealed file of a finished run with its hash.
 
     Raises:
-        InputError: the folder is not a finished run, or a file was changed or lost after the run was sealed.
+        InputError: the folder is not a finished run, a file was changed or lost after the run was sealed, or a name of
+            the seal leads out of the folder.
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such run folder; type the output_dir of a run of train_hf.py")
-    if not (path / SEAL).is_file():
+    if why_not_own(path, SEAL) == "is missing":
         raise InputError(f"{path} has no {SEAL}: the run is not finished; finish it with train_hf.py --resume")
-    hashes = read_json(path / ENVIRONMENT).get("sha256") or {}
+    for name in (SEAL, ENVIRONMENT):
+        _refuse_foreign(path, name)
+    hashes = _hashes(path, read_json(path / ENVIRONMENT))
     evaluation = read_json(path / SEAL)
     if isinstance(evaluation.get("sha256"), dict):
         _verify_evaluation(path, evaluation)
     else:
         _verify_evaluation_sealed_before(path, hashes)
-    missing = sorted({WEIGHTS, PREDICTIONS} - hashes.keys())
+    missing = sorted(ALWAYS_SEALED - hashes.keys())
     if missing:
         raise InputError(f"{path / ENVIRONMENT} lists no sha256 of {', '.join(missing)}: restore it, or train again")
     for name, expected in hashes.items():
-        if not (path / name).is_file():
-            raise InputError(f"{path / name} is missing since the run was sealed: {_cure(path, name)}")
+        _refuse_foreign(path, name)
         if sha256(path / name) != expected:
             raise InputError(f"{path / name} was changed since the run was sealed: {_cure(path, name)}")
+        if name.endswith(".png") and not _is_png(path / name):
+            raise InputError(f"{path / name} is not a PNG picture, whatever its name says: take it out, or train again")
+
+
+def _hashes(path: Path, environment: Mapping[str, Any]) -> dict[str, str]:
+    """The field `sha256` of environment.json: the hash of each sealed file by its name."""
+    hashes = environment.get("sha256") or {}
+    if not isinstance(hashes, dict) or not all(isinstance(value, str) for value in hashes.values()):
+        raise InputError(f"{path / ENVIRONMENT}: sha256 is not a list of files with hashes: restore it, or train again")
+    return hashes
+
+
+def _refuse_foreign(path: Path, name: str) -> None:
+    """Refuse a file that a seal names and that is not a regular file in the run folder."""
+    why = why_not_own(path, name)
+    if why == "is missing":
+        raise InputError(f"{path / name} is missing since the run was sealed: {_cure(path, name)}")
+    if why:
+        raise InputError(f"{path}: {name!r} {why}: copy the file itself into the run folder, or train again")
+
+
+def _is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PNG)) == PNG
 
 
 def _verify_evaluation(path: Path, evaluation: Mapping[str, Any]) -> None:

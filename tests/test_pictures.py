@@ -184,14 +184,6 @@ def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
         decode_cell({"bytes": None, "path": None})
 
 
-def test_a_picture_from_a_pipe_is_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with subprocess.Popen(["/bin/sh", "-c", 'cat > "$0"', str(tmp_path / "pipe")], stdin=subprocess.PIPE) as writer:
-        writer.stdin.write(FILES["PNG"])
-        writer.stdin.close()
-        assert np.array_equal(decode(tmp_path / "pipe"), COLOUR)
-
-
 def test_postscript_named_png_starts_no_program(tmp_path: Path) -> None:
     ghostscript = tmp_path / "gs"
     ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
@@ -243,7 +235,16 @@ def test_the_cache_of_mapped_pictures_follows_the_source_of_the_decoder(
     assert map_pictures(table, 32, "edited")._fingerprint != first
 
 
-@pytest.mark.parametrize(("module", "packages"), [("pictures", {"PIL"}), ("crop", {"cv2", "numpy"}), ("cores", set())])
+@pytest.mark.parametrize(
+    ("module", "packages"),
+    [
+        ("pictures", {"PIL"}),
+        ("crop", {"cv2", "numpy"}),
+        ("cores", set()),
+        ("own_file", set()),
+        ("model_folder", {"pipeline"}),
+    ],
+)
 def test_what_a_space_carries_needs_few_packages(module: str, packages: set[str]) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

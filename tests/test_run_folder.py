@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from pipeline import run_folder
 from pipeline.errors import InputError
@@ -25,9 +26,11 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     (folder / "figures").mkdir(parents=True)
     contents = {"config.json": "{}", "curation.json": "{}", "model.safetensors": "weights", "recipe.yaml": "seed: 1"}
-    contents |= {"predictions.parquet": "rows", "figures/reliability.png": "drawn"}
+    contents |= {"predictions.parquet": "rows", "preprocessor_config.json": "{}"}
     for name, content in contents.items():
         (folder / name).write_text(content, encoding="utf-8")
+    contents["figures/reliability.png"] = "drawn"
+    Image.new("L", (1, 1)).save(folder / "figures" / "reliability.png")
     hashes = {name: sha256(folder / name) for name in contents}
     run_folder.seal(folder, {"precision": "fp32", "sha256": hashes}, EVALUATION)
     return folder

@@ -23,7 +23,7 @@ from hub.card.metadata import (
 )
 from hub.clients.clients import CLIENTS, Client
 from hub.templates import templates
-from pipeline.run_folder import Run
+from pipeline.run_folder import EXAMPLES, Run
 
 PICTURE = "face.png"
 """What the snippets of the card classify: a picture that the reader has."""
@@ -54,7 +54,7 @@ def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
         "license": license_of(run, publication.repo_id)["license"],
         "base_model": base_model_of(run),
         "weights": (run.path / "model.safetensors").stat().st_size,
-        "figures": [name for name in FIGURES if (run.path / "figures" / f"{name}.png").is_file()],
+        "figures": [name for name in FIGURES if f"figures/{name}.png" in run.environment["sha256"]],
         "command": reproduce(run, publication),
     }
 
@@ -109,10 +109,10 @@ def example_scores(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Scores of all classes for each picture in examples/, best first, from the run's own folder."""
     from transformers import pipeline  # here: a card without examples needs no torch
 
-    pictures = sorted((run.path / "examples").glob("*.png"))
+    pictures = [run.path / name for name in run.sealed(EXAMPLES)]
     if not pictures:
         return {}
-    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.classes))
+    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.classes), trust_remote_code=False)
     return {
         picture.name: [{"label": s["label"], "score": round(s["score"], 4)} for s in classify(str(picture))]
         for picture in pictures

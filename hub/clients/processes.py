@@ -26,7 +26,14 @@ def run(command: list[str], name: str, work: Path, environment: Mapping[str, str
     """
     try:
         done = subprocess.run(
-            command, cwd=work, env=dict(environment), capture_output=True, text=True, encoding="utf-8", timeout=SECONDS
+            command,
+            cwd=work,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,  # a library that asks on the console gets no answer
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise InputError(f"{name} gave no answer in {SECONDS} s; ask about fewer pictures") from None
@@ -44,7 +51,8 @@ def serve(model: str, revision: str | None, environment: Mapping[str, str], pyth
     with socket.socket() as unused:
         unused.bind(("localhost", 0))
         port = unused.getsockname()[1]
-    words = [python, "-m", "uvicorn", "app:app", "--app-dir", str(APP), "--host", "localhost", "--port", str(port)]
+    words = [python, "-m", "uvicorn", "app:app", "--app-dir", str(APP), "--http", "app:Connection", "--backlog", "16"]
+    words += ["--host", "localhost", "--port", str(port)]
     others = {name: value for name, value in environment.items() if not name.startswith("FER_")}
     shown = {"FER_MODEL": model} | ({"FER_REVISION": revision} if revision else {})
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:

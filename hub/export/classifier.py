@@ -14,6 +14,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from hub.export.onnx_files import INPUT, Logits, graph_of
+from pipeline.model_folder import plain_folder
 
 
 @dataclass
@@ -42,9 +43,10 @@ class Classifier:
 
 def load_classifier(path: Path) -> Classifier:
     """The classifier in a run folder. Eager attention makes a smaller graph than sdpa's, and Swin's sdpa makes none."""
-    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    attention = {} if config.model_type == "timm_wrapper" else {"attn_implementation": "eager"}
-    model = AutoModelForImageClassification.from_pretrained(
-        path, dtype=torch.float32, trust_remote_code=False, **attention
-    ).eval()
-    return Classifier(model, AutoImageProcessor.from_pretrained(path, trust_remote_code=False))
+    with plain_folder(path) as place:
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        attention = {} if config.model_type == "timm_wrapper" else {"attn_implementation": "eager"}
+        model = AutoModelForImageClassification.from_pretrained(
+            place, dtype=torch.float32, trust_remote_code=False, **attention
+        ).eval()
+        return Classifier(model, AutoImageProcessor.from_pretrained(place, trust_remote_code=False))

@@ -26,6 +26,7 @@ REFUSALS = {
     Fault.NO_FILE: (400, "{reason}"),
     Fault.DAMAGED: (400, "{reason}: the picture cannot be decoded to its end"),
     Fault.TOO_LARGE: (413, "{reason}{size}"),
+    Fault.TOO_SLOW: (413, "{reason}{size}"),
     Fault.FORMAT: (415, "{reason}, or damaged in its first bytes"),
     Fault.TOO_DEEP: (415, "{reason}"),
 }
@@ -68,8 +69,8 @@ def read_picture(content: bytes, max_pixels: int) -> Picture:
     """The picture `(H, W, 3) uint8` RGB, upright by its EXIF tag.
 
     Raises:
-        Refused: 400 for nothing or damaged data, 413 for too large a picture, 415 for another format or more than 8
-            bits per channel.
+        Refused: 400 for nothing or damaged data, 413 for too large or too slow a picture, 415 for another format or
+            more than 8 bits per channel.
     """
     try:
         return np.asarray(decode(content, max_pixels, SENT))

@@ -4,6 +4,7 @@ Both engines get the same pixels as training and `pipeline()`. Their probabiliti
 """
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,17 +12,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
+from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object, weight_files
+from pipeline.own_file import why_not_own
 
-from .preprocessing import PROCESSOR, Pixels, Prepare, load_preprocessing, read_json
+from .folder import ONNX, class_names, example_files, read_align
+from .preprocessing import Pixels, Prepare, load_preprocessing
 
-ONNX = Path("onnx", "model.onnx")
-DESCRIBED = ["config.json", PROCESSOR, "recipe.yaml", "examples/*.png"]
+DESCRIBED = [CONFIG, PROCESSOR, "recipe.yaml", "examples/*.png"]
+FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
+RUN_SECONDS = 60.0  # after which a batch is given up
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]  # never a pickle
 
 
@@ -66,19 +70,16 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     if not name:
         raise InputError("no model: set FER_MODEL to a run folder, a published folder, or an id on the Hub")
     folder = _folder(name, revision)
-    config = read_json(folder / "config.json")
-    try:
-        classes = tuple(config["id2label"][str(index)] for index in range(len(config["id2label"])))
-    except (KeyError, TypeError):
-        raise InputError(f"{name}: config.json names no classes, so this is not an image classifier") from None
+    config = read_object(folder, CONFIG)
+    classes = class_names(config, name)
     prepare, size = load_preprocessing(folder, name)
-    is_onnx = (folder / ONNX).is_file()
+    is_onnx = why_not_own(folder, ONNX) != "is missing"
     run = (_onnxruntime if is_onnx else _torch)(folder, threads or cores(), name)
-    _warm(run, size, len(classes), name)
+    function = _function(config)
+    _check(prepare, run, size, len(classes), function, name)
     shown = name if not Path(name).is_dir() else Path(name).resolve().name
     engine: Literal["onnxruntime", "torch"] = "onnxruntime" if is_onnx else "torch"
-    examples = {file.stem: file.read_bytes() for file in sorted(folder.glob("examples/*.png"))}
-    return Model(shown, engine, classes, size, _function(config), _align(folder), examples, prepare, run)
+    return Model(shown, engine, classes, size, function, read_align(folder), example_files(folder), prepare, run)
 
 
 def to_scores(logits: Pixels, function: str) -> NDArray[np.float64]:
@@ -109,7 +110,7 @@ def _folder(name: str, revision: str) -> Path:
         folder = Path(
             snapshot_download(name, revision=revision or None, allow_patterns=[*DESCRIBED, "onnx/model.onnx*"])
         )
-        if not (folder / ONNX).is_file():
+        if why_not_own(folder, ONNX) == "is missing":
             folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=[*DESCRIBED, *WEIGHTS]))
     except Exception as error:  # the client raises many kinds: no network, no such repository, no right to read
         at = f" at {revision}" if revision else ""
@@ -121,6 +122,8 @@ def _folder(name: str, revision: str) -> Path:
 
 def _onnxruntime(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
     """A single picture runs on all threads; a batch is divided among them, because then no thread waits for another."""
+    if why := why_not_own(folder, ONNX):
+        raise InputError(f"{name}: {ONNX} {why}")
     try:
         import onnxruntime  # sends no telemetry: hub/__init__.py switches it off
 
@@ -135,19 +138,18 @@ def _onnxruntime(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pi
     except Exception as error:
         raise InputError(f"{name}: {ONNX} cannot be loaded: {first_line(error)}") from None
 
-    def share(pixels: Pixels) -> Pixels:
-        logits: Pixels = narrow.run([output], {given: pixels})[0]
+    def ask(session: Any, pixels: Pixels) -> Pixels:
+        options = onnxruntime.RunOptions()
+        end = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))  # a graph may hold an endless loop
+        end.start()
+        try:
+            logits: Pixels = session.run([output], {given: pixels}, options)[0]
+        finally:
+            end.cancel()
         return logits
 
-    shared = _shared_out(share, ThreadPoolExecutor(threads, "engine"), threads)
-
-    def run(pixels: Pixels) -> Pixels:
-        if len(pixels) > 1:
-            return shared(pixels)
-        logits: Pixels = wide.run([output], {given: pixels})[0]
-        return logits
-
-    return run
+    shared = _shared_out(lambda pixels: ask(narrow, pixels), ThreadPoolExecutor(threads, "engine"), threads)
+    return lambda pixels: shared(pixels) if len(pixels) > 1 else ask(wide, pixels)
 
 
 def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
@@ -156,10 +158,19 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
         import torch
         from transformers import AutoModelForImageClassification
 
-        model = AutoModelForImageClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
+        with plain_folder(folder) as place:
+            model, report = AutoModelForImageClassification.from_pretrained(
+                place,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            _refuse_other_weights(folder, model, report, name)
         model.eval()
+    except InputError as error:
+        raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
     except ImportError as error:
         raise InputError(
             f"{name} has no {ONNX}, so it needs torch, torchvision and transformers ({first_line(error)}): install "
@@ -188,17 +199,47 @@ def _shared_out(
     return run
 
 
-def _warm(run: Callable[[Pixels], Pixels], size: tuple[int, int], classes: int, name: str) -> None:
-    """Run two batches, because the first takes longer, and check what they return."""
-    for count in (1, 2):
+def _refuse_other_weights(folder: Path, model: Any, report: dict[str, Any], name: str) -> None:
+    """Every tensor of the model must come from the files: transformers fills what is missing with random numbers."""
+    from safetensors import safe_open
+
+    lacking = sorted(report["missing_keys"]) + [key for key, *_ in report["mismatched_keys"]]
+    if lacking:
+        raise InputError(
+            f"{name}: {len(lacking)} tensors of the model are not in its weights, or have another shape, first "
+            f"{lacking[0]}: this is not a whole image classifier"
+        )
+    known = {key for key, value in model.state_dict().items() if not value.is_floating_point()}
+    known |= set(report["unexpected_keys"])
+    for file in weight_files(folder):
+        with safe_open(folder / file, "pt") as tensors:
+            kinds = {key: tensors.get_slice(key).get_dtype() for key in set(tensors.keys()) - known}
+        whole = sorted(key for key, kind in kinds.items() if kind not in FLOATS)
+        if whole:
+            raise InputError(f"{name}: the weights hold {kinds[whole[0]]} for {whole[0]}, not floating-point numbers")
+
+
+def _check(
+    prepare: Prepare, run: Callable[[Pixels], Pixels], size: tuple[int, int], classes: int, function: str, name: str
+) -> None:
+    """Send pictures through the whole chain, one alone and two together: the first batches take longer than others.
+
+    Raises:
+        InputError: a step fails, or gives other than finite scores of the right shape.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    for pictures in ([noise], [np.zeros_like(noise), np.full_like(noise, 255)]):
         try:
-            logits = run(np.zeros((count, 3, *size), np.float32))
+            pixels = np.stack([prepare(picture) for picture in pictures])
+            logits = run(pixels)
         except Exception as error:
             raise InputError(f"{name}: the model does not run: {first_line(error)}") from None
-        if logits.shape != (count, classes) or not np.isfinite(logits).all():
-            raise InputError(
-                f"{name}: for {count} x {classes} classes the model returns {logits.shape}, or not finite numbers"
-            )
+        if logits.shape != (len(pictures), classes):
+            raise InputError(f"{name}: for {len(pictures)} x {classes} classes the model returns {logits.shape}")
+        if not all(np.isfinite(values).all() for values in (pixels, logits, to_scores(logits, function))):
+            raise InputError(f"{name}: a picture gets scores that are not finite numbers: its weights are damaged")
+    if np.array_equal(pixels[0], pixels[1]):
+        raise InputError(f"{name}: black and white pictures look the same to this model: mend {PROCESSOR}")
 
 
 def _function(config: dict[str, Any]) -> str:
@@ -207,14 +248,3 @@ def _function(config: dict[str, Any]) -> str:
     if kind == "regression":
         return "none"
     return "sigmoid" if kind == "multi_label_classification" or count == 1 else "softmax"
-
-
-def _align(folder: Path) -> bool:
-    """Whether the run was trained only on crops with level eyes; then the app aligns its crops too."""
-    try:
-        recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-        entries = [recipe | entry for entry in recipe.get("sources") or [{}]]
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
-        return False  # not a run of this project: no recipe.yaml, or another kind of file
-    cropped = [entry for entry in entries if entry.get("crop") == "detect"]
-    return bool(cropped) and all(entry.get("face_align") for entry in cropped)

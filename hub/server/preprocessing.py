@@ -1,6 +1,5 @@
 """What the saved image processor does, in NumPy: a server with ONNX needs no torch and gives the same pixels."""
 
-import json
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,27 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, first_line
+from pipeline.model_folder import PROCESSOR, plain_folder, read_object
 
 Picture = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 Prepare = Callable[[Picture], Pixels]
 
-PROCESSOR = "preprocessor_config.json"
 BICUBIC = 3  # Pillow's number
+MAX_SIDE = 2048  # px of the model's input
+LARGEST = 1e4  # of a normalized pixel; values in use are below 300
 
 
 def load_preprocessing(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
     """A function from a picture `(H, W, 3) uint8` RGB to `(3, *size) float32`, and that size: (height, width) in px.
 
     Raises:
-        InputError: this pipeline does not write such a processor, and transformers cannot load it either.
+        InputError: its numbers make no sense; or this pipeline does not write such a processor, and transformers
+            cannot load it either.
     """
-    processor = read_json(folder / PROCESSOR)
+    processor = read_object(folder, PROCESSOR)
     if not _is_ours(processor):
         return _foreign(folder, name)
-    size = processor["size"]["height"], processor["size"]["width"]
-    mean, std = (np.array(processor[key]) for key in ("image_mean", "image_std"))
-    values = ((np.arange(256)[:, None] * processor["rescale_factor"] - mean) / std).astype(np.float32).T
+    size, values = _size(processor, name), _values(processor, name)
 
     def prepare(picture: Picture) -> Pixels:
         channels = resize(picture, size).transpose(2, 0, 1)
@@ -51,25 +51,6 @@ def resize(picture: Picture, size: tuple[int, int]) -> Picture:
     if picture.shape[1] != width:
         picture = _resize_rows(np.ascontiguousarray(picture.swapaxes(0, 1)), width).swapaxes(0, 1)
     return picture if picture.shape[0] == height else _resize_rows(np.ascontiguousarray(picture), height)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model's folder.
-
-    Raises:
-        InputError: there is no such file, or no JSON object in it.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{file.parent.name}/{file.name}: {error.strerror}: this is not the folder of a model"
-        ) from None
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(f"{file.parent.name}/{file.name} is damaged: it is not a JSON object")
-    return content
 
 
 def _resize_rows(rows: Picture, size: int) -> Picture:
@@ -114,12 +95,38 @@ def _is_ours(processor: dict[str, Any]) -> bool:
     )
 
 
+def _size(processor: dict[str, Any], name: str) -> tuple[int, int]:
+    """(height, width) in px."""
+    sides = processor["size"]["height"], processor["size"]["width"]
+    if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
+        raise InputError(f"{name}: {PROCESSOR} has size {sides}; both sides must be whole numbers up to {MAX_SIDE}")
+    return sides
+
+
+def _values(processor: dict[str, Any], name: str) -> Pixels:
+    """What each of the 256 values of a channel becomes: `(3, 256)`, rising."""
+    names = ("rescale_factor", "image_mean", "image_std")
+    given = ", ".join(f"{key} {processor[key]}" for key in names)
+    try:
+        factor, mean, std = (np.array(processor[key], np.float64) for key in names)
+        with np.errstate(all="ignore"):
+            values = ((np.arange(256)[:, None] * factor - mean) / std).astype(np.float32).T
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0, np.float32)
+    if values.shape != (3, 256) or not (np.abs(values) < LARGEST).all() or not (np.diff(values) > 0).all():
+        raise InputError(f"{name}: {PROCESSOR} makes no usable pixels ({given:.200}): mend it, or train again")
+    return values
+
+
 def _foreign(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
     try:
         from transformers import AutoImageProcessor
 
-        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        with plain_folder(folder, weights=False) as place:
+            processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
         shape = processor([np.zeros((64, 64, 3), np.uint8)], return_tensors="np")["pixel_values"].shape
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     except Exception as error:
         raise InputError(
             f"{name}: {PROCESSOR} is not of this project, and transformers cannot load it: {first_line(error)}"

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import InputError
 
 PREFIX = "FER_"
+HUB = "https://huggingface.co"
 
 
 def _setting(default: Any, help: str, least: float = 1) -> Any:
@@ -36,6 +37,10 @@ class Settings:
     hosts: str = _setting(
         "localhost,127.0.0.1,[::1]", "host names that the server answers to, separated by commas; * for any"
     )
+    connections: int = _setting(
+        256, "largest number of open connections; above it the one that has waited longest for its request is closed", 8
+    )
+    frames: str = _setting("", "origins whose pages may show this one in a frame, separated by commas")
     origins: str = _setting("", "origins whose pages may call the API (CORS), separated by commas; * for any")
 
 
@@ -66,6 +71,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         values[f.name] = value
     if "SPACE_HOST" in environment:
         values["hosts"] = f"{values.get('hosts', Settings.hosts)},{environment['SPACE_HOST']}"
+        values.setdefault("frames", HUB)  # it shows every Space in a frame
     return Settings(**values)
 
 

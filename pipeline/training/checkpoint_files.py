@@ -1,6 +1,5 @@
 """The files of a checkpoint: its folder, its config.json and its tensors. Only safetensors weights are read."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,11 @@ import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
+from pipeline.model_folder import CONFIG, INDEX, PROCESSOR, WEIGHTS, read_object, weight_files, without_code
 
-CONFIG = "config.json"
-PROCESSOR = "preprocessor_config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
 LFS_POINTER = b"version https://git-lfs"
 
@@ -57,28 +54,19 @@ def _download(checkpoint: str) -> Path:
         ) from None
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file of a checkpoint that holds an object.
-
-    Raises:
-        InputError: it cannot be read, or holds something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, not a JSON object: it is not a model's config")
-    return content
-
-
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json`, of a kind that can be trained.
+    """`config.json` without the fields that name code, of a kind that can be trained.
 
     Raises:
-        InputError: it is not a JSON object, names no model, or its weights are quantised.
+        InputError: it is not a JSON object, names no model, or one that needs other code or files, or its weights are
+            quantised.
     """
-    config = read_object(folder / CONFIG)
+    given = read_object(folder, CONFIG)
+    if "auto_map" in given and given.get("model_type") not in CONFIG_MAPPING:
+        raise InputError(
+            "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
+        )
+    config = without_code(given)
     if "quantization_config" in config:
         kind = config["quantization_config"]
         method = kind.get("quant_method", "unknown") if isinstance(kind, dict) else "unknown"
@@ -98,25 +86,12 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
         InputError: a file is missing, no safetensors file or a Git LFS pointer, or a number is not finite.
     """
     tensors: dict[str, torch.Tensor] = {}
-    for file in _weight_files(folder):
-        tensors |= _read_weights(file)
+    for name in weight_files(folder):
+        tensors |= _read_weights(folder / name)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"its weights hold nan or infinite numbers, first in {name}: take an earlier save")
     return tensors
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    listed = read_object(folder / INDEX).get("weight_map")
-    if not isinstance(listed, dict) or not listed:
-        raise InputError(f"{folder / INDEX} has no weight_map: copy the folder again")
-    files = [folder / name for name in sorted(set(listed.values()))]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise InputError(f"{len(missing)} of its {len(files)} weight files are missing, first {missing[0]}")
-    return files
 
 
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoImageProcessor, PreTrainedModel, TimmWrapperImageProcessor
 
 from pipeline.errors import InputError, first_line
-from pipeline.training.checkpoint_files import CONFIG, PROCESSOR, read_object
+from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object
 from pipeline.training.geometry import other_geometry
 from pipeline.training.library_words import quiet
 
@@ -72,6 +72,16 @@ def input_values(folder: Path) -> InputValues:
         raise InputError(f"its image processor does not take every RGB picture: {first_line(error)}") from None
 
 
+def _check_timm(mean: Any, std: Any) -> None:
+    """Refuse values of timm's older files that are not three numbers each, the std above 0."""
+    try:
+        middle, spread = np.array(mean, float), np.array(std, float)
+    except (TypeError, ValueError):
+        middle, spread = np.empty(0), np.empty(0)
+    if middle.shape != (3,) or spread.shape != (3,) or not np.isfinite([middle, spread]).all() or (spread <= 0).any():
+        raise InputError(f"{CONFIG}: mean {mean} and std {std} are not three numbers each, std above 0: mend them")
+
+
 def reorder_channels(model: PreTrainedModel, values: InputValues) -> None:
     """Give the first convolution of a model that takes other than RGB pictures the order of RGB.
 
@@ -93,14 +103,15 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 
 def _processor(folder: Path) -> Any:
-    config = read_object(folder / CONFIG)
+    config = read_object(folder, CONFIG)
     try:
         if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
             if not config.get("mean") or not config.get("std"):
                 raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
+            _check_timm(config["mean"], config["std"])
             return TimmWrapperImageProcessor(pretrained_cfg=config)  # timm's older files have them in the open
-        with quiet():  # a word on timm's processor and PIL, which says nothing to a user
-            return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+        with quiet(), plain_folder(folder, weights=False) as place:  # quiet: a word on timm's processor and PIL
+            return AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
     except InputError:
         raise
     except Exception as error:  # any kind, for a damaged file or an unknown processor

@@ -133,17 +133,8 @@ def _from_pretrained(folder: Path, labels: dict[str, Any]) -> tuple[PreTrainedMo
                 trust_remote_code=False,
             )
     except Exception as error:  # transformers, timm and the config's own checks raise many kinds
-        raise InputError(f"it does not load as an image classifier: {_cause(error)}") from None
+        raise InputError(f"it does not load as an image classifier: {first_line(error)}") from None
     return model, report, theirs == {str(index): name for index, name in labels["id2label"].items()}
-
-
-def _cause(error: Exception) -> str:
-    words = str(error)
-    if "trust_remote_code" in words:
-        return (
-            "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
-        )
-    return first_line(error)
 
 
 def _is_beside(name: str, model: PreTrainedModel) -> bool:

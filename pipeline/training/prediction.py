@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+from pipeline.model_folder import plain_folder
 from pipeline.training.collator import EvalCollator
 from pipeline.training.sampler import PictureRows
 from pipeline.training.transforms import map_pictures
@@ -18,9 +19,10 @@ from pipeline.training.transforms import map_pictures
 
 def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
     """Logits `(N, K) float32` of the model in `folder` for each mapped table, as any client computes them."""
-    model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+    with plain_folder(folder) as place:
+        model = AutoModelForImageClassification.from_pretrained(place, dtype=torch.float32, trust_remote_code=False)
+        processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
     model = model.to(device).eval()
-    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
     for split, table in tables.items():
         batches_of = torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate)

@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
 from pipeline import pictures
+from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 UNIFORMS = 14  # random numbers that `augment` uses for one picture
@@ -42,6 +43,9 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
     disk depends on the table's content, the size, the source of this file and of the decoder, and the versions of the
     libraries that decode and resize. `datasets` hashes a function by reference: without the source, an edit here would
     return old pictures.
+
+    Raises:
+        InputError: a picture cannot be decoded any more.
     """
     code = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in (__file__, pictures.__file__)]
     versions = [m.__version__ for m in (torch, torchvision, PIL, datasets)]
@@ -51,7 +55,7 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
     )
 
     def decode(batch: dict[str, list[Any]]) -> dict[str, list[bytes]]:
-        return {"pixels": [to_pixels(pictures.decode_cell(cell), size).numpy().tobytes() for cell in batch["image"]]}
+        return {"pixels": [to_pixels(_decoded(cell), size).numpy().tobytes() for cell in batch["image"]]}
 
     return table.cast_column("image", datasets.Image(decode=False)).map(
         decode,
@@ -63,6 +67,14 @@ def map_pictures(table: datasets.Dataset, size: int, description: str) -> datase
         desc=description,
         new_fingerprint=datasets.fingerprint.Hasher.hash([table._fingerprint, size, code, versions]),
     )
+
+
+def _decoded(cell: dict[str, Any]) -> Image.Image:
+    try:
+        return pictures.decode_cell(cell)
+    except pictures.UnusablePicture as error:  # curation has decoded it before
+        where = cell["path"] or "a picture of the table"
+        raise InputError(f"{where} changed while the run read the data ({error}): run the same command again") from None
 
 
 def from_bytes(pixels: bytes) -> np.ndarray:

@@ -46,6 +46,7 @@ from hub.server.bodies import Upload
 from hub.server.contract import Failure, Health, Prediction, Refused, Score
 from hub.server.engine import load_model, to_scores
 from hub.server.faces import Cut, covered, needed
+from hub.server.guard import Guard
 from hub.server.preprocessing import resize
 from hub.server.settings import Settings, read_settings
 from pipeline import crop
@@ -524,10 +525,19 @@ def test_the_pages_only_load_from_this_server(url: str, page: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/health"])
-def test_a_space_may_be_shown_in_the_hubs_frame(url: str, path: str) -> None:
+def test_only_the_pages_own_origin_may_frame_it_and_nothing_inline_runs(url: str, path: str) -> None:
     headers = HTTP.get(url + path).headers
-    assert "x-frame-options" not in headers
-    assert "frame-ancestors" not in headers.get("content-security-policy", "")
+    assert "x-frame-options" not in headers, "it would forbid the Hub's frame too"
+    assert headers["content-security-policy"].endswith("frame-ancestors 'self'")
+    assert "unsafe" not in headers["content-security-policy"]
+    assert not re.findall(r"<script(?![^>]* src=)|<style| style=| on\w+=", HTTP.get(url + path).text)
+
+
+def test_a_space_may_be_shown_in_the_hubs_frame() -> None:
+    assert read_settings({"SPACE_HOST": "a-b.hf.space"}).frames == "https://huggingface.co"
+    assert read_settings({"SPACE_HOST": "a-b.hf.space", "FER_FRAMES": "https://a.example"}).frames.endswith("a.example")
+    guard = Guard(None, read_settings({"SPACE_HOST": "a-b.hf.space"}))
+    assert dict(guard._headers)[b"Content-Security-Policy"].endswith(b"frame-ancestors 'self' https://huggingface.co")
 
 
 def test_other_hosts_and_origins_are_refused_until_they_are_named(url: str, settings: Settings) -> None:
@@ -709,7 +719,21 @@ def started(
 ) -> tuple[subprocess.Popen[str], str]:
     """uvicorn as a person starts it, and the URL that it prints (or all its output, if it ended)."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(app), "--port", "0", *words],
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "app:app",
+            "--app-dir",
+            str(app),
+            "--http",
+            "app:Connection",
+            "--backlog",
+            "16",
+            "--port",
+            "0",
+            *words,
+        ],
         cwd=tmp_path,
         env=os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1"} | environment,
         stdout=subprocess.DEVNULL,
@@ -872,13 +896,13 @@ def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(
         ("", "no model: set FER_MODEL"),
         (str(tmp_path / "no"), "is not a folder"),
         ("no/such", "could not be loaded from the Hub"),
-        (str(tmp_path), "config.json: No such file"),
-        (changed("config.json", "{"), "config.json is damaged"),
+        (str(tmp_path), "config.json is missing"),
+        (changed("config.json", "{"), "config.json cannot be read"),
         (changed("config.json", "{}"), "names no classes"),
         (changed("config.json", fewer), "for 1 x 1 classes"),
         (changed("onnx/model.onnx", "no ONNX"), "cannot be loaded"),
         (changed("model.safetensors", "no weights", folder), "weights cannot be loaded"),
-        (changed("preprocessor_config.json", "[]"), "preprocessor_config.json is damaged"),
+        (changed("preprocessor_config.json", "[]"), "preprocessor_config.json holds a list"),
     ]:
         with pytest.raises(InputError, match=reason) as caught:
             load_model(model)

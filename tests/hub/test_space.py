@@ -35,7 +35,7 @@ from tests.publish_faults import client_settings
 
 TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE, HOST = "anna/faces", "anna/demo", "anna-demo.hf.space"
-CARRIED = ("cores", "crop", "errors", "pictures")
+CARRIED = ("cores", "crop", "errors", "model_folder", "own_file", "pictures")
 
 
 APP = ROOT / "hub" / "server"
@@ -123,7 +123,7 @@ def test_the_dockerfile_copies_everything_that_the_app_needs(staged: Path) -> No
 
 
 def test_the_page_only_uses_relative_urls(staged: Path) -> None:
-    page = (staged / "hub" / "server" / "page.html").read_text()
+    page = "".join((staged / "hub" / "server" / name).read_text() for name in ("page.html", "page.js", "page.css"))
     asked = re.findall(r"(?:href=|src=|fetch\(|URL\()[\"'`]([^\"'`]*)", page)
     assert {"docs", "health", "examples"} <= set(asked)
     assert not [address for address in asked if re.match(r"/|\w+:(?!,)", address)]

@@ -322,7 +322,7 @@ REFUSED = [
         lambda d: edit_config(d, model_type="unheard_of", auto_map={"AutoConfig": "code.Config"}),
         "needs Python code of its own, which is never run",
     ),
-    (lambda d: (d / "preprocessor_config.json").write_text("[]"), "image processor cannot be loaded"),
+    (lambda d: (d / "preprocessor_config.json").write_text("[]"), "preprocessor_config.json holds a list"),
     (lambda d: (d / "preprocessor_config.json").unlink(), "names no mean and std"),
 ]
 

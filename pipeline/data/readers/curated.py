@@ -1,15 +1,16 @@
 """A folder that `python -m pipeline.curation` wrote: the one table itself, votes, persons and keys as they were."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from pipeline.data.readers.files import local_path
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
+from pipeline.run_folder import CURATION, read_json
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source, source_from_json
 
@@ -33,15 +34,21 @@ def read(recipe: Recipe) -> Reading:
     """The table in the folder `recipe.data_path`, with the record of every source that it was made of.
 
     Raises:
-        InputError: it is not such a folder, or was made for other classes.
+        InputError: it is not such a folder, was made for other classes, or holds paths instead of pictures.
     """
     root = local_path(recipe)
     if lacking := [name for name in FILES if not (root / name).is_file()]:
         raise InputError(f"data_path {root} lacks {' and '.join(lacking)}: give a folder that pipeline.curation wrote")
-    report = json.loads((root / "curation.json").read_text(encoding="utf-8"))
+    report = read_json(root / CURATION)
     files = {split: root / f"{split}.parquet" for split in SPLITS}
     # One by one, because train has other columns than validation and test.
     tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}
+    for split, table in tables.items():
+        if pc.struct_field(table.data.column("image"), "bytes").null_count:
+            raise InputError(
+                f"data_path {root}: {split}.parquet names pictures by a path, which may be any file of this machine; "
+                "curation stores the pictures themselves: curate the data again"
+            )
     label = tables["train"].features["label"]
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:

@@ -1,0 +1,112 @@
+"""Clients that send nothing, half a head or two lengths, or that do not read: nobody else is kept out."""
+
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.hostile import files
+
+ROOT = Path(__file__).parents[2]
+FEW = 128  # descriptors
+PICTURE = files.png(8, 8, data=b"\0\0" * 8)
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The server as a person starts it, in a process that may open few files and waits a second for a head."""
+    model = files.model_folder(tmp_path_factory.mktemp("hostile") / "model")
+    code = (
+        f"import sys, resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FEW}, {FEW}))\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from hub.server import connection; connection.HEAD_SECONDS = 3.0\n"
+        "import uvicorn.main; uvicorn.main.main()\n"
+    )
+    words = [
+        "app:app",
+        "--app-dir",
+        str(ROOT / "hub" / "server"),
+        "--http",
+        "app:Connection",
+        "--backlog",
+        "16",
+        "--port",
+        "0",
+    ]
+    environment = os.environ | {"FER_MODEL": str(model), "FER_THREADS": "1", "FER_SECONDS": "20"}
+    log = model.parent / "log"
+    with log.open("w") as said:
+        command = [sys.executable, "-c", code, *words]
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said)
+    try:
+        while not (started := re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield int(started[1])
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert "Traceback" not in log.read_text()
+
+
+def answer(port: int) -> int:
+    return httpx2.post(f"http://127.0.0.1:{port}", content=PICTURE, timeout=60, trust_env=False).status_code
+
+
+def test_two_hundred_idle_connections_at_128_descriptors_keep_nobody_out(port: int) -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 400:
+        pytest.skip("this process may open too few files itself")
+    with ExitStack() as opened:
+        for number in range(200):
+            idle = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            idle.sendall((b"", HEAD, HEAD + b"Content-Length: 9000\r\n\r\nab")[number % 3])
+        assert answer(port) == 200
+    assert answer(port) == 200
+
+
+def test_half_a_head_is_closed_also_when_it_comes_slowly(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as slow:
+        slow.sendall(HEAD)
+        slow.settimeout(0.2)
+        for _ in range(300):
+            try:
+                if slow.recv(1) == b"":
+                    return
+            except TimeoutError:
+                slow.sendall(b"A")
+            except OSError:
+                return
+            time.sleep(0.1)
+    raise AssertionError("the connection was never closed")
+
+
+def test_a_body_of_two_lengths_is_refused_and_the_connection_closed(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as both:
+        both.sendall(
+            HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\n\r\n"
+        )
+        said = b""
+        while part := both.recv(4096):
+            said += part
+    assert said.startswith(b"HTTP/1.1 400") and said.count(b"HTTP/1.1") == 1
+    assert b"both Content-Length and Transfer-Encoding" in said
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"Content-Length: 3\r\nContent-Length: 4\r\n", b"Content-Length: -1\r\n", b"Transfer-Encoding: x, chunked\r\n"],
+)
+def test_other_doubtful_lengths_are_refused(port: int, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as doubtful:
+        doubtful.sendall(HEAD + head + b"\r\nabcd")
+        assert doubtful.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 501")

@@ -1,0 +1,85 @@
+"""A data set of somebody else: its tables name no picture of this machine, and curation is killed without harm."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.data.readers import read_sources
+from pipeline.errors import InputError
+from pipeline.expressions import CLASSES
+from tests.conftest import ROOT
+from tests.hostile import files
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Class folders with twelve pictures of each class."""
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for index in range(12):
+            colour = (number * 30, index * 20, 99)
+            Image.new("RGB", (20, 20), colour).save(tmp_path / "faces" / name / f"{index}.png")
+    return tmp_path / "faces"
+
+
+def curate(faces: Path, out: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+    """`python -m pipeline.curation` after `code`."""
+    words = [
+        "own_faces",
+        "--data_path",
+        str(faces),
+        "--output_dir",
+        str(out),
+        "--near_copies",
+        "false",
+        "--max_bad_share",
+        "0.1",
+    ]
+    run = f"import sys; sys.argv[1:] = {words!r}\n{code}\nfrom pipeline.curation import main; main(sys.argv[1:])"
+    return subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_curated_folder_that_names_pictures_by_path_is_refused(faces: Path, tmp_path: Path, tiny) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert curate(faces, tmp_path / "out").returncode == 0
+    table = pq.read_table(file := tmp_path / "out" / "train.parquet")
+    Image.new("RGB", (20, 20)).save(tmp_path / "private.png")
+    paths = [{"bytes": None, "path": str(tmp_path / "private.png")}] * len(table)
+    image = pa.array(paths, table.schema.field("image").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("image"), table.schema.field("image"), image), file)
+    with pytest.raises(InputError, match="train.parquet names pictures by a path"):
+        read_sources(tiny(source="curated", data_path=str(tmp_path / "out")))
+
+
+def test_hostile_pictures_are_counted_and_curation_goes_on(faces: Path, tmp_path: Path) -> None:
+    (faces / "anger" / "program.png").write_bytes(files.GHOSTSCRIPT % os.fsencode(tmp_path / "made"))
+    (faces / "fear" / "slow.jpg").write_bytes(files.jpeg_of_scans(600, 400, 6_000))
+    (faces / "fear" / "line.png").write_bytes(files.png(80_000_000, 1))
+    os.mkfifo(faces / "fear" / "pipe.png")
+    done = curate(faces, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "curation.json").read_text())
+    (source,) = report["sources"].values()
+    assert source["unreadable"]["count"] == 3
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.slow
+def test_curation_that_was_killed_gives_the_same_tables_when_it_is_started_again(faces: Path, tmp_path: Path) -> None:
+    assert curate(faces, tmp_path / "whole").returncode == 0
+    for place in ("measured_rows", "complete_splits", "find_copies", "judge"):
+        kill = f"import os, pipeline.data.curation as c; c.{place} = lambda *a: os.kill(os.getpid(), 9)"
+        assert curate(faces, tmp_path / "out", kill).returncode == -signal.SIGKILL
+        assert not (tmp_path / "out").exists()
+    assert curate(faces, tmp_path / "out").returncode == 0
+    for split in ("train", "validation"):
+        name = f"{split}.parquet"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
