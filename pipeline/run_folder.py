@@ -128,6 +128,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        json.dumps(
+            content, ensure_ascii=False, default=str
+        ).encode()  # half a letter, as in "\\ud800", cannot be written anywhere
     except FileNotFoundError:
         raise InputError(f"{path.parent} has no {path.name}: restore the file, or train again") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -94,6 +94,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a std that is not a number": (processor(image_std=[float("nan")] * 3), UNUSABLE),
     "a negative std": (processor(image_std=[-0.5] * 3), UNUSABLE),
     "a tiny std": (processor(image_std=[1e-300] * 3), UNUSABLE),
+    "a std of a billionth": (processor(image_std=[1e-9] * 3), UNUSABLE),
     "a huge std": (processor(image_std=[1e308] * 3), UNUSABLE),
     "a mean of four": (processor(image_mean=[0.5] * 4), UNUSABLE),
     "a mean of text": (processor(image_mean="half"), UNUSABLE),

@@ -109,7 +109,8 @@ def test_what_changes_while_it_is_staged_is_not_sent(run: Path, tmp_path: Path) 
         _copy_sealed(loaded, "examples/anger.png", tmp_path / "staged" / "a.png")
 
 
-def test_settings_nested_too_deep_are_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("[" * 100_000)
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"classes": ["\\ud800"]}'])
+def test_settings_that_are_nested_too_deep_or_hold_half_a_letter_are_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(content)
     with pytest.raises(InputError, match="a.json cannot be read"):
         read_json(tmp_path / "a.json")
