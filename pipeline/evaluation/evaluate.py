@@ -39,6 +39,7 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
     which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
+    `flip_average` holds it for the mean score of each picture and its mirror image, where the run has both.
     `metrics` says what each metric is called and means. A row set that does not define a metric names it under
     `undefined`.
 
@@ -57,6 +58,8 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     sources = np.unique(predictions.source).tolist()
     if len(sources) > 1:
         evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
+    if predictions.mirrored is not None:
+        evaluation["flip_average"] = _evaluate_sets(predictions.flip_averaged(), sets)
     return evaluation | _evaluate_sets(predictions, sets)
 
 

@@ -108,6 +108,7 @@ class Recipe:
     precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
+    flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
     bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1)
     # fmt: on
 
