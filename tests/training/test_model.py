@@ -274,3 +274,19 @@ def test_auto_attention_is_eager_on_a_cpu(tiny, attention: str, device: str, ker
 def test_a_timm_model_is_built_for_training_without_an_attention_kernel(tiny) -> None:
     model, _ = build_for_training(tiny(architecture="resnet10t"), "cpu")
     assert backbone(model).timm is not None
+
+
+def test_a_cnn_is_trained_in_channels_last_order_on_a_cpu_and_a_vit_and_other_devices_keep_theirs(tiny) -> None:
+    def build(device: str, **settings: object) -> torch.nn.Module:
+        return build_for_training(tiny(**settings), device)[0].eval()
+
+    def is_channels_last(model: torch.nn.Module) -> bool:
+        kernels = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+        return all(p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in kernels)
+
+    cnn = {"architecture": "mobilenetv1_100", "vit_config": {}}
+    ours, plain = build("cpu", **cnn), build("cuda", **cnn)
+    assert is_channels_last(ours) and not is_channels_last(plain) and not is_channels_last(build("cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
+    pictures = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(ours(pixel_values=pictures).logits, plain(pixel_values=pictures).logits, atol=1e-5)
