@@ -155,7 +155,11 @@ def write_checkpoint(folder: Path, model: nn.Module, licence: str, faces: str) -
 
 def main(argv: list[str]) -> None:
     """Convert the tarball `argv[0]` into the new folder `argv[1]`; the rest are settings of the data."""
-    if len(argv) < 2 or any(word.startswith("-") for word in argv[:2]) or not any("data_path" in w for w in argv[2:]):
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return
+    names = [word.partition("=")[0].replace("-", "_") for word in argv]
+    if any(name.startswith("_") for name in names[:2]) or "__data_path" not in names[2:]:
         raise InputError("type python -m pipeline.training.face_weights TARBALL OUT --data_path FACES")
     tarball, out = Path(argv[0]), Path(argv[1])
     recipe = parse_command_line(["own_faces", *argv[2:]]).recipe
@@ -168,9 +172,9 @@ def main(argv: list[str]) -> None:
     train = curated.splits["train"].shuffle(seed=recipe.split_seed)
     pictures = map_pictures(train.select(range(min(ROWS, len(train)))), SIZE, "map faces")
     apart = restore_statistics(model, pictures)
-    names = ", ".join(curated.report["sources"])
+    faces = f"{len(pictures):,} train rows of {', '.join(curated.report['sources'])} at {SIZE} px"
     with new_folder(out) as folder:
-        write_checkpoint(folder, model, graph.licence, f"{len(pictures):,} train rows of {names} at {SIZE} px")
+        write_checkpoint(folder, model, graph.licence, faces)
     print(f"BatchNorm statistics of {len(pictures):,} faces; features differ by at most {apart:.1g} from those before")
     print(f"wrote {out}; train on with: accelerate launch train_hf.py ferplus_mobilenet_faces_cpu --checkpoint {out}")
 

