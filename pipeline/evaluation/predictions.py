@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +58,6 @@ class Predictions:
     resamples: int
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
-
-    def flip_averaged(self) -> Predictions:
-        """The same rows with the logarithm of the mean score of each picture and its mirror image as logits."""
-        both = [x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (self.logits, self.mirrored)]
-        return replace(self, logits=np.logaddexp(*both) - np.float32(np.log(2)), mirrored=None)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -14,6 +14,7 @@ from pipeline.expressions import CLASSES
 from pipeline.training.conversion import timm_to_vit, vit_config_of_timm
 from pipeline.training.model import add_drop_path, backbone, build_for_training, build_model
 from pipeline.training.optimizer import parameter_groups
+from pipeline.training.saving import save_classifier
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
@@ -290,3 +291,11 @@ def test_a_cnn_is_trained_in_channels_last_order_on_a_cpu_and_a_vit_and_other_de
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
     pictures = torch.randn(2, 3, 32, 32)
     assert torch.allclose(ours(pixel_values=pictures).logits, plain(pixel_values=pictures).logits, atol=1e-5)
+
+
+def test_the_provenance_of_a_timm_vit_stays_with_the_native_one(tmp_path: Path, tiny) -> None:
+    save_timm(tmp_path / "timm", provenance={"origin": "a package", "licence": "MIT"})
+    model, processor = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    save_classifier(model, processor, tmp_path / "run")
+    again, _ = build_model(tiny(checkpoint=str(tmp_path / "run")))
+    assert model.config.provenance == again.config.provenance == {"origin": "a package", "licence": "MIT"}
