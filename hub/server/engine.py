@@ -209,12 +209,14 @@ def _refuse_other_weights(folder: Path, model: Any, report: dict[str, Any], name
             f"{name}: {len(lacking)} tensors of the model are not in its weights, or have another shape, first "
             f"{lacking[0]}: this is not a whole image classifier"
         )
-    known = {key for key, value in model.state_dict().items() if not value.is_floating_point()}
-    known |= set(report["unexpected_keys"])
+    counters = tuple(key for key, value in model.state_dict().items() if not value.is_floating_point())
+    unused = set(report["unexpected_keys"])
     for file in weight_files(folder):
         with safe_open(folder / file, "pt") as tensors:
-            kinds = {key: tensors.get_slice(key).get_dtype() for key in set(tensors.keys()) - known}
-        whole = sorted(key for key, kind in kinds.items() if kind not in FLOATS)
+            kinds = {key: tensors.get_slice(key).get_dtype() for key in set(tensors.keys()) - unused}
+        # A wrapper, such as that of timm, puts a prefix before the names in the file.
+        others = {key: kind for key, kind in kinds.items() if not any(name.endswith(key) for name in counters)}
+        whole = sorted(key for key, kind in others.items() if kind not in FLOATS)
         if whole:
             raise InputError(f"{name}: the weights hold {kinds[whole[0]]} for {whole[0]}, not floating-point numbers")
 

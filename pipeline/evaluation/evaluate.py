@@ -14,11 +14,13 @@ and Pearson 1934 (0 of 18 rows: 0 to .185).
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from scipy.stats import binomtest
 
 from pipeline import run_folder
@@ -39,6 +41,7 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
     which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
+    `flip_average` holds it for the mean score of each picture and its mirror image, where the run has both.
     `metrics` says what each metric is called and means. A row set that does not define a metric names it under
     `undefined`.
 
@@ -57,7 +60,15 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     sources = np.unique(predictions.source).tolist()
     if len(sources) > 1:
         evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
+    if predictions.mirrored is not None:
+        evaluation["flip_average"] = _evaluate_sets(_flip_averaged(predictions, predictions.mirrored), sets)
     return evaluation | _evaluate_sets(predictions, sets)
+
+
+def _flip_averaged(predictions: Predictions, mirrored: NDArray[np.float32]) -> Predictions:
+    """The same rows, whose logits are the logarithm of the mean score of each picture and its mirror image."""
+    plain, other = log_softmax(predictions.logits, axis=1), log_softmax(mirrored, axis=1)
+    return replace(predictions, logits=np.logaddexp(plain, other) - np.float32(np.log(2)))
 
 
 def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None = None) -> dict[str, Any]:

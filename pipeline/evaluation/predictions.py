@@ -29,6 +29,9 @@ COLUMNS = {
 }
 """Columns of predictions.parquet, one row per picture. `clean*` are null where copies were not looked for."""
 
+MIRRORED = "mirrored"
+"""Column of runs with `flip_average`: logits of the mirrored pictures."""
+
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`."""
 
@@ -54,6 +57,7 @@ class Predictions:
     seed: int
     resamples: int
     recipe: str
+    mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -77,30 +81,41 @@ def read_predictions(path: Path) -> Predictions:
     if not table.num_rows or about["resamples"] < 1:
         raise InputError(f"{path} holds {table.num_rows} rows for {about['resamples']} resamples; both must be above 0")
     label = table["label"].fill_null(-1).to_numpy()
+    names = [name for name in ("target", "logits", MIRRORED) if name in table.column_names]
     try:
-        target, logits = (np.array(table[name].to_pylist(), dtype=np.float32) for name in ("target", "logits"))
+        scores = {name: np.array(table[name].to_pylist(), dtype=np.float32) for name in names}
     except (TypeError, ValueError):
-        raise InputError(f"{path}: rows of target or logits differ in length or are empty") from None
+        raise InputError(f"{path}: rows of {' or '.join(names)} differ in length or are empty") from None
     shape = (len(label), len(about["classes"]))
-    if target.shape != shape or logits.shape != shape or label.min() < 0 or label.max() >= shape[1]:
-        raise InputError(f"{path}: label, target and logits do not fit the {shape[1]} classes in its metadata")
-    bad = np.flatnonzero(~(np.isfinite(logits).all(1) & np.isfinite(target).all(1)))
+    if any(values.shape != shape for values in scores.values()) or label.min() < 0 or label.max() >= shape[1]:
+        raise InputError(f"{path}: label, {' and '.join(names)} do not fit the {shape[1]} classes in its metadata")
+    bad = np.flatnonzero(~np.all([np.isfinite(values).all(1) for values in scores.values()], axis=0))
     if len(bad):
         raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
     split, source, key = (np.array(table[name].to_pylist()) for name in ("split", "source", "key"))
     checked = table["clean"].is_valid().to_numpy()
     clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
-    return Predictions(split, source, key, label, target, logits, checked, clean, clean_near, **about)
+    columns = {"split": split, "source": source, "key": key, "label": label, **scores}
+    return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about)
 
 
 def write_predictions(
-    path: Path, tables: dict[str, datasets.Dataset], logits: dict[str, np.ndarray], about: dict[str, Any]
+    path: Path,
+    tables: dict[str, datasets.Dataset],
+    logits: dict[str, np.ndarray],
+    about: dict[str, Any],
+    mirrored: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`.
+    `about` holds the values of `ABOUT`, and `mirrored` the logits of the mirrored pictures.
     """
     parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
+    if mirrored is not None:
+        column = [list(mirrored[split]) for split in tables]
+        parts = [
+            p.append_column(MIRRORED, [pa.array(c, COLUMNS["logits"])]) for p, c in zip(parts, column, strict=True)
+        ]
     table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
     pq.write_table(table, path)
 

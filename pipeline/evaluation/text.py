@@ -19,6 +19,7 @@ def format_table(evaluation: Mapping[str, Any]) -> str:
         for source, own in evaluation.get("per_source", {}).items()
         for name, rows in own.items()
     }
+    sets |= {f"{name}, flip average": rows for name, rows in evaluation.get("flip_average", {}).items()}
     width = max(map(len, (*sets, *evaluation["classes"])))
     lines = [*_metric_lines(evaluation, sets, width), "", *_class_lines(evaluation, best, width), ""]
     lines += [f"{name}: {evaluation[name]['rows']}" for name in names]

@@ -79,6 +79,8 @@ class Recipe:
     crop_ratio: Number = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x; 1 is off", "ratio", ge=1)
     zoom_out: Number = setting(0.0, "augmentation", "the crop may be larger than the picture, by this share of its area; borders are mirrored", "share", ge=0, le=1)
     shift: Number = setting(0.0, "augmentation", "the crop may extend beyond the picture, by this share of the side; borders are mirrored", "share", ge=0, le=1)
+    low_resolution: Number = setting(1.0, "augmentation", "the picture is resized to between this share of its side and all of it, and back; 1 is off", "share", gt=0, le=1)
+    blur: Number = setting(0.0, "augmentation", "Gaussian blur: largest standard deviation", "share of the side", ge=0, le=0.2)
     brightness: Number = setting(0.3, "augmentation", "brightness factor between 1 - x and 1 + x", "factor", ge=0)
     contrast: Number = setting(0.3, "augmentation", "contrast factor between 1 - x and 1 + x", "factor", ge=0)
     saturation: Number = setting(0.0, "augmentation", "saturation factor between 1 - x and 1 + x", "factor", ge=0)
@@ -108,6 +110,7 @@ class Recipe:
     precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
+    flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
     bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1)
     # fmt: on
 

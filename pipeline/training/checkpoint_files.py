@@ -79,6 +79,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_provenance(config: dict[str, Any]) -> dict[str, str]:
+    """Where the weights came from: the texts under `provenance` of a config.json, which every later save keeps.
+
+    Raises:
+        InputError: it is something else than texts by name.
+    """
+    provenance = config.get("provenance") or {}
+    if not isinstance(provenance, dict) or not all(isinstance(words, str) for words in provenance.values()):
+        raise InputError(f"provenance in {CONFIG} must be texts by name, such as {{origin: TEXT, licence: TEXT}}")
+    return provenance
+
+
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of a checkpoint by name, from one file or from shards.
 

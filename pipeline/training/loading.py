@@ -18,7 +18,14 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from pipeline.errors import InputError, first_line
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
-from pipeline.training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint, read_config, read_tensors
+from pipeline.training.checkpoint_files import (
+    CONFIG,
+    WEIGHTS,
+    find_checkpoint,
+    read_config,
+    read_provenance,
+    read_tensors,
+)
 from pipeline.training.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm, vit_names
 from pipeline.training.head import head_parameters, renew_head
 from pipeline.training.input_values import first_convolution, input_values, reorder_channels
@@ -46,6 +53,8 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
         _refuse_other_channels(model)
         reorder_channels(model, values)
         _settle_geometry(values.geometry, recipe)
+        if provenance := read_provenance(config):
+            model.config.provenance = provenance
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
     return model, values.mean, values.std

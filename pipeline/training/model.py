@@ -83,6 +83,8 @@ def build_for_training(recipe: Recipe, device: str) -> tuple[PreTrainedModel, Vi
     if backbone(model).is_native_vit:
         automatic = "eager" if device == "cpu" else "sdpa"
         model.set_attn_implementation(automatic if recipe.attention == "auto" else recipe.attention)
+    elif device == "cpu":  # oneDNN's convolutions are faster in this order of memory, in float32 three times
+        backbone(model).classifier.to(memory_format=torch.channels_last)
     add_drop_path(model, recipe.drop_path)
     return model, processor
 

@@ -17,8 +17,13 @@ from pipeline.training.sampler import PictureRows
 from pipeline.training.transforms import map_pictures
 
 
-def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str) -> dict[str, np.ndarray]:
-    """Logits `(N, K) float32` of the model in `folder` for each mapped table, as any client computes them."""
+def predict(
+    folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, device: str, mirrored: bool = False
+) -> dict[str, np.ndarray]:
+    """Logits `(N, K) float32` of the model in `folder` for each mapped table, as any client computes them.
+
+    `mirrored` mirrors every picture, left to right.
+    """
     with plain_folder(folder) as place:
         model = AutoModelForImageClassification.from_pretrained(place, dtype=torch.float32, trust_remote_code=False)
         processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
@@ -26,9 +31,10 @@ def predict(folder: Path, tables: dict[str, datasets.Dataset], batch_size: int, 
     collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
     for split, table in tables.items():
         batches_of = torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate)
-        loader = tqdm(batches_of, f"predict {split}", disable=None)
+        loader = tqdm(batches_of, f"predict {split}{', mirrored' if mirrored else ''}", disable=None)
+        pictures = (batch["pixel_values"].flip(-1) if mirrored else batch["pixel_values"] for batch in loader)
         with torch.inference_mode(), _whole_floats():
-            batches = [model(batch["pixel_values"].to(device)).logits.cpu() for batch in loader]
+            batches = [model(pixels.to(device)).logits.cpu() for pixels in pictures]
         logits[split] = torch.cat(batches).numpy()
     return logits
 

@@ -133,7 +133,9 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
     machine.say(ending_in_words(trainer.state))
     output_dir.write_model(run, trainer.model, trainer.processor)
-    logits = prediction.predict(run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
+    asked = (run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
+    logits = prediction.predict(*asked)
+    mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
     about = {
         "classes": recipe.classes,
         "label_rule": data.curated.label_rule,
@@ -141,7 +143,7 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         "resamples": recipe.bootstrap_resamples,
         "recipe": recipe.name,
     }
-    predictions.write_predictions(file, data.evaluated, logits, about)
+    predictions.write_predictions(file, data.evaluated, logits, about, mirrored)
     evaluate.write_figures(file, run.aside / "figures")
     figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
     output_dir.write_json(run.aside / "curation.json", data.curated.report)

@@ -23,7 +23,7 @@ from pipeline import pictures
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
-UNIFORMS = 14  # random numbers that `augment` uses for one picture
+UNIFORMS = 16  # random numbers that `augment` uses for one picture
 
 
 def resize(pixels: torch.Tensor, size: int) -> torch.Tensor:
@@ -90,7 +90,7 @@ def normalize(pixels: torch.Tensor, mean: list[float], std: list[float]) -> torc
 
 
 def augment(pixels: torch.Tensor, uniforms: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Flip, rotation, random resized crop, light and erasing, each picture by its own random numbers.
+    """Flip, rotation, random resized crop, coarseness, light and erasing, each picture by its own random numbers.
 
     Args:
         pixels: `(B, 3, S, S) uint8`.
@@ -100,8 +100,9 @@ def augment(pixels: torch.Tensor, uniforms: torch.Tensor, recipe: Recipe) -> tor
     Returns:
         `(B, 3, image_size, image_size) float32` in [0, 1]; erased boxes are 0.5.
     """
-    geometry, light, box = uniforms.split([6, 3, 5], dim=1)
-    images = _jitter(_resample(pixels, geometry, recipe), light, recipe)
+    geometry, light, box, small, soft = uniforms.split([6, 3, 5, 1, 1], dim=1)
+    images = _reduce(_resample(pixels, geometry, recipe), small[:, 0], recipe.low_resolution)
+    images = _jitter(_blur(images, soft[:, 0], recipe.blur), light, recipe)
     return _erase(images, box, recipe) if recipe.erasing else images
 
 
@@ -135,6 +136,35 @@ def _resample(pixels: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Te
     grid = F.affine_grid(theta, [len(pixels), images.shape[1], size, size], align_corners=False)
     images = F.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
     return images.clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def _reduce(images: torch.Tensor, u: torch.Tensor, least: float) -> torch.Tensor:
+    """Resize to between `least` and all of the side, and back: a face that is small in its photo."""
+    if least == 1:
+        return images
+    size, reduced = images.shape[-1], torch.empty_like(images)
+    sides = ((least + (1 - least) * u) * size).round().clamp(min=1).int()
+    for side in sides.unique().tolist():
+        reduced[sides == side] = _bicubic(_bicubic(images[sides == side], side), size)
+    return reduced
+
+
+def _bicubic(images: torch.Tensor, side: int) -> torch.Tensor:
+    return V.resize(images, [side, side], interpolation=InterpolationMode.BICUBIC, antialias=True).clamp(0, 1)
+
+
+def _blur(images: torch.Tensor, u: torch.Tensor, largest: float) -> torch.Tensor:
+    """Gaussian blur with a standard deviation up to `largest` of the side: a camera that is out of focus."""
+    if not largest:
+        return images
+    size = images.shape[-1]
+    reach = math.ceil(3 * largest * size)
+    place = torch.arange(-reach, reach + 1, device=images.device)
+    kernel = torch.exp(-0.5 * (place / (u * largest * size).clamp(min=1e-3)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, dim=0)[:, None]
+    rows = F.pad(images.flatten(0, 1)[None], (reach,) * 4, mode="replicate")  # (1, B * 3, ...): a kernel for each
+    rows = F.conv2d(rows, kernel[:, :, None], groups=len(kernel))
+    return F.conv2d(rows, kernel[..., None], groups=len(kernel)).view_as(images)
 
 
 def _jitter(images: torch.Tensor, u: torch.Tensor, recipe: Recipe) -> torch.Tensor:

@@ -52,8 +52,9 @@ def write_predictions(path: Path, *parts: dict, without: str | None = None, **me
         "logits": pa.list_(pa.float32()),
         "clean": pa.bool_(),
         "clean_near": pa.bool_(),
+        "mirrored": pa.list_(pa.float32()),
     }
-    names = [name for name in types if name != without]
+    names = [name for name in types if name != without and name in parts[0]]
     columns = {name: sum((part[name] for part in parts), []) for name in names}
     table = pa.table(columns, schema=pa.schema([(name, types[name]) for name in names]))
     pq.write_table(table.replace_schema_metadata({b"fer": json.dumps(METADATA | metadata)}), path)
@@ -105,6 +106,44 @@ def test_several_sources_are_reported_together_and_one_by_one(tmp_path):
     assert photos["accuracy"] == only["accuracy"] and photos["rows"].endswith("photos only")
     assert "per_source" not in evaluate_predictions(tmp_path / "only.parquet")
     assert re.search(r"^validation, photos +27 ", format_table(evaluation), re.MULTILINE)
+
+
+def with_mirrored(rows: dict, seed: int = 9) -> dict:
+    """`rows` with the logits of the mirrored pictures, which have another error."""
+    random = np.random.default_rng(seed)
+    logits = np.log(np.array(rows["target"]) + 0.05) + random.normal(0, 0.7, (len(rows["label"]), 3))
+    return rows | {"mirrored": (logits + random.normal(0, 5, (len(logits), 1))).tolist()}
+
+
+def test_flip_averages_are_the_metrics_of_the_mean_score_and_change_no_plain_metric(tmp_path):
+    parts = [drawn_rows("validation", 50), drawn_rows("test", 120, 1)]
+    plain = evaluate_predictions(write_predictions(tmp_path / "plain.parquet", *parts))
+    rows = [with_mirrored(part) for part in parts]
+    both = evaluate_predictions(write_predictions(tmp_path / "both.parquet", *rows))
+    averaged = both.pop("flip_average")
+    assert both == plain and averaged.keys() == {"validation", "official", "clean"}
+    scores = [
+        np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in map(np.array, (rows[1]["logits"], rows[1]["mirrored"]))
+    ]
+    mean, label, target = sum(scores) / 2, np.array(rows[1]["label"]), np.array(rows[1]["target"])
+    official = averaged["official"]
+    assert official["n"] == 120 and official["accuracy"]["value"] == (mean.argmax(1) == label).mean()
+    assert official["nll"]["value"] == pytest.approx(-(target * np.log(mean)).sum(1).mean(), rel=1e-5)
+    assert official["accuracy"]["value"] > plain["official"]["accuracy"]["value"], "two errors average out"
+
+
+def test_the_table_names_flip_averages(tmp_path):
+    rows = with_mirrored(drawn_rows("test", 60) | {"clean_near": [True] * 60})
+    table = format_table(evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows)))
+    assert re.search(r"^official, flip average +60  0\.", table, re.M) and max(map(len, table.splitlines())) <= 100
+
+
+def test_damaged_logits_of_mirrored_pictures_are_named(tmp_path):
+    for place, value, message in ((4, [0.0, 1.0, float("inf")], r"row 4 .* not finite"), (2, None, "differ in length")):
+        rows = with_mirrored(drawn_rows("test", 10))
+        rows["mirrored"][place] = value
+        with pytest.raises(InputError, match=message):
+            evaluate_predictions(write_predictions(tmp_path / "p.parquet", rows))
 
 
 def test_with_a_closed_test_split_there_is_only_validation(tmp_path):

@@ -520,6 +520,33 @@ def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: R
     assert not ModelCard(card).data.license.startswith("apache")
 
 
+def test_flip_averaging_is_reported_beside_the_plain_figures(drawn: Run, voted: Run) -> None:
+    averaged = {"official": voted.evaluation["official"] | {"accuracy": {"value": 0.9876, "low": 0.9, "high": 1.0}}}
+    run = replace(voted, evaluation=voted.evaluation | {"flip_average": averaged})
+    card, plain = make_card(run, PUBLICATION), make_card(voted, PUBLICATION)
+    (table,) = (t for t in tables(card) if t not in tables(plain))
+    assert [row[0].strip() for row in table[2:]] == ["official"] and table[2][2].strip() == "0.988 (0.900 to 1.000)"
+    assert "### With flip averaging" in card and "flip averaging" not in plain
+
+
+def test_where_the_first_weights_came_from_is_a_table_of_plain_words(voted: Run) -> None:
+    provenance = {"origin": "a package | of <b>somebody</b>", "trained_on": "faces, for\nidentity"}
+    card = make_card(replace(voted, config=voted.config | {"provenance": provenance}), PUBLICATION)
+    (table,) = (t for t in tables(card) if t[2][0].strip() == "origin")
+    assert [[unescaped(cell) for cell in row] for row in table[2:]] == [
+        ["origin", "a package | of <b>somebody</b>"],
+        ["trained on", "faces, for identity"],
+    ]
+    gone = replace(
+        voted,
+        recipe=voted.recipe | {"checkpoint": "runs/gone"},
+        environment=voted.environment | {"checkpoint_is_local": True},
+    )
+    assert "what that was trained on is not known here" in make_card(gone, PUBLICATION)
+    known = replace(gone, config=gone.config | {"provenance": provenance})
+    assert "not known here" not in make_card(known, PUBLICATION)
+
+
 def test_odd_names_break_neither_the_yaml_nor_the_tables(voted: Run) -> None:
     odd = dict(zip(CLASSES, ["a|b", "c\n---\nd: *e*", "`x`\\", "yes", "<b>", "[f](g) {{ h }}", "1.5"], strict=True))
 

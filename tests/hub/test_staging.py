@@ -93,7 +93,7 @@ def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_pa
     reseal(run)
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     staged = list((tmp_path / "staged" / "logs").iterdir())
-    assert len(staged) == 2
+    assert len(staged) == len(list((run / "logs").iterdir()))
     assert not [p for p in staged if b"laptop" in p.name.encode() + p.read_bytes()]
 
 

@@ -89,6 +89,7 @@ OBSERVED: dict[str, Any] = {
     "near_copies": True,
     "leaks": "report",
     "evaluate_test": True,
+    "flip_average": True,
     "bootstrap_resamples": 77,
     **STILL,
 }

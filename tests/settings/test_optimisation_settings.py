@@ -62,6 +62,13 @@ def test_evaluate_test_evaluates_the_test_split(seen: Seen) -> None:
     assert pq.read_table(run / "predictions.parquet")["split"].to_pylist().count("test") == 18
 
 
+def test_flip_average_reports_the_mean_score_of_both_beside_the_plain_metrics(seen: Seen) -> None:
+    evaluation = json.loads((seen.folder / "evaluation.json").read_text())
+    assert evaluation["flip_average"].keys() == {"validation", "official", "clean", "clean_near"}
+    assert evaluation["flip_average"]["official"]["n"] == evaluation["official"]["n"]
+    assert evaluation["flip_average"]["official"]["nll"] != evaluation["official"]["nll"]
+
+
 def test_bootstrap_resamples_is_the_number_behind_every_interval(tmp_path: Path, seen: Seen) -> None:
     run = seen.folder
     evaluation = json.loads((run / "evaluation.json").read_text())

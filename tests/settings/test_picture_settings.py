@@ -77,6 +77,14 @@ def test_shift_changes_every_picture(pixels) -> None:
     assert least_change(pixels, shift=0.2) > 1e-3
 
 
+def test_low_resolution_changes_every_picture(pixels) -> None:
+    assert least_change(pixels, low_resolution=0.2) > 1e-3
+
+
+def test_blur_changes_pictures_and_some_hardly(pixels) -> None:
+    assert (pixels(blur=0.1) - pixels()).abs().mean() > 1e-3
+
+
 def test_brightness_changes_every_picture(pixels) -> None:
     assert least_change(pixels, brightness=0.9) > 1e-3
 

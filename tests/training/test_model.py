@@ -14,6 +14,7 @@ from pipeline.expressions import CLASSES
 from pipeline.training.conversion import timm_to_vit, vit_config_of_timm
 from pipeline.training.model import add_drop_path, backbone, build_for_training, build_model
 from pipeline.training.optimizer import parameter_groups
+from pipeline.training.saving import save_classifier
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
@@ -274,3 +275,27 @@ def test_auto_attention_is_eager_on_a_cpu(tiny, attention: str, device: str, ker
 def test_a_timm_model_is_built_for_training_without_an_attention_kernel(tiny) -> None:
     model, _ = build_for_training(tiny(architecture="resnet10t"), "cpu")
     assert backbone(model).timm is not None
+
+
+def test_a_cnn_is_trained_in_channels_last_order_on_a_cpu_and_a_vit_and_other_devices_keep_theirs(tiny) -> None:
+    def build(device: str, **settings: object) -> torch.nn.Module:
+        return build_for_training(tiny(**settings), device)[0].eval()
+
+    def is_channels_last(model: torch.nn.Module) -> bool:
+        kernels = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+        return all(p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in kernels)
+
+    cnn = {"architecture": "mobilenetv1_100", "vit_config": {}}
+    ours, plain = build("cpu", **cnn), build("cuda", **cnn)
+    assert is_channels_last(ours) and not is_channels_last(plain) and not is_channels_last(build("cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
+    pictures = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(ours(pixel_values=pictures).logits, plain(pixel_values=pictures).logits, atol=1e-5)
+
+
+def test_the_provenance_of_a_timm_vit_stays_with_the_native_one(tmp_path: Path, tiny) -> None:
+    save_timm(tmp_path / "timm", provenance={"origin": "a package", "licence": "MIT"})
+    model, processor = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    save_classifier(model, processor, tmp_path / "run")
+    again, _ = build_model(tiny(checkpoint=str(tmp_path / "run")))
+    assert model.config.provenance == again.config.provenance == {"origin": "a package", "licence": "MIT"}

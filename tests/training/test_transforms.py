@@ -87,6 +87,8 @@ def test_a_flip_mirrors(tiny) -> None:
         {"crop_ratio": 1.5},
         {"zoom_out": 0.5},
         {"shift": 0.2},
+        {"low_resolution": 0.2},
+        {"blur": 0.1},
         {"brightness": 0.5},
         {"contrast": 0.5},
         {"saturation": 0.9},
@@ -96,7 +98,7 @@ def test_a_flip_mirrors(tiny) -> None:
 )
 def test_each_augmentation_changes_the_picture_and_stays_in_range(setting, tiny) -> None:
     pixels = torch.stack([to_pixels(picture("RGB"), 32) for _ in range(4)])
-    uniforms = torch.from_numpy(np.random.default_rng(1).random((4, UNIFORMS), dtype=np.float32))
+    uniforms = 0.6 + 0.3 * torch.from_numpy(np.random.default_rng(1).random((4, UNIFORMS), dtype=np.float32))
     changed = augment(pixels, uniforms, tiny(**STILL | setting))
     assert changed.shape == (4, 3, 32, 32) and changed.min() >= 0 and changed.max() <= 1
     assert all((a - b.float() / 255).abs().max() > 0.02 for a, b in zip(changed, pixels, strict=True))
@@ -116,6 +118,40 @@ def test_a_crop_can_be_larger_than_the_picture_and_lie_beyond_its_edge(tiny) -> 
     assert seen(1 - 1e-6, shift=0.25).any(0).nonzero().flatten().tolist() == list(range(4, 12)), (
         "a quarter of 32 px to the left"
     )
+
+
+def test_low_resolution_is_a_picture_that_was_small(tiny) -> None:
+    pixels = to_pixels(picture("RGB"), 32)[None]
+    uniforms = torch.full((1, UNIFORMS), 0.5)
+    reduced = augment(pixels, uniforms, tiny(**STILL, low_resolution=0.5))  # 0.5 to 1 of 32 px, in the middle: 24 px
+    small = to_pixels(Image.fromarray(pixels[0].permute(1, 2, 0).numpy()), 24)
+    expected = to_pixels(Image.fromarray(small.permute(1, 2, 0).numpy()), 32).float() / 255
+    assert (reduced[0] - expected).abs().max() < 3 / 255, "apart from the rounding to whole gray values"
+    uniforms[:, 14] = 1 - 1e-6
+    assert (augment(pixels, uniforms, tiny(**STILL, low_resolution=0.5)) - pixels / 255).abs().max() < 1e-6
+
+
+def test_blur_spreads_a_point_by_its_standard_deviation_and_keeps_its_light(tiny) -> None:
+    pixels = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
+    pixels[..., 32, 32] = 255
+    uniforms = torch.full((3, UNIFORMS), 0.5)
+    uniforms[:, 15] = torch.tensor([0.0, 0.5, 1.0])
+    blurred = augment(pixels, uniforms, tiny(**STILL, blur=0.05, image_size=64))[:, 0]
+    assert torch.allclose(blurred.sum((1, 2)), torch.ones(3), atol=1e-4)
+    assert torch.equal(blurred[0], pixels[0, 0] / 255)
+    away = (torch.arange(64) - 32).square()
+    for one, sigma in ((blurred[1], 1.6), (blurred[2], 3.2)):
+        assert abs(float((one.sum(0) * away).sum()) ** 0.5 - sigma) < 0.05 * sigma
+        assert torch.allclose(one, one.T, atol=1e-6)
+
+
+def test_the_pictures_of_a_batch_are_reduced_and_blurred_each_by_itself(tiny) -> None:
+    pixels = torch.stack([to_pixels(picture("RGB"), 32) for _ in range(5)])
+    uniforms = torch.from_numpy(np.random.default_rng(3).random((5, UNIFORMS), dtype=np.float32))
+    recipe = tiny(**STILL, low_resolution=0.3, blur=0.05)
+    together = augment(pixels, uniforms, recipe)
+    single = [augment(pixels[i : i + 1], uniforms[i : i + 1], recipe)[0] for i in range(5)]
+    assert torch.allclose(together, torch.stack(single), atol=1e-5)
 
 
 def test_a_gray_picture_is_augmented_as_three_equal_channels(tiny) -> None:
