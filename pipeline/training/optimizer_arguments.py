@@ -6,15 +6,15 @@ Each optimizer of Trainer takes some names out of it and passes over all others 
 import copy
 from typing import Any
 
-from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from pipeline.errors import InputError
 
 SWITCH = ("true", "false", "yes", "no", "1", "0")
 
 
-def optimizer_class(args: TrainingArguments, model: nn.Module) -> tuple[Any, dict[str, Any]]:
+def optimizer_class(args: TrainingArguments, model: PreTrainedModel) -> tuple[Any, dict[str, Any]]:
     """The optimizer of `args.optim` and its keywords, among them all that `args.optim_args` names.
 
     Raises:
@@ -30,7 +30,9 @@ def optimizer_class(args: TrainingArguments, model: nn.Module) -> tuple[Any, dic
         without = copy.copy(args)
         without.optim_args = ",".join(f"{other}={given[other]}" for other in given if other != name)
         if Trainer.get_optimizer_cls_and_kwargs(without, model) == (kind, keywords):
-            raise InputError(f"optim_args: {name}={value} changes nothing of optim {args.optim.value}; leave it out")
+            raise InputError(
+                f"optim_args: {name}={value} changes nothing of optim {OptimizerNames(args.optim).value}; leave it out"
+            )
     return kind, keywords
 
 

@@ -90,7 +90,7 @@ class ExpressionTrainer(CheckpointedTrainer):
             layer_decay = layer_decay_of(self.model, self.recipe.layer_decay, size)
             groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, layer_decay, size)
             kind, settings = optimizer_class(args, self.model)
-            optimizer: torch.optim.Optimizer = kind(groups, **settings)
+            optimizer = kind(groups, **settings)
             # A fused optimizer skips an overflow of fp16 by itself, unseen: the schedule and the average would move.
             optimizer._step_supports_amp_scaling = False
             self.optimizer = optimizer
