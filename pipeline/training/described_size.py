@@ -36,7 +36,7 @@ def no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
                 "the weights do not fit its config.json, which describes a far larger model; take both from one save"
             )
 
-    handle = register_module_parameter_registration_hook(count)  # type: ignore[no-untyped-call]
+    handle = register_module_parameter_registration_hook(count)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ first forward or backward pass. A trial step on noise uses them all, so that a m
 import copy
 import tempfile
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from datasets import Dataset
@@ -76,7 +77,7 @@ def _culprits(plan: Plan, built: Built) -> list[str]:
     for name, value in plan.recipe.trainer.items():
         if name in SURE:
             continue
-        others = {other: kept for other, kept in plan.recipe.trainer.items() if other != name}
+        others = MappingProxyType({other: kept for other, kept in plan.recipe.trainer.items() if other != name})
         without = replace(plan, recipe=replace(plan.recipe, trainer=others))
         try:
             if _failure(without, training_arguments(without), built) is None:

@@ -40,8 +40,8 @@ def refuse_bad_schedule(args: TrainingArguments, warmup_steps: int, total_steps:
     for step, factor in walk:
         if not math.isfinite(factor) or not 0 <= factor <= 1 + 1e-6:
             raise InputError(
-                f"{named}: the learning rate of step {step + 1:,} is {factor * peak:.3g}; it must be from 0 to the peak "
-                f"of {peak:.3g}"
+                f"{named}: the learning rate of step {step + 1:,} is {factor * peak:.3g}; it must be from 0 to the "
+                f"peak of {peak:.3g}"
             )
     if not exact or not walk:
         return
