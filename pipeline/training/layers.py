@@ -11,20 +11,19 @@ from torch import nn
 
 
 def layers_above(model: nn.Module, size: int) -> dict[str, int] | None:
-    """How many layers lie above each parameter; the classifier has 0. None if no name has a number.
+    """How many layers lie above each parameter; the classifier has 0. None if fewer than two blocks have a number.
 
     The model is called once with a black picture of `size` px, without gradients.
     """
     called = _order_of_calls(model, size)
     names = [name for name, _ in model.named_parameters()]
     ordered = sorted(names, key=lambda name: _when_called(name, called))
-    depth, layer, numbered = dict.fromkeys(names, 0), 0, 0
+    depth, layer = dict.fromkeys(names, 0), 0
     for block, inside in groupby(ordered, key=_block):
-        if block:
-            layer, numbered = layer + 1, numbered + 1
+        layer += bool(block)
         for name in inside:
             depth[name] = layer
-    if numbered < 2:
+    if layer < 2:
         return None
     last = max(index for index, name in enumerate(ordered) if _block(name))
     for name in ordered[last + 1 :]:  # the last norm and the classifier

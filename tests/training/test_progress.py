@@ -78,6 +78,7 @@ def test_a_resumed_run_has_every_evaluation_once(trainer_of, tiny, tmp_path: Pat
     resumed = trainer_of(recipe, "resumed", [Progress(tmp_path / "resumed.csv")])
     resumed.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-2"))
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert [row["step"] for row in csv.DictReader((tmp_path / "resumed.csv").open())] == ["1", "2", "3", "4"]
     assert ending_in_words(resumed.state) == f"trained all 4 steps; publishing step {whole.state.best_global_step}"
 
 
