@@ -83,9 +83,12 @@ def _stopped_in_order() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of what a library raised and the first line of its words, if it has any."""
-    words = str(error).strip()
-    return f"{type(error).__name__}: {words.splitlines()[0]}" if words else type(error).__name__
+    """The kind of what a library raised and the first line of its words, if it has any, with what it announces."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if not lines:
+        return type(error).__name__
+    announced = lines[1:2] if lines[0].endswith(":") else []
+    return f"{type(error).__name__}: {' '.join([lines[0], *announced])}"
 
 
 def full_disk(error: BaseException | None) -> str | None:

@@ -18,6 +18,7 @@ from pipeline.own_file import why_not_own
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
+PROCESSOR_5 = "processor_config.json"  # holds the first inside, since transformers 5
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_JSON = 16 * 2**20  # bytes; the largest configs of the Hub have less than one
@@ -103,14 +104,14 @@ def weight_files(folder: Path) -> list[str]:
 
 @contextmanager
 def plain_folder(folder: Path, weights: bool = True) -> Iterator[Path]:
-    """A temporary folder for `from_pretrained`: config.json and preprocessor_config.json without code, and the weights.
+    """A temporary folder for `from_pretrained`: config.json and the processor without code, and the weights.
 
     Raises:
         InputError: as `read_object`, `without_code` and `weight_files`.
     """
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
-        for name in (CONFIG, PROCESSOR):
+        for name in (CONFIG, PROCESSOR, PROCESSOR_5):
             if name == CONFIG or why_not_own(folder, name) != "is missing":
                 text = json.dumps(without_code(read_object(folder, name)))
                 (place / name).write_text(text, encoding="utf-8")

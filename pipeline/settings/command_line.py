@@ -71,7 +71,9 @@ def _pairs(rest: list[str]) -> dict[str, str | None]:
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            raise InputError(f"command line: {word!r} belongs to no setting; write [RECIPE] --field value ...")
+            raise InputError(
+                f"command line: {word!r} belongs to no setting; write [RECIPE] --field value ..., the recipe first"
+            )
         name, equals, value = word[2:].partition("=")
         follows = words and not words[0].startswith("--")
         pairs[name.replace("-", "_")] = value if equals else words.pop(0) if follows else None

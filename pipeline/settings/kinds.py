@@ -1,5 +1,6 @@
 """The kinds of value that a setting can have, and what of YAML's values becomes one of them."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,22 @@ def as_number(value: Any) -> Any:
     """Text that people write for a number and YAML reads as text (`1e-6`) as a float; any other value as it is."""
     is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]\d+", value, re.I)
     return float(value) if is_number else value
+
+
+def _inside(value: Any) -> Any:
+    """A value that another library checks, with numbers for texts; in lists and mappings too.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
+    if isinstance(value, dict):
+        return {name: _inside(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_inside(each) for each in value]
+    number = as_number(value)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError(f"holds {number}; every number in it must be finite")
+    return number
 
 
 def _float(value: Any) -> Any:
@@ -69,6 +86,6 @@ Text = Annotated[str, BeforeValidator(_text)]
 PathText = Annotated[str, BeforeValidator(_text), AfterValidator(_home)]
 Encoding = Annotated[str, BeforeValidator(_text), AfterValidator(_encoding)]
 Names = Annotated[list[Text], BeforeValidator(_names)]
-Free = Annotated[Any, BeforeValidator(as_number)]  # a value inside a mapping that another library checks
+Free = Annotated[Any, BeforeValidator(_inside)]  # a value that another library checks
 YamlNo = BeforeValidator(_no)  # beside a Literal with "no"
 OF_TRAINER = "choices of the installed transformers"  # beside a Literal: the words name a few, since versions differ

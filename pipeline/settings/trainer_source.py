@@ -80,4 +80,4 @@ def _kind(annotation: str, choices: dict[str, Any]) -> Any:
         return named[0]
     if any(word.startswith("dict") for word in words):  # Trainer also takes JSON in a text; YAML has the mapping itself
         words = [word for word in words if word != "str"]
-    return Union[tuple(KINDS[word] for word in words)] if KINDS.keys() >= set(words) else Any  # noqa: UP007
+    return Union[tuple(KINDS[word] for word in words)] if KINDS.keys() >= set(words) else Free  # noqa: UP007

@@ -1,18 +1,30 @@
 """The files of a checkpoint: its folder, its config.json and its tensors. Only safetensors weights are read."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
-from pipeline.model_folder import CONFIG, INDEX, PROCESSOR, WEIGHTS, read_object, weight_files, without_code
+from pipeline.model_folder import (
+    CONFIG,
+    INDEX,
+    PROCESSOR,
+    PROCESSOR_5,
+    WEIGHTS,
+    read_object,
+    weight_files,
+    without_code,
+)
 
+PROCESSORS = (PROCESSOR, PROCESSOR_5)
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -44,7 +56,7 @@ def find_checkpoint(checkpoint: str) -> Path:
 
 
 def _download(checkpoint: str) -> Path:
-    wanted = [CONFIG, PROCESSOR, "adapter_config.json", WEIGHTS, INDEX, "model-*.safetensors"]
+    wanted = [CONFIG, *PROCESSORS, "adapter_config.json", WEIGHTS, INDEX, "model-*.safetensors"]
     try:
         return Path(snapshot_download(checkpoint, allow_patterns=wanted))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
@@ -58,8 +70,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` without the fields that name code, of a kind that can be trained.
 
     Raises:
-        InputError: it is not a JSON object, names no model, or one that needs other code or files, or its weights are
-            quantised.
+        InputError: it is not a JSON object, names no model, or one that needs other code or files, its labels are no
+            mapping, or its weights are quantised.
     """
     given = read_object(folder, CONFIG)
     if "auto_map" in given and given.get("model_type") not in CONFIG_MAPPING:
@@ -67,6 +79,12 @@ def read_config(folder: Path) -> dict[str, Any]:
             "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
         )
     config = without_code(given)
+    for name in ("id2label", "label2id"):
+        if not isinstance(config.get(name) or {}, dict):
+            raise InputError(
+                f"{name} in {folder / CONFIG} is a {type(config[name]).__name__}; it must be a mapping: "
+                "leave it out if the names of the classes are not known"
+            )
     if "quantization_config" in config:
         kind = config["quantization_config"]
         method = kind.get("quant_method", "unknown") if isinstance(kind, dict) else "unknown"
@@ -95,15 +113,45 @@ def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of a checkpoint by name, from one file or from shards.
 
     Raises:
-        InputError: a file is missing, no safetensors file or a Git LFS pointer, or a number is not finite.
+        InputError: a file is missing, no safetensors file or a Git LFS pointer, its numbers are quantised, or one of
+            them is not finite.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name in weight_files(folder):
         tensors |= _read_weights(folder / name)
     for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.dtype not in FLOATS:
+            raise InputError(_quantised(name, tensor))
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"its weights hold nan or infinite numbers, first in {name}: take an earlier save")
     return tensors
+
+
+def refuse_whole_numbers(tensors: Mapping[str, torch.Tensor], model: nn.Module, unused: Collection[str]) -> None:
+    """Refuse weights in whole numbers: loading would turn them into floats, and nothing says with which scale.
+
+    Buffers may hold whole numbers, such as the positions of patches or a count of batches.
+
+    Args:
+        tensors: of the checkpoint; transformers may call them otherwise than `model`, but not the last part of a name.
+        model: that they were loaded into.
+        unused: names of tensors that were not loaded.
+
+    Raises:
+        InputError: a tensor that is not a buffer holds something else than floats.
+    """
+    whole = {name.rpartition(".")[2] for name, buffer in model.named_buffers() if not buffer.is_floating_point()}
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() and name not in unused and name.rpartition(".")[2] not in whole:
+            raise InputError(_quantised(name, tensor))
+
+
+def _quantised(name: str, tensor: torch.Tensor) -> str:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return (
+        f"its weights are {kind}, first {name}: quantised weights cannot be fine-tuned, give the checkpoint in full "
+        "precision (float32, bfloat16 or float16)"
+    )
 
 
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:
@@ -112,5 +160,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
             if opened.read(len(LFS_POINTER)) == LFS_POINTER:
                 raise InputError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder")
         return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file} is not a safetensors file: {error}") from None
+    except InputError:
+        raise
+    except Exception as error:  # SafetensorError, OSError, and KeyError for a type of number that torch lacks
+        raise InputError(f"{file} cannot be read as safetensors: {first_line(error)}") from None

@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor, PreTrainedModel, TimmWrapperImagePr
 
 from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object
+from pipeline.training.checkpoint_files import PROCESSORS
 from pipeline.training.geometry import other_geometry
 from pipeline.training.library_words import quiet
 
@@ -51,6 +52,11 @@ def input_values(folder: Path) -> InputValues:
     """
     processor = _processor(folder)
     seen = _measure(processor)
+    if not np.isfinite(seen).all():
+        raise InputError(
+            f"its image processor ({type(processor).__name__}) gives numbers that are not finite: mend image_mean, "
+            f"image_std or rescale_factor in {folder / PROCESSOR}"
+        )
     offset, scale = seen[0], (seen[1:4] - seen[0]) / 255  # scale[colour, channel]
     order = np.abs(scale).argmax(0)
     slope = scale[order, range(3)]
@@ -105,7 +111,7 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 def _processor(folder: Path) -> Any:
     config = read_object(folder, CONFIG)
     try:
-        if not (folder / PROCESSOR).is_file() and "pretrained_cfg" not in config:
+        if not any((folder / name).is_file() for name in PROCESSORS) and "pretrained_cfg" not in config:
             if not config.get("mean") or not config.get("std"):
                 raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
             _check_timm(config["mean"], config["std"])

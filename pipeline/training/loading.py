@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
-from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel, ViTConfig
+from transformers import AutoModelForImageClassification, PreTrainedModel, ViTConfig
 
-from pipeline.errors import InputError, first_line
+from pipeline.errors import InputError, first_line, full_disk
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
 from pipeline.training.checkpoint_files import (
@@ -25,13 +25,17 @@ from pipeline.training.checkpoint_files import (
     read_config,
     read_provenance,
     read_tensors,
+    refuse_whole_numbers,
 )
 from pipeline.training.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm, vit_names
+from pipeline.training.described_size import no_larger_than
 from pipeline.training.head import head_parameters, renew_head
 from pipeline.training.input_values import first_convolution, input_values, reorder_channels
 from pipeline.training.library_words import quiet
 
 Tensors = dict[str, torch.Tensor]
+REPLACED = ("num_labels", "dtype", "torch_dtype")
+"""Fields of config.json that say nothing here: the recipe has its own classes, and training its own precision."""
 
 
 def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedModel, list[float], list[float]]:
@@ -48,8 +52,9 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
     try:
         config = read_config(folder)
         tensors = read_tensors(folder)
+        described = {name: value for name, value in config.items() if name not in REPLACED}
+        model = _from_tensors(described, tensors, recipe, labels)
         values = input_values(folder)
-        model = _from_tensors(config, tensors, recipe, labels)
         _refuse_other_channels(model)
         reorder_channels(model, values)
         _settle_geometry(values.geometry, recipe)
@@ -57,6 +62,10 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
             model.config.provenance = provenance
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
+    except Exception as error:  # transformers, timm and the config's own checks raise many kinds
+        if full_disk(error):
+            raise
+        raise InputError(f"checkpoint {checkpoint}: {_does_not_load(config, error)}") from None
     return model, values.mean, values.std
 
 
@@ -106,32 +115,54 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG).write_text(json.dumps(config), encoding="utf-8")
         save_file({n: t.contiguous() for n, t in tensors.items()}, Path(folder) / WEIGHTS, metadata={"format": "pt"})
-        model, report, same_classes = _from_pretrained(Path(folder), labels)
+        with no_larger_than(tensors):
+            model, report = _from_pretrained(Path(folder), config, labels)
     head = head_parameters(model)
     differing = [name for name, *_ in report["mismatched_keys"]] + sorted(report["missing_keys"])
     unused = sorted(report["unexpected_keys"])
-    wrong = [name for name in differing if name not in head]
-    wrong += [name for name in unused if not _is_beside(name, model)]
-    if wrong:
-        raise InputError(
-            f"the weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}; take both from one save"
-        )
+    _refuse_other_tensors(model, config, report, head)
+    refuse_whole_numbers(tensors, model, unused)
     if unused:
         parts = sorted({name.partition(".")[0] for name in unused})
         machine.say(f"checkpoint: {len(unused)} tensors are not part of the classifier: {', '.join(parts)}")
-    if not same_classes or any(name in head for name in differing):
+    if _classes(config) != _classes(labels) or any(name in head for name in differing):
         renew_head(model, head)
     if hasattr(model.config, "pretrained_cfg"):  # clients would take it for the preprocessing of this run
         del model.config.pretrained_cfg
     return model
 
 
-def _from_pretrained(folder: Path, labels: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any], bool]:
-    """The model, the report of its loading, and whether the checkpoint has these classes already."""
+def _refuse_other_tensors(
+    model: PreTrainedModel, config: dict[str, Any], report: dict[str, Any], head: frozenset[str]
+) -> None:
+    """Refuse weights that lack a tensor of the model, have one of another shape, or one too many in a layer."""
+    saved, ours = next(iter(config.get("architectures") or ()), ""), type(model).__name__
+    missing = sorted(set(report["missing_keys"]) - head)
+    if missing and saved not in ("", ours):
+        raise InputError(
+            f"its weights are those of {saved}, which lacks {len(missing)} tensors of {ours}, first {missing[0]}: give "
+            f"a checkpoint of {ours}"
+        )
+    wrong = missing + [name for name, *_ in report["mismatched_keys"] if name not in head]
+    wrong += [name for name in sorted(report["unexpected_keys"]) if not _is_beside(name, model)]
+    if wrong:
+        raise InputError(
+            f"the weights do not fit its config.json: {len(wrong)} tensors, first {wrong[0]}; take both from one save"
+        )
+
+
+def _classes(config: dict[str, Any]) -> dict[str, Any]:
+    """The names of the classes by their number; timm has them in a list, without numbers."""
+    names = config.get("id2label") or dict(enumerate(config.get("label_names") or ()))
+    return {str(index): name for index, name in names.items()}
+
+
+def _from_pretrained(
+    folder: Path, config: dict[str, Any], labels: dict[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model and the report of its loading."""
     try:
         with quiet():  # the load report; its content is checked by the caller
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            theirs = {str(index): name for index, name in (config.id2label or {}).items()}
             model, report = AutoModelForImageClassification.from_pretrained(
                 folder,
                 num_labels=len(labels["id2label"]),
@@ -141,9 +172,23 @@ def _from_pretrained(folder: Path, labels: dict[str, Any]) -> tuple[PreTrainedMo
                 dtype=torch.float32,
                 trust_remote_code=False,
             )
-    except Exception as error:  # transformers, timm and the config's own checks raise many kinds
-        raise InputError(f"it does not load as an image classifier: {first_line(error)}") from None
-    return model, report, theirs == {str(index): name for index, name in labels["id2label"].items()}
+    except InputError:
+        raise
+    except Exception as error:
+        if full_disk(error):
+            raise
+        raise InputError(_does_not_load(config, error)) from None
+    return model, report
+
+
+def _does_not_load(config: dict[str, Any], error: Exception) -> str:
+    """In one line, why transformers or timm did not load a checkpoint."""
+    if "trust_remote_code" in str(error):
+        cause = "it needs Python code of its own, which is never run; give an architecture of transformers"
+    else:
+        kind = config.get("architecture") or config.get("model_type")
+        cause = f"{first_line(error)} (its {CONFIG} says that it is a {kind}; take it and the weights from one save)"
+    return f"it does not load as an image classifier: {cause}"
 
 
 def _is_beside(name: str, model: PreTrainedModel) -> bool:

@@ -59,8 +59,9 @@ class Lock:
         """Remove the file and give up the lock."""
         if self._file is None:
             return
-        with contextlib.suppress(OSError):  # Windows removes no open file; without an owner it does no harm
-            self.path.unlink()
+        if self._is_in_place(self._file):  # a folder that was moved has left its name to another run
+            with contextlib.suppress(OSError):  # Windows removes no open file; without an owner it does no harm
+                self.path.unlink()
         self._close()
 
     def _is_in_place(self, file: int) -> bool:
@@ -81,7 +82,13 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        moved = isinstance(error, Exception) and self._file is not None and not self._is_in_place(self._file)
         self.release()
+        if moved:
+            raise InputError(
+                f"output_dir {self.path.parent} was moved or removed while its run was training: the run has ended; go "
+                "on with --resume where the folder is now"
+            ) from error
 
 
 def refuse_if_in_use(folder: Path) -> None:

@@ -95,7 +95,7 @@ def _refuse_other_size(model: PreTrainedModel, size: int) -> None:
         return
     training = model.training
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: what a model keeps of it could not be trained through
             model.eval()(pixel_values=torch.zeros(1, 3, size, size))
     except Exception as error:  # an assertion in timm, other kinds elsewhere
         raise InputError(f"image_size {size} does not fit this model: {first_line(error)}") from None

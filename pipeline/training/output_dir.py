@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -26,7 +25,9 @@ from pipeline.expressions import CLASSES
 from pipeline.run_folder import LOGS, PUBLISHABLE, RECIPE, RESULTS, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
+from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 from pipeline.training.saving import save_classifier
 
 UNFINISHED = ".unfinished"
@@ -71,37 +72,46 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
 
 def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
     path = recipe.output_dir
-    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if not nearest.is_dir():
-        raise InputError(f"output_dir {path}: {nearest} is a file; choose another --output_dir")
+    nearest = nearest_folder(path)
+    refuse_inside_data(recipe)
     if (path / SEAL).is_file():
         _refuse_other_settings(recipe, path / RECIPE, "a finished run", weights=path)
         return RunFolder(path, finished=True)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"output_dir {path}: nothing can be written in {nearest}; choose another --output_dir")
+    refuse_unwritable(path, nearest)
     if (path / UNFINISHED / RECIPE).is_file():
         newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
-        damaged = list(takewhile(lambda folder: not _is_whole(folder, processes), newest_first))
+        averaged = recipe.ema_decay > 0
+        damaged = list(takewhile(lambda folder: not _is_whole(folder, processes, averaged), newest_first))
         whole = next(iter(newest_first[len(damaged) :]), None)
         _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run", weights=whole)
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
-    if path.is_dir() and {item.name for item in path.iterdir()} - {LOCK}:
+    there = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
+    if RECIPE in there and any(name.startswith("checkpoint-") for name in there):
+        raise InputError(
+            f"output_dir {path} holds an interrupted run without its folder {UNFINISHED}, which `cp -r RUN/*` leaves "
+            "out: copy RUN itself, or choose another --output_dir"
+        )
+    if there:
         raise InputError(f"output_dir {path} is not empty and not a run; choose another --output_dir")
     return RunFolder(path, finished=False)
 
 
-def _is_whole(checkpoint: Path, processes: int) -> bool:
-    """Whether a checkpoint was written to its end: every file is there, and none is cut short."""
+def _is_whole(checkpoint: Path, processes: int, averaged: bool) -> bool:
+    """Whether a checkpoint was written to its end: every file is there, of its own step, and none is cut short."""
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        for weights in {checkpoint / "model.safetensors", *checkpoint.glob("*.safetensors")}:
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        if state["global_step"] != _step(checkpoint):
+            return False
+        _ = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+        needed = {checkpoint / "model.safetensors", *([checkpoint / EMA_WEIGHTS] if averaged else [])}
+        for weights in needed | set(checkpoint.glob("*.safetensors")):
             with safe_open(weights, "pt"):
                 pass
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return False
     return all(zipfile.is_zipfile(checkpoint / name) for name in ["optimizer.pt", "scheduler.pt", *random_states])
 

@@ -7,6 +7,7 @@ first forward or backward pass. A trial step on noise uses them all, so that a m
 import copy
 import tempfile
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from datasets import Dataset
@@ -14,25 +15,49 @@ from transformers import TrainingArguments
 
 from pipeline.errors import InputError, first_line
 from pipeline.settings.trainer import TrainerRanges
+from pipeline.training.arguments import training_arguments
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import Built
 from pipeline.training.plan import Plan
+from pipeline.training.schedule import refuse_bad_schedule
 from pipeline.training.steps import build_trainer
 
-UNCHECKED = (
-    "lr_scheduler_type",
-    "optim",
-    "torch_compile_mode",
-    "ddp_backend",
-)  # their values are, but not whether they work
+# Their values are checked, but not whether they work here.
+UNCHECKED = {"lr_scheduler_type", "optim", "torch_compile_mode", "ddp_backend"}
+SURE = {"disable_tqdm"} | TrainerRanges.__annotations__.keys() - UNCHECKED
+SOME_LENGTH = (100, 1000)  # steps of warm-up and of the run, where its length follows from the data
 
 
 def rehearse(plan: Plan, args: TrainingArguments, built: Built) -> None:
-    """Train a copy of the model for one step on noise, as all processes of the run will.
+    """Walk the learning rate, then train a copy of the model for one step on noise, as all processes of the run will.
 
     Raises:
-        InputError: it fails. The message names the settings of Trainer that may be the cause.
+        InputError: it fails. The message names the settings of Trainer without which it would not.
     """
+    error = _failure(plan, args, built)
+    if error:
+        culprits = _culprits(plan, built)
+        hint = f"; without {' or '.join(culprits)} it works" if culprits else ""
+        raise InputError(f"a trial step, before any data is read, fails: {first_line(error)}{hint}") from error
+
+
+def _failure(plan: Plan, args: TrainingArguments, built: Built) -> Exception | None:
+    """What the trial raised, other than an InputError."""
+    try:
+        if args.max_steps > 0:
+            schedule = plan.schedule(1)  # the warm-up may be longer, as the data is not read
+            refuse_bad_schedule(args, schedule.warmup_steps, schedule.total_steps)
+        else:
+            refuse_bad_schedule(args, *SOME_LENGTH, exact=False)
+        _trial(plan, args, built)
+    except InputError:
+        raise
+    except Exception as error:
+        return error
+    return None
+
+
+def _trial(plan: Plan, args: TrainingArguments, built: Built) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trial = copy.copy(args)
         trial.output_dir = folder
@@ -43,14 +68,23 @@ def rehearse(plan: Plan, args: TrainingArguments, built: Built) -> None:
         model, processor = built
         rows = _noise(plan, trial.per_device_train_batch_size * plan.processes)
         log = TrainingLog(None, plan.recipe.classes)
+        build_trainer(plan, trial, rows, rows, log, (), (copy.deepcopy(model), processor)).train()
+
+
+def _culprits(plan: Plan, built: Built) -> list[str]:
+    """The settings of Trainer without which the trial does not fail: each one is left out in turn."""
+    found = []
+    for name, value in plan.recipe.trainer.items():
+        if name in SURE:
+            continue
+        others = MappingProxyType({other: kept for other, kept in plan.recipe.trainer.items() if other != name})
+        without = replace(plan, recipe=replace(plan.recipe, trainer=others))
         try:
-            build_trainer(plan, trial, rows, rows, log, (), (copy.deepcopy(model), processor)).train()
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"a trial step, before any data is read, fails: {first_line(error)}{_hint(plan)}"
-            ) from error
+            if _failure(without, training_arguments(without), built) is None:
+                found.append(f"{name} {value!r}")
+        except InputError:  # another setting does not work without it
+            continue
+    return found
 
 
 def _noise(plan: Plan, rows: int) -> Dataset:
@@ -66,9 +100,3 @@ def _noise(plan: Plan, rows: int) -> Dataset:
             "key": [f"noise-{row}" for row in range(rows)],
         }
     )
-
-
-def _hint(plan: Plan) -> str:
-    ranged = {"disable_tqdm"} | TrainerRanges.__annotations__.keys() - set(UNCHECKED)
-    suspects = [f"{name} {value!r}" for name, value in sorted(plan.recipe.trainer.items()) if name not in ranged]
-    return f"; check {', '.join(suspects)}" if suspects else ""

@@ -66,7 +66,7 @@ def check_clients(
     except Exception as error:  # whatever goes wrong here would go wrong at the end of the run
         raise InputError(f"{name} cannot be saved and loaded again: {first_line(error)}") from None
     training = model.training
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference mode: what a model keeps of it could not be trained through
         scores = model.eval()(pixel_values=own).logits[0].float().softmax(-1)
     model.train(training)
     _refuse_difference("scores", name, scores, by_hand)

@@ -30,6 +30,7 @@ from pipeline.training.optimizer import layer_decay_of
 from pipeline.training.plan import Plan
 from pipeline.training.progress import ending, ending_in_words
 from pipeline.training.sampler import PictureRows
+from pipeline.training.schedule import refuse_bad_schedule
 from pipeline.training.trainer import ExpressionTrainer
 from pipeline.training.transforms import map_pictures
 
@@ -48,7 +49,8 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
     """Read, curate and map the pictures of a recipe; rank 0 does the work, the others read its cache.
 
     Raises:
-        InputError: a source cannot be read, its pictures or labels are unusable, or splits share pictures or people.
+        InputError: a source cannot be read, its pictures or labels are unusable, splits share pictures or people, or
+            the schedule of the learning rate does not fit a run of so many steps.
     """
     recipe = plan.recipe
     machine.say("reading data")
@@ -63,7 +65,9 @@ def load_data(plan: Plan, args: TrainingArguments) -> Data:
         clean = tables["validation"].filter(lambda clean: clean, input_columns="clean", desc="clean validation")
     machine.say(f"rows: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     train = tables.pop("train")
-    machine.say(plan.schedule(len(train)).describe())
+    schedule = plan.schedule(len(train))
+    machine.say(schedule.describe())
+    refuse_bad_schedule(args, schedule.warmup_steps, schedule.total_steps)
     return Data(curated, train, clean, tables)
 
 

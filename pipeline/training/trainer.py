@@ -20,6 +20,7 @@ from pipeline.training.ema import EMA
 from pipeline.training.loss import balanced_cross_entropy, label_shares, row_weights
 from pipeline.training.memory import advice, largest_batch, out_of_memory
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
+from pipeline.training.optimizer_arguments import optimizer_class
 from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
 
 
@@ -88,8 +89,8 @@ class ExpressionTrainer(CheckpointedTrainer):
             size = self.recipe.image_size
             layer_decay = layer_decay_of(self.model, self.recipe.layer_decay, size)
             groups = parameter_groups(self.model, args.learning_rate, args.weight_decay, layer_decay, size)
-            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(args, self.model)
-            optimizer = optimizer_class(groups, **settings)
+            kind, settings = optimizer_class(args, self.model)
+            optimizer = kind(groups, **settings)
             # A fused optimizer skips an overflow of fp16 by itself, unseen: the schedule and the average would move.
             optimizer._step_supports_amp_scaling = False
             self.optimizer = optimizer
