@@ -22,6 +22,7 @@ class Options:
     with_predictions: bool = False
     space: str | None = None
     face_detector: str | None = None
+    new_version: str | None = None
     data_path: str | None = None
 
 
@@ -40,6 +41,8 @@ def check_names(options: Options) -> None:
         InputError: as `hub.access.check_repo_id`.
     """
     access.check_repo_id(options.repo_id)
+    if options.new_version:
+        access.check_repo_id(options.new_version)
     if options.space:
         access.check_repo_id(options.space, "space")
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.errors import InputError, first_line
+from pipeline.run_folder import sha256
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
@@ -55,6 +57,16 @@ def _download(checkpoint: str) -> Path:
             f"checkpoint {checkpoint} is not a folder here and could not be downloaded from the Hub "
             f"({first_line(error)}); check the name and the network, or give a local folder"
         ) from None
+
+
+def weights_sha256(checkpoint: str) -> str | None:
+    """SHA-256 of the weights of a checkpoint that was loaded, or of the index of its shards; None if it is gone."""
+    path = Path(checkpoint)
+    try:
+        folder = path if path.is_dir() else Path(snapshot_download(checkpoint, local_files_only=True))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError):
+        return None
+    return next((sha256(folder / name) for name in (WEIGHTS, INDEX) if (folder / name).is_file()), None)
 
 
 def read_object(path: Path) -> dict[str, Any]:

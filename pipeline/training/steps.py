@@ -25,6 +25,7 @@ from transformers import (
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
 from pipeline.training import machine, output_dir, prediction
+from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_for_training
@@ -156,6 +157,7 @@ def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, starte
         "rows_per_step": plan.rows_per_step,
         # A folder may be gone later, and its name may look like a Hub id.
         "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
+        "checkpoint_sha256": checkpoint and weights_sha256(checkpoint),
         "wall_seconds": round(time.perf_counter() - started, 1),
         **ending(trainer.state),
         **log.speed(),

@@ -19,6 +19,7 @@ from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
+from pipeline.errors import InputError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES
@@ -595,3 +596,75 @@ def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:
     assert any("without a label are kept in train" in line for line in lines)
     assert [line for line in lines if "`caps`" in line and "ferplus/neutral" in line and "20" in line]
     assert [line for line in lines if "`row_weights`" in line and "2.0" in line]
+
+
+# Values that cannot be
+
+
+def with_value(run: Run, file: str, keys: tuple[str, ...], value) -> Run:
+    content = json.loads(json.dumps(getattr(run, file)))
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return replace(run, **{file: content})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -5, 1.2, "0.9", True, None, [0.5]], ids=str)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("official", "accuracy", "value"),
+        ("clean", "macro_f1", "low"),
+        ("validation", "ece", "high"),
+        ("official", "human_agreement", "value"),
+        ("official", "per_class", "fear", "recall", "value"),
+    ],
+    ids=".".join,
+)
+def test_a_figure_that_cannot_be_is_refused(voted: Run, keys: tuple[str, ...], value) -> None:
+    with pytest.raises(InputError, match=r"evaluation.json: .* is .*: make it again with python -m pipeline.evaluation"):
+        make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("official", "accuracy"), {"value": 0.5, "low": 0.6, "high": 0.7}),
+        (("official", "nll", "high"), 1e308),
+        (("official", "n"), -3),
+        (("official", "n"), 1.5),
+        (("official", "per_class", "fear", "support"), float("nan")),
+        (("official", "confusion_matrix"), [["<b>"]]),
+    ],
+    ids=str,
+)
+def test_so_are_intervals_beside_their_value_and_counts_that_count_nothing(voted: Run, keys, value) -> None:
+    with pytest.raises(InputError, match=r"evaluation.json: "):
+        make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("git_revision", "$(rm -rf ~)"),
+        ("git_revision", "abc"),
+        ("git_revision", "0" * 40 + "\n```\n# owned"),
+        ("precision", "fp32 | **best**"),
+        ("python", "3.11\n\n# owned"),
+        ("wall_seconds", float("nan")),
+        ("cores", "<img>"),
+        ("processes", -1),
+    ],
+)
+def test_a_field_of_the_environment_that_no_run_writes_is_refused(voted: Run, name: str, value) -> None:
+    with pytest.raises(InputError, match=rf"environment.json: {name} is .*: restore the file, or train again"):
+        make_card(with_value(voted, "environment", (name,), value), PUBLICATION)
+
+
+def test_every_other_text_is_one_escaped_line(voted: Run) -> None:
+    odd = "x](http://evil) <b>|\n# owned"
+    keys = ("processor", "system", "device")
+    environment = voted.environment | dict.fromkeys(keys, odd) | {"packages": {odd: odd}}
+    card = make_card(replace(voted, environment=environment), PUBLICATION)
+    assert "\n# owned" not in card and "<b>" not in card and "](http://evil)" not in card
