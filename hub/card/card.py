@@ -11,6 +11,7 @@ import jinja2
 
 from hub.card import snippets
 from hub.card.checked import check_run
+from hub.card.filters import cell, duration, figure, of_class, percent, plain, share_of, size
 from hub.card.metadata import (
     CODE,
     NOTEBOOK,
@@ -24,7 +25,6 @@ from hub.card.metadata import (
     sources_of,
     title_of,
 )
-from hub.card.filters import cell, duration, figure, of_class, percent, plain, share_of, size
 from hub.templates import templates
 from pipeline.run_folder import Run
 

@@ -26,8 +26,8 @@ def check_run(run: Run) -> None:
     """
     for place, value, most in _figures(run):
         if not _is_figure(value, most):
-            raise InputError(f"{run.path / SEAL}: {place} is {_shown(value)}; a value and its interval are numbers from 0 "
-                             f"to {most:g}, low <= value <= high: {_cure(run)}")  # fmt: skip
+            must = f"low <= value <= high, numbers from 0 to {most:g}"
+            raise InputError(f"{run.path / SEAL}: {place} is {_shown(value)}, not {must}: {_cure(run)}")
     for place, value in _rows(run):
         if not _is_count(value) or isinstance(value, float):
             raise InputError(f"{run.path / SEAL}: {place} is {_shown(value)}, not a number of rows: {_cure(run)}")
@@ -69,8 +69,8 @@ def _rows(run: Run) -> Iterator[tuple[str, Any]]:
 def _is_figure(value: Any, most: float) -> bool:
     if not isinstance(value, Mapping) or not all(_is_count(value.get(end)) for end in ("value", "low", "high")):
         return False
-    slack = 1e-9  # of float arithmetic
-    return bool(-slack <= value["low"] <= value["value"] + slack and value["value"] - slack <= value["high"] <= most + slack)
+    low, middle, high, slack = value["low"], value["value"], value["high"], 1e-9  # of float arithmetic
+    return bool(-slack <= low <= middle + slack and middle - slack <= high <= most + slack)
 
 
 def _is_count(value: Any) -> bool:

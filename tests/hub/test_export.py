@@ -338,7 +338,9 @@ def test_without_validation_pictures_int8_stays_if_no_first_answer_changes(wrong
     rough = np.concatenate([np.roll(right[:wrong], 1, axis=1), right[wrong:]])
     reference = Reference("examples", validation, right)
     reason = why_inaccurate(int8.FORMAT, compare(rough, reference), reference)
-    expected = None if kept else "its first answer is the run's for only 19 of 20 pictures, and accuracy was not measured"
+    expected = (
+        None if kept else "its first answer is the run's for only 19 of 20 pictures, and accuracy was not measured"
+    )
     assert reason == expected
 
 

@@ -80,7 +80,12 @@ def of(published: Published, language: str) -> list[str]:
 
 def run_python(code: str, published: Published, home: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], env=published.environment(home), cwd=home, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code],
+        env=published.environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -112,9 +117,13 @@ def served(published: Published, tmp_path: Path) -> Iterator[str]:
         server.wait(60)
 
 
-def test_every_python_block_prints_seven_scores_of_the_example(published: Published, served: str, tmp_path: Path) -> None:
+def test_every_python_block_prints_seven_scores_of_the_example(
+    published: Published, served: str, tmp_path: Path
+) -> None:
     blocks = of(published, "python")
-    assert len(blocks) == len([c for c in CLIENTS.values() if c.snippet.endswith(".py.jinja")]) + ("YUNET" in os.environ)
+    assert len(blocks) == len([c for c in CLIENTS.values() if c.snippet.endswith(".py.jinja")]) + (
+        "YUNET" in os.environ
+    )
     expected = published.first_answers()["happiness.png"]
     for code in blocks:
         printed = run_python(code.replace(PORT, served), published, tmp_path)
@@ -159,7 +168,9 @@ def expected_label(published: Published) -> str:
 
 
 def test_the_examples_have_the_models_own_size(published: Published) -> None:
-    sizes = {Image.open(file).size for file in (published.folder / "examples").glob("*.png") if file.name != "photo.png"}
+    sizes = {
+        Image.open(file).size for file in (published.folder / "examples").glob("*.png") if file.name != "photo.png"
+    }
     assert sizes == {(32, 32)}
 
 
@@ -171,7 +182,8 @@ const {{ env }} = await import('{library}');
 env.remoteHost = process.env.HF_ENDPOINT;
 env.cacheDir = `${{process.env.HF_HOME}}/transformers.js`;
 const before = globalThis.fetch;
-globalThis.fetch = (url, ...rest) => before(String(url?.url ?? url).replace('https://huggingface.co', process.env.HF_ENDPOINT), ...rest);
+const here = (url) => String(url?.url ?? url).replace('https://huggingface.co', process.env.HF_ENDPOINT);
+globalThis.fetch = (url, ...rest) => before(here(url), ...rest);
 """
 PLAIN = """
 import {{ pipeline, env }} from '{library}';
