@@ -70,6 +70,8 @@ def parse(argv: list[str]) -> "Options":
     option("--create_pr", action="store_true", help="open a pull request instead of a commit")
     option("--dry_run", action="store_true", help="stop after the checks and keep the staged folder to look at")
     option("--with_predictions", action="store_true", help="publish predictions.parquet too")
+    option("--public_name", action="append", default=[], metavar="NAME", help="a name of this user or host that may be "
+           "published, because it is an ordinary word there")  # fmt: skip
     option("--space", metavar="USER/NAME", help="also publish the page, as a Space that shows this release")
     option("--face_detector", metavar="PATH", help="weights of YuNet: file, folder or Hub id. The model's repository "
            "gets them and lines that crop a face (default: FER_FACE_DETECTOR, or none); so does the Space (default: "

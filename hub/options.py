@@ -1,11 +1,13 @@
 """What a person asks `push_to_hub.py` for, and whether this account may do it on the Hub."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
 from hub import access, attempts, space_folder
+from hub.ref_names import MAIN, check_name, refuse_clash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,11 +17,12 @@ class Options:
     run: Path
     repo_id: str
     tag: str | None = None
-    revision: str = "main"
+    revision: str = MAIN
     private: bool = False
     create_pr: bool = False
     dry_run: bool = False
     with_predictions: bool = False
+    public_name: Sequence[str] = ()
     space: str | None = None
     face_detector: str | None = None
     new_version: str | None = None
@@ -35,26 +38,39 @@ class Exists:
 
 
 def check_names(options: Options) -> None:
-    """Refuse repository names that the Hub does not accept, before the run is read.
+    """Refuse names of repositories, tags and branches that the Hub or git do not accept, before the run is read.
 
     Raises:
-        InputError: as `hub.access.check_repo_id`.
+        InputError: as `hub.access.check_repo_id`, `hub.ref_names.check_name` and `refuse_clash`.
     """
     access.check_repo_id(options.repo_id)
     if options.new_version:
         access.check_repo_id(options.new_version)
     if options.space:
         access.check_repo_id(options.space, "space")
+    _check_refs(options, [MAIN], [])
 
 
 def check_access(api: HfApi, options: Options) -> Exists:
     """Which repositories exist; the account may write to them. A dry run asks the Hub nothing.
 
     Raises:
-        InputError: as `hub.access.check_access` and `hub.space_folder.check_space`.
+        InputError: as `hub.access.check_access`, `hub.ref_names.refuse_clash` and `hub.space_folder.check_space`.
     """
     attempts.set_timeouts()
     if options.dry_run:
         return Exists(model=True, space=True)
     model = access.check_access(api, options.repo_id, print, write=not options.create_pr)
+    if model:
+        refs = attempts.attempt(f"tags of {options.repo_id}", lambda: api.list_repo_refs(options.repo_id), print)
+        _check_refs(options, [branch.name for branch in refs.branches], [tag.name for tag in refs.tags])
     return Exists(model, options.space is not None and space_folder.check_space(api, options.space, print))
+
+
+def _check_refs(options: Options, branches: list[str], tags: list[str]) -> None:
+    """Check the tag and the branch of a release beside those that exist."""
+    check_name("--revision", options.revision)
+    refuse_clash("--revision", options.revision, branches, tags, "tag")
+    if options.tag is not None:
+        check_name("--tag", options.tag)
+        refuse_clash("--tag", options.tag, tags, [*branches, options.revision], "branch")

@@ -1,9 +1,11 @@
 """Scores of pictures and of folders of pictures, as a table or as JSON lines.
 
     python -m hub.predict MODEL PATH... [--crop detect] [--json]
+    find faces -name '*.png' | python -m hub.predict MODEL -
 
-Answers go to standard output, everything else to standard error. Pictures that cannot be read are named and counted.
-The exit code is 1 if no picture could be read, and 2 for a mistake in the command.
+Answers go to standard output in the order of the paths, everything else to standard error. Pictures that cannot be read
+are named and counted. The exit code is 0 if all were read, 1 if one could not be read, and 2 for a mistake in the
+command.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
+from hub.picture_paths import find_pictures, printable
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
 from hub.server.preprocessing import Pixels
@@ -31,8 +34,6 @@ from pipeline.errors import InputError, end_in_one_line, first_line
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
-"""Files with these suffixes are read from a folder; a file on the command line may have any suffix."""
 SHOWN = 3  # classes per line of the table
 
 
@@ -40,7 +41,7 @@ SHOWN = 3  # classes per line of the table
 class Read:
     """A picture's faces as model input `(F, 3, H, W)`, and where they are; or why it cannot be read."""
 
-    path: Path
+    path: str
     pixels: Pixels | None = None
     faces: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
@@ -51,39 +52,20 @@ def main(argv: list[str]) -> None:
 
     Raises:
         InputError: a path does not exist, or the model or the detector cannot be loaded.
-        SystemExit: with code 1 if no picture could be read.
+        SystemExit: with code 1 if a picture could not be read.
     """
     asked = _parser().parse_args(argv)
-    paths = _pictures(asked.paths)
+    paths = find_pictures(asked.paths, lambda line: _say(sys.stderr, line))
     model = load_model(asked.model, asked.revision)
     finder = _finder(asked.face_detector) if asked.crop == "detect" else None
     show = _json_lines if asked.json else _table(model, paths)
     faults = 0
     for read, scores in _answers(model, finder, paths):
-        if read.fault:
-            faults += 1
-            _say(sys.stderr, f"{read.path}: {read.fault}")
-        else:
-            show(read, [ranked(model.classes, row) for row in scores])
+        faults += bool(read.fault)
+        show(read, [ranked(model.classes, row) for row in scores])
     if faults:
         _say(sys.stderr, f"{faults} of {len(paths)} pictures could not be read")
-    if faults == len(paths):
         raise SystemExit(1)
-
-
-def _pictures(given: Sequence[Path]) -> list[Path]:
-    """The given files, and the pictures in the given folders sorted by name; each once."""
-    found: dict[Path, None] = {}
-    for path in given:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        found |= dict.fromkeys(inside)
-    if not found:
-        raise InputError(f"no picture in {', '.join(map(str, given))}: looked for {', '.join(sorted(SUFFIXES))}")
-    return list(found)
 
 
 def _finder(named: str) -> Finder:
@@ -101,7 +83,7 @@ def _finder(named: str) -> Finder:
     return Finder(Path(downloaded))
 
 
-def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator[tuple[Read, np.ndarray]]:
+def _answers(model: Model, finder: Finder | None, paths: list[str]) -> Iterator[tuple[Read, np.ndarray]]:
     """Each picture in order with the scores `(F, K)` of its faces; the next ones are decoded while the model runs."""
     waiting: deque[Future[Read]] = deque()
     ahead = iter(paths)
@@ -122,7 +104,7 @@ def _answers(model: Model, finder: Finder | None, paths: list[Path]) -> Iterator
             bar.update(len(reads))
 
 
-def _read(path: Path, model: Model, finder: Finder | None) -> Read:
+def _read(path: str, model: Model, finder: Finder | None) -> Read:
     try:
         photo = np.asarray(decode(path))
     except UnusablePicture as error:
@@ -144,23 +126,27 @@ def _scores(model: Model, reads: list[Read]) -> list[np.ndarray]:
 
 
 def _json_lines(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-    """One line per picture: its file, and its faces, largest first, with the scores of all classes, best first."""
+    """One line per picture: its faces, largest first, with the scores of all classes, best first; or the error."""
     faces = [place | {"scores": ranking} for place, ranking in zip(read.faces, scores, strict=True)]
-    _say(sys.stdout, json.dumps({"file": str(read.path), "faces": faces}))
+    answer = {"error": read.fault} if read.fault else {"faces": faces}
+    _say(sys.stdout, json.dumps({"file": read.path} | answer))
 
 
-def _table(model: Model, paths: list[Path]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
+def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
     """One line per face: the file, the number of the face if there are several, the best classes with their scores."""
-    first = min(60, max(len(str(path)) for path in paths) + 4)
+    first = min(60, max(len(printable(path)) for path in paths) + 4)
     label = max(map(len, model.classes))
 
     def show(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-        if not scores:
-            _say(sys.stdout, f"{str(read.path):<{first}}  no face was found")
+        name = printable(read.path)
+        if read.fault:
+            _say(sys.stderr, f"{name}: {read.fault}")
+        elif not scores:
+            _say(sys.stdout, f"{name:<{first}}  no face was found")
         for number, ranking in enumerate(scores, 1):
-            name = f"{read.path} #{number}" if len(scores) > 1 else str(read.path)
+            face = f"{name} #{number}" if len(scores) > 1 else name
             best = "  ".join(f"{one['label']:<{label}} {one['score']:6.1%}" for one in ranking[:SHOWN])
-            _say(sys.stdout, f"{name:<{first}}  {best}")
+            _say(sys.stdout, f"{face:<{first}}  {best}")
 
     return show
 
@@ -174,7 +160,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m hub.predict", description="Scores of pictures: what their faces show.", allow_abbrev=False
     )
     parser.add_argument("model", metavar="MODEL", help="run folder, published folder or Hub id")
-    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture, or folder with pictures in it")
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", help="picture, folder, pattern, or - for a list of paths on standard input"
+    )
     parser.add_argument("--revision", default="", help="branch, tag or commit of a Hub id")
     parser.add_argument(
         "--crop",
@@ -188,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
         default=crop.YUNET_PAGE.removeprefix("https://huggingface.co/"),
         help="weights of YuNet: a file, a folder or a Hub id (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON per picture")
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON per picture, also if it cannot be read"
+    )
     return parser
 
 

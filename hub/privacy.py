@@ -5,12 +5,10 @@ its texts; exporters put source paths into ONNX; image writers keep the notes of
 them. The search proves it: it reads every staged file, not only those that are known to hold such things.
 """
 
-import getpass
 import json
 import re
-import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -22,6 +20,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from hub.private_names import name_patterns
 from pipeline.errors import InputError
 
 TEXT = (".md", ".json", ".yaml", ".txt", ".ipynb")
@@ -36,9 +35,10 @@ SECRETS = (
     r"\bBearer +[\w.~+/-]{16,}",
 )
 ROOTS = "home|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|data|usr|etc|content|kaggle|workspace|scratch|nfs"
+SECRET = "a secret"
 NAMES = "the user or host name"
-NAMES_NOBODY = {"root", "user", "admin", "ubuntu", "docker", "runner", "jovyan", "localhost"}
-"""Names that machines have by default: they identify nobody, and any text may contain them."""
+AROUND = 24
+"""Characters that are shown on both sides of a name, so that a reader can see whose it is."""
 
 
 def clean_events(source: Path, target: Path) -> None:
@@ -78,55 +78,56 @@ def _events(path: Path) -> Iterator[Event]:
         raise InputError(f"{path} cannot be read as a TensorBoard event file; train again, or take it out of logs/")
 
 
-def refuse_private(folder: Path, *namespaces: str) -> None:
+def refuse_private(folder: Path, *public: str) -> None:
     """Read every file under `folder` and its name, and refuse what identifies a person, a machine or a secret.
 
     It searches for tokens and keys (by their patterns, and the token that is in use here), the names of user and host
-    as whole words except `namespaces` (the owners of the repositories), the home folder, and absolute paths. Code is
-    not searched for names: otherwise a user called Max could not publish a `max`.
+    (see `hub.private_names`) except `public` ones such as owners of repositories, the home folder, and absolute paths.
+    Code is not searched for names.
 
     Raises:
         InputError: something was found, or a file is of a kind that cannot be searched. A secret is not printed.
     """
-    searches = _searches(*namespaces)
-    found = []
+    searches = _searches(folder, public)
+    found: list[str] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
         for place, text in ((name, name), *((f"{name}: {where}", t) for where, t in _texts(path))):
-            for what, pattern in searches.items():
-                if what == NAMES and path.name.endswith(CODE):
-                    continue
-                if hit := pattern.search(text):
-                    shown = "" if what == "a secret" else f" {hit.group()!r}"
-                    found.append(f"{what}{shown} in {place}")
+            hits = {what: hit for what, pattern in searches.items() if (hit := pattern.search(text))}
+            if path.name.endswith(CODE):
+                hits.pop(NAMES, None)
+            found += [f"{what}{_shown(what, hit, SECRET in hits)} in {place}" for what, hit in hits.items()]
     if found:
         more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        public_too = "; if that name may be published, add --public_name NAME" if NAMES in " ".join(found) else ""
         raise InputError(
             f"nothing was sent, because the staged folder contains {'; '.join(dict.fromkeys(found[:3]))}{more}"
+            f"{public_too}"
         )
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
+def _shown(what: str, hit: re.Match[str], beside_secret: bool) -> str:
+    """What was found, but not a secret; a name with the text around it, if there is no secret in that text."""
+    if what == SECRET:
         return ""
+    if what != NAMES or beside_secret:
+        return f" {hit.group()!r}"
+    around = hit.string[max(hit.start() - AROUND, 0) : hit.end() + AROUND]
+    return f" {hit.group()!r} ({' '.join(around.split())!r})"
 
 
-def _searches(*namespaces: str) -> dict[str, re.Pattern[str]]:
+def _searches(folder: Path, public: Collection[str]) -> dict[str, re.Pattern[str]]:
     secrets = [*SECRETS, *([re.escape(token)] if (token := get_token()) else [])]
-    names = {_user(), socket.gethostname(), socket.gethostname().partition(".")[0]}
-    words = sorted(n for n in names if len(n) > 2 and n.lower() not in NAMES_NOBODY | set(map(str.lower, namespaces)))
     searches = {
-        "a secret": re.compile("|".join(secrets)),
+        SECRET: re.compile("|".join(secrets)),
         "an absolute path": re.compile(
             rf"(?<![\w.:/~-])/(?:{ROOTS})/[\w.@-]|(?<!\w)[A-Za-z]:\\\\?\w|\bfile:/|(?<!\w)~/\w|(?<!\w)\\\\\\\\\w"
         ),
     }
     if len(home := str(Path.home())) > 2 and home != "/root":
-        searches["the home folder"] = re.compile(re.escape(home))
-    if words:
-        searches[NAMES] = re.compile(rf"(?<![\w])(?:{'|'.join(map(re.escape, words))})(?!\w)", re.I)
+        searches["the home folder"] = re.compile(rf"(?<![\w.]){re.escape(home)}(?![\w.-])")
+    if names := name_patterns(folder, public):
+        searches[NAMES] = re.compile("|".join(names), re.I)
     return searches
 
 

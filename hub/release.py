@@ -53,7 +53,7 @@ def check(folders: list[Path], options: Options) -> None:
     """
     owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
     for folder in folders:
-        privacy.refuse_private(folder, *owners)
+        privacy.refuse_private(folder, *owners, *options.public_name)
 
 
 def keep(run: Run, folders: list[Path]) -> list[Path]:
@@ -88,19 +88,30 @@ def describe(run: Run, folder: Path, options: Options) -> None:
     from hub.clients import parity
     from hub.export import export
 
-    detector = stage_detector(folder, options)
-    exported = export.export_onnx(run, folder, rows)
+    exported = export.export_onnx(run, folder, rows, faces=drawn_faces())
     with drawn_pictures(run) as kinds:
         compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, because clients disagree: {'; '.join(beyond[:3])}")
     write_json(folder / "parity.json", compared)
-    examples = card.example_scores(run)
+    add_example(run, folder)
+    examples = card.example_scores(run, folder)
+    detector = stage_detector(folder, options)
     publication = metadata.Publication(
         options.repo_id, options.tag, exported, compared, examples, shipped_settings(run), options.new_version, detector
     )  # fmt: skip
     write_json(folder / metadata.NOTEBOOK, notebook.make_notebook(run, publication))
     (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")
+
+
+def add_example(run: Run, folder: Path) -> None:
+    """Draw one face for the snippets of the card, if the run has no examples: its classes are not the seven."""
+    from pipeline.drawn.face import draw_face
+
+    if any((folder / "examples").glob("*.png")):
+        return
+    (folder / "examples").mkdir(exist_ok=True)
+    draw_face("neutral", seed=2026, index=0, size=run.recipe["image_size"]).save(folder / "examples" / "face.png")
 
 
 def stage_detector(folder: Path, options: Options) -> str | None:
@@ -149,17 +160,22 @@ def shipped_settings(run: Run) -> dict[str, Any] | None:
     return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
 
 
+def drawn_faces() -> list[Any]:
+    """A face of each of the seven expressions, 224 px, whatever the classes of the run are."""
+    from pipeline.drawn.face import draw_face
+    from pipeline.expressions import CLASSES
+
+    return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
+
+
 @contextmanager
 def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
     """Files of a drawn face of each expression, by kind of picture. Clients are compared on them."""
     from hub.clients.picture_kinds import picture_kinds
-    from pipeline.drawn.face import draw_face
-    from pipeline.expressions import CLASSES
 
-    faces = [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
     size = run.recipe["image_size"]
     with tempfile.TemporaryDirectory() as place:
-        yield picture_kinds(Path(place), faces, (size, size))
+        yield picture_kinds(Path(place), drawn_faces(), (size, size))
 
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
@@ -175,7 +191,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
     Raises:
         InputError: a probability differs from the run's.
     """
-    from hub.clients import clients
+    from hub.clients import clients, parity
 
     name = "pipeline()"
     with drawn_pictures(run) as kinds, tempfile.TemporaryDirectory() as cache:
@@ -183,7 +199,7 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
         fresh = os.environ | {"HF_HUB_CACHE": cache}
         answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
-    given = np.array([[answer[c] for c in run.classes] for answer in answers])
+        given = parity.probabilities(name, paths, answers, run.classes)
     if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
         raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
                          "at it")  # fmt: skip

@@ -50,7 +50,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     write_json(folder / CURATION, _without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
-    write_json(folder / PREPROCESSOR, _for_transformers_4(read_json(run.path / PREPROCESSOR)))
+    write_json(folder / PREPROCESSOR, _for_every_client(read_json(run.path / PREPROCESSOR)))
     for number, name in enumerate(run.sealed(run_folder.LOGS)):
         (folder / "logs").mkdir(exist_ok=True)
         clean_events(run.path / name, folder / "logs" / f"events.out.tfevents.{number:010d}")
@@ -65,15 +65,17 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
-def _for_transformers_4(processor: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an image processor under its name in transformers 4, which the Hub's servers use.
+def _for_every_client(processor: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an image processor with which every client sees the pictures of training.
 
-    There `ViTImageProcessor` resizes with Pillow and `ViTImageProcessorFast` as training did. In transformers 5 both
-    names mean the second.
+    The name is that of transformers 4, which the Hub's servers use. There `ViTImageProcessor` resizes with Pillow and
+    `ViTImageProcessorFast` as training did. In transformers 5 both names mean the second. Older runs have
+    `do_convert_rgb`: it composites pictures with a transparent colour onto white, and training drops transparency.
     """
     names = {"ViTImageProcessor": "ViTImageProcessorFast"}
     kind = processor["image_processor_type"]
-    return processor | {"image_processor_type": names.get(kind, kind)}
+    kept = {name: value for name, value in processor.items() if name != "do_convert_rgb"}
+    return kept | {"image_processor_type": names.get(kind, kind)}
 
 
 def _resize_examples(folder: Path, size: dict[str, int]) -> None:

@@ -113,7 +113,8 @@ def _open(picture: bytes | str | Path) -> BinaryIO:
     if isinstance(picture, bytes):
         return io.BytesIO(picture)
     try:
-        return Path(picture).open("rb")
+        file = Path(picture).open("rb")  # noqa: SIM115 (the caller closes it)
+        return file if file.seekable() else io.BytesIO(file.read())  # a pipe, such as <(command) in a shell
     except (FileNotFoundError, ValueError):  # ValueError: a path that no file can have
         raise UnusablePicture(Fault.NO_FILE, "no such file") from None
     except OSError as error:

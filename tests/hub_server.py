@@ -33,6 +33,8 @@ GITATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 API = r"/api/(?P<type>model|dataset|space)s/(?P<id>[^/]+/[^/]+)"
 PAGE = r"/(?:(?P<type>dataset|space)s/)?(?P<id>[^/]+/[^/]+)"
 SDKS = ("gradio", "docker", "static")
+LICENSES = Path(__file__).with_name("hub_licenses.txt").read_text(encoding="utf-8").split()
+"""Those that a card may name: https://huggingface.co/docs/hub/repositories-licenses"""
 BINARY = {"Content-Type": "application/octet-stream"}
 
 
@@ -399,6 +401,8 @@ def card_errors(content: str, repo_type: str) -> list[str]:
     errors = []
     if repo_type == "space" and card.get("sdk") not in SDKS:
         errors.append(f'"sdk" must be one of {SDKS}')
+    if card.get("license") not in (None, *LICENSES):
+        errors.append(f'"license" must be one of {LICENSES}')
     bases = card.get("base_model") or []
     for base in bases if isinstance(bases, list) else [bases]:
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(base)):
@@ -524,9 +528,29 @@ def info(call: Call) -> Reply:
     repo, commit = call.repo, call.commit
     files = [{"rfilename": path} for path in sorted(commit.files)]
     found = {"id": repo.id, "sha": commit.oid, "private": repo.private, "gated": False, "siblings": files}
+    readme = commit.files.get("README.md", b"").decode()
     if repo.type == "space":
-        found["sdk"] = SpaceCard(commit.files.get("README.md", b"").decode()).data.get("sdk")
+        found["sdk"] = SpaceCard(readme).data.get("sdk")
+    if repo.type == "model" and readme.startswith("---"):
+        found |= read_of_card(ModelCard(readme).data.to_dict())
     return Reply(found)
+
+
+def read_of_card(card: dict[str, Any]) -> dict[str, Any]:
+    """What the Hub shows and searches of the front matter of a model card."""
+    named = {name: [card.get(name)] if isinstance(card.get(name), str) else card.get(name) or [] for name in (
+        "license", "base_model", "datasets")}  # fmt: skip
+    kinds = {"license": "license", "base_model": "base_model", "datasets": "dataset"}
+    tags = [card.get("library_name"), *card.get("tags", ()), card.get("pipeline_tag")]
+    tags += [f"{kinds[name]}:{value}" for name, values in named.items() for value in values]
+    return {
+        "cardData": card,
+        "library_name": card.get("library_name"),
+        "pipeline_tag": card.get("pipeline_tag"),
+        "tags": [tag for tag in tags if tag],
+        "widgetData": card.get("widget"),
+        "model-index": card.get("model-index"),
+    }
 
 
 @route("GET", API + r"/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?")

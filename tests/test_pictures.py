@@ -180,6 +180,14 @@ def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
         decode_cell({"bytes": None, "path": None})
 
 
+def test_a_picture_from_a_pipe_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["/bin/sh", "-c", 'cat > "$0"', str(tmp_path / "pipe")], stdin=subprocess.PIPE) as writer:
+        writer.stdin.write(FILES["PNG"])
+        writer.stdin.close()
+        assert np.array_equal(decode(tmp_path / "pipe"), COLOUR)
+
+
 def test_postscript_named_png_starts_no_program(tmp_path: Path) -> None:
     ghostscript = tmp_path / "gs"
     ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")

@@ -58,6 +58,8 @@ class Client:
     is_web: bool = False
 
 
+Answer = dict[str, float] | str
+"""What a client says about a picture: its scores by class, or the error with which it refuses the picture."""
 TORCH = ("transformers", "torch", "torchvision", "pillow")
 ONNX = ("onnxruntime", "numpy", "pillow", "huggingface_hub")
 CLIENTS = {
@@ -98,7 +100,15 @@ PYTHON = """{snippet}
 import json as _json
 import pathlib as _pathlib
 
-_answers = [{ask} for path in _json.loads(_pathlib.Path("pictures.json").read_text(encoding="utf-8"))]
+
+def _try(path):
+    try:
+        return {ask}
+    except Exception as _error:
+        return f"{{type(_error).__name__}}: {{_error}}"
+
+
+_answers = [_try(path) for path in _json.loads(_pathlib.Path("pictures.json").read_text(encoding="utf-8"))]
 _pathlib.Path("answers.json").write_text(_json.dumps(_answers), encoding="utf-8")
 """
 
@@ -111,7 +121,13 @@ _env.allowRemoteModels = !process.env.HF_HUB_OFFLINE;
 if (process.env.HF_ENDPOINT) _env.remoteHost = process.env.HF_ENDPOINT;
 {snippet}
 const _answers = [];
-for (const path of JSON.parse(_read('pictures.json', 'utf8'))) _answers.push(await {ask});
+for (const path of JSON.parse(_read('pictures.json', 'utf8'))) {{
+  try {{
+    _answers.push(await {ask});
+  }} catch (error) {{
+    _answers.push(String(error));
+  }}
+}}
 _write('answers.json', JSON.stringify(_answers));
 """
 
@@ -125,13 +141,13 @@ def ask(
     top_k: int = 7,
     node_modules: Path | None = None,
     python: str = sys.executable,
-) -> list[dict[str, float]]:
-    """The scores of each picture by class, from one fresh process that runs the card's snippet.
+) -> list[Answer]:
+    """The answer to each picture from one fresh process that runs the card's snippet.
 
     Args:
         name: of `CLIENTS`.
         model: repository that the snippet names.
-        paths: pictures, at least one.
+        paths: pictures, at least one; the snippet itself asks about the first.
         environment: all environment variables of the process: HF_HOME with the files, or HF_ENDPOINT to get them from.
         revision: tag, branch or commit that the snippet names.
         top_k: how many classes there are.
@@ -162,7 +178,7 @@ def ask(
         program = shutil.which("node") or "node" if client.is_node else python
         run([program, str(script)], name, work, environment)
         answers = json.loads((work / "answers.json").read_text(encoding="utf-8"))
-    return [a if isinstance(a, dict) else {s["label"]: s["score"] for s in a} for a in answers]
+    return [{s["label"]: s["score"] for s in a} if isinstance(a, list) else a for a in answers]
 
 
 def render(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.clients.clients import CLIENTS, ask, lay, versions, why_missing
+from hub.clients.clients import CLIENTS, Answer, ask, lay, versions, why_missing
 from pipeline.errors import InputError
 
 
@@ -37,7 +37,7 @@ def measure_parity(
         probability and how many have the `same_top_class`; or `skipped` with the reason, for a missing client.
 
     Raises:
-        InputError: a client ends in an error, or answers with classes that config.json does not name.
+        InputError: a client ends in an error, or as `probabilities`.
     """
     classes = _classes(folder)
     paths = [path for kind in pictures.values() for path in kind]
@@ -51,7 +51,7 @@ def measure_parity(
                 table[name] = {"skipped": reason}
                 continue
             answers = ask(name, model, paths, environment, revision, len(classes), node_modules)
-            given = _probabilities(name, answers, classes)
+            given = probabilities(name, paths, answers, classes)
             table[name] = {
                 "versions": versions(client, node_modules),
                 "tolerance": client.tolerance,
@@ -76,11 +76,22 @@ def _classes(folder: Path) -> list[str]:
     return [labels[index] for index in sorted(labels, key=int)]
 
 
-def _probabilities(name: str, answers: list[dict[str, float]], classes: list[str]) -> NDArray[np.float64]:
-    for answer in answers:
+def probabilities(
+    name: str, paths: Sequence[Path], answers: Sequence[Answer], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    """The answers of the client `name` to the pictures `paths` as `(N, K)`, in the order of `classes`.
+
+    Raises:
+        InputError: it refuses a picture, or answers with other classes than config.json names.
+    """
+    rows = []
+    for path, answer in zip(paths, answers, strict=True):
+        if isinstance(answer, str):
+            raise InputError(f"{name} refuses {path.name}: {answer.splitlines()[0]}")
         if answer.keys() != set(classes):
             raise InputError(f"{name} answers with {', '.join(answer)}; config.json names {', '.join(classes)}")
-    return np.array([[answer[c] for c in classes] for answer in answers])
+        rows.append([answer[one] for one in classes])
+    return np.array(rows)
 
 
 def _compared(

@@ -44,6 +44,7 @@ def _as_people_have_it(
 
     clear = sized(100, 100).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    keyed = (sized(100, 100).quantize(64), sized(100, 100).convert("L"), sized(100, 100))[number % 3]
     exif = Image.Exif()
     exif[0x0112] = 2 + number % 7  # each of the seven ways to be turned or mirrored
     photo = {"quality": 92}
@@ -51,6 +52,7 @@ def _as_people_have_it(
         "48 px gray": (image.convert("L").resize((48, 48), Image.Resampling.BICUBIC), "png", {}),
         "224 px colour": (sized(224, 224), "png", {}),
         "RGBA": (clear, "png", {}),
+        "one clear colour": (keyed, "png", {"transparency": keyed.getpixel((50, 50))}),
         "131 x 97": (sized(131, 97), "png", {}),
         "97 x 131": (sized(97, 131), "png", {}),
         "900 x 1200 JPEG": (sized(900, 1200), "jpg", photo),

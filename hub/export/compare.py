@@ -1,6 +1,6 @@
 """Any exported format against the run: the same pictures, how far the probabilities differ, and whether it may stay."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.special import softmax
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
@@ -66,18 +67,10 @@ def on_validation(run: Run, validation: datasets.Dataset) -> Reference:
     )
 
 
-def on_examples(run: Run, classifier: Classifier) -> Reference:
-    """The drawn faces in `examples/`, and the logits that torch gives them.
-
-    Raises:
-        InputError: the run has no examples.
-    """
-    files = sorted(str(file) for file in (run.path / "examples").glob("*.png"))
-    if not files:
-        raise InputError(f"{run.path / 'examples'} has no picture to try a file on: give validation pictures with "
-                         "--data_path")  # fmt: skip
-    table = datasets.Dataset.from_dict({"image": files}).cast_column("image", datasets.Image())
-    return Reference("examples", table, classifier.logits(table[:]["image"]))
+def on_faces(faces: Sequence[Image.Image], classifier: Classifier) -> Reference:
+    """Drawn faces, and the logits that torch gives them. Any run can be tried on them, whatever its classes."""
+    table = datasets.Dataset.from_dict({"image": list(faces)}, features=datasets.Features({"image": datasets.Image()}))
+    return Reference("faces", table, classifier.logits(faces))
 
 
 def answers(
@@ -116,7 +109,7 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
         return
     against, remedy = {
         "validation": ("predictions.parquet", "give the pictures that the run was evaluated on, unchanged"),
-        "examples": ("torch on the drawn examples", "this version of torch cannot export these weights"),
+        "faces": ("torch on drawn faces", "this version of torch cannot export these weights"),
     }[reference.name]
     raise InputError(
         f"{format.file} disagrees with {against}: a probability differs by {apart:.2g} (allowed: {format.bound:g}); "

@@ -9,6 +9,7 @@ import datasets
 import onnx
 import onnxruntime
 import torch
+from PIL import Image
 
 from hub.export import fp16, fp32, int8, preprocessed
 from hub.export.classifier import Classifier, load_classifier
@@ -16,7 +17,7 @@ from hub.export.compare import (
     Reference,
     answers,
     compare,
-    on_examples,
+    on_faces,
     on_validation,
     refuse_wrong,
     why_inaccurate,
@@ -31,7 +32,11 @@ FORMATS = (fp32.FORMAT, fp16.FORMAT, int8.FORMAT, preprocessed.FORMAT)
 
 
 def export_onnx(
-    run: Run, folder: Path, validation: datasets.Dataset | None, formats: Sequence[Format] = FORMATS
+    run: Run,
+    folder: Path,
+    validation: datasets.Dataset | None,
+    formats: Sequence[Format] = FORMATS,
+    faces: Sequence[Image.Image] = (),
 ) -> dict[str, Any]:
     """Write `folder/onnx`: a file for each format and `export.json`, whole or not at all.
 
@@ -43,8 +48,9 @@ def export_onnx(
         run: a finished run.
         folder: where the folder `onnx` is created.
         validation: pictures with the columns image, source and key, among them those that the run was evaluated on.
-            With None the files are compared with torch on the run's drawn examples and accuracy is not measured.
+            With None the files are compared with torch on `faces` and accuracy is not measured.
         formats: what to write.
+        faces: drawn faces; needed only without `validation`.
 
     Returns:
         The content of export.json: each file, how it agrees with the run, and what was left out and why.
@@ -56,7 +62,7 @@ def export_onnx(
     if target.exists():
         raise InputError(f"{target} is there already; delete it, or export into another folder")
     classifier = load_classifier(run.path)
-    reference = on_examples(run, classifier) if validation is None else on_validation(run, validation)
+    reference = on_faces(faces, classifier) if validation is None else on_validation(run, validation)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=folder) as aside:
         made = Path(aside) / "onnx"

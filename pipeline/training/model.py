@@ -75,9 +75,8 @@ def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
     if recipe.freeze == "backbone":
         freeze_backbone(model, head_parameters(model))
     side = {"height": recipe.image_size, "width": recipe.image_size}
-    return model, ViTImageProcessor(
-        do_resize=True, size=side, resample=3, do_convert_rgb=True, image_mean=mean, image_std=std
-    )
+    # Not do_convert_rgb: it would composite transparent pictures onto white, after `pipeline()` converted them to RGB.
+    return model, ViTImageProcessor(do_resize=True, size=side, resample=3, image_mean=mean, image_std=std)
 
 
 def build_for_training(recipe: Recipe, device: str) -> tuple[PreTrainedModel, ViTImageProcessor]:

@@ -210,6 +210,8 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
     evaluation = read_json(run.aside / SEAL)
     run_folder.seal(run.aside, environment | history | {"sha256": hashes}, evaluation)
+    for weights in run.aside.rglob("*.safetensors"):  # safetensors lets only the owner read them, whatever the umask
+        weights.chmod((run.aside / SEAL).stat().st_mode)
     shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
     moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
     for item in sorted(moved, key=lambda p: p.name == SEAL):

@@ -24,6 +24,7 @@ from hub import predict
 from hub.clients.picture_kinds import picture_kinds
 from hub.export import fp32
 from hub.export.export import export_onnx
+from hub.release import drawn_faces
 from hub.run import load_run
 from hub.server.engine import load_model, to_scores
 from pipeline.pictures import decode
@@ -82,7 +83,7 @@ def _differences(run: Path, folder: Path, size: int) -> list[str]:
     own = probabilities_of_files(run, {"all": files}, size)["all"]
     released = folder / "released"
     shutil.copytree(run, released)
-    export_onnx(load_run(run), released, None, [fp32.FORMAT])
+    export_onnx(load_run(run), released, None, [fp32.FORMAT], drawn_faces())
     scores = [_of_pipeline(run, files), _of_server(run, files), _of_server(released, files)]
     return [f"{np.abs(each - own).max():.1g}" for each in scores]
 

@@ -45,7 +45,7 @@ EXPORT = {
                          "are allowed"},
 }  # fmt: skip
 ONLY_EXAMPLES = {
-    "measured_on": "examples",
+    "measured_on": "faces",
     "rows": None,
     "clean_rows": None,
     "interval": None,
@@ -280,9 +280,7 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
     assert line in card
-    assert (
-        "Compared only on the 7 drawn pictures" in card and "There is no int8 file: accuracy was not measured" in card
-    )
+    assert "Compared only on the 7 drawn faces" in card and "There is no int8 file: accuracy was not measured" in card
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 

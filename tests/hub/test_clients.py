@@ -137,6 +137,21 @@ def test_another_mean_in_the_folder_is_noticed(published, tmp_path: Path) -> Non
     assert len(beyond_tolerance(parity)) == len(published.pictures)
 
 
+def test_a_processor_that_makes_transparent_pictures_white_is_noticed(published, tmp_path: Path) -> None:
+    folder = changed(published.folder, tmp_path / "other", do_convert_rgb=True)
+    parity = measure_parity(folder, *published[1:], clients=("pipeline()",))
+    (line,) = beyond_tolerance(parity)
+    assert line.startswith("pipeline(), one clear colour: a probability differs by")
+
+
+def test_a_picture_that_a_client_refuses_is_named(published, tmp_path: Path) -> None:
+    good, deep = published.pictures["RGBA"][0], tmp_path / "deep.png"
+    Image.fromarray(np.zeros((40, 40), np.uint16)).save(deep)
+    reference = {"any": np.zeros((2, 7))}
+    with pytest.raises(InputError, match=r"^AutoModel refuses deep\.png: ValueError: more than 8 bits a channel"):
+        measure_parity(published.folder, {"any": [good, deep]}, reference, clients=("AutoModel",))
+
+
 def test_what_the_card_shows_is_what_runs(published, tmp_path: Path) -> None:
     """Each snippet as it stands, with a repository, a tag and nothing appended but a look at what it imported."""
     environment = lay(published.folder, tmp_path, "someone/fer-vit-tiny", "v1.0")
@@ -192,6 +207,8 @@ def test_kinds_of_pictures_are_what_they_are_called(tmp_path: Path) -> None:
     assert {(p.mode, p.size) for p in opened["131 x 97"]} == {("RGB", (131, 97))}
     assert {p.getexif()[0x0112] for p in opened["JPEG turned by EXIF"]} == set(range(2, 9))
     assert {p.mode for p in opened["RGBA"]} == {"RGBA"} and np.ptp(np.asarray(opened["RGBA"][0])[..., 3]) > 200
+    assert [p.mode for p in opened["one clear colour"]] == ["P", "L", "RGB"] * 2 + ["P"]
+    assert all("transparency" in p.info for p in opened["one clear colour"])
     assert {p.size for p in opened["model's own size"]} == {(SIZE, SIZE)}
 
 

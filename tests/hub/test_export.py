@@ -24,6 +24,7 @@ from hub.export.compare import Reference, compare, why_inaccurate
 from hub.export.export import FORMATS, export_onnx
 from hub.export.formats import Format
 from hub.export.onnx_files import OPSET, Answer, Batch
+from hub.release import drawn_faces
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.drawn.face import draw_face
@@ -117,7 +118,7 @@ def test_the_report_measures_every_file_on_the_rows_of_the_run(exported, run: Ru
 
 def test_differences_are_of_probabilities(validation: Dataset) -> None:
     logits = np.log(np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
-    reference = Reference("examples", validation, logits + 5)
+    reference = Reference("faces", validation, logits + 5)
     moved = np.log(np.array([[0.4, 0.4, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32))
     assert compare(logits, reference)["max_difference"] < 1e-6
     assert compare(moved, reference)["max_difference"] == pytest.approx(0.1, abs=1e-6)
@@ -326,17 +327,18 @@ def test_rows_are_found_by_source_and_key_in_any_order(run, validation, exported
     assert figures(export_onnx(run, tmp_path, mixed, ready)) == figures(exported[1])
 
 
-def test_without_validation_pictures_torch_answers_the_drawn_examples(run, ready, tmp_path) -> None:
-    report = export_onnx(run, tmp_path, None, ready)
+def test_without_validation_pictures_torch_answers_drawn_faces_whatever_the_run_has(run, ready, tmp_path) -> None:
+    bare = replace(run, path=shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("examples")))
+    report = export_onnx(bare, tmp_path, None, ready, drawn_faces())
     assert {(file["n"], file["accuracy"]) for file in report["files"]} == {(7, None)}
-    assert (report["measured_on"], report["rows"], report["run_accuracy"]) == ("examples", None, None)
+    assert (report["measured_on"], report["rows"], report["run_accuracy"]) == ("faces", None, None)
 
 
 @pytest.mark.parametrize(("wrong", "kept"), [(0, True), (1, False)])
 def test_without_validation_pictures_int8_stays_if_no_first_answer_changes(wrong: int, kept: bool, validation) -> None:
     right = np.eye(7, dtype=np.float32)[np.arange(20) % 7]
     rough = np.concatenate([np.roll(right[:wrong], 1, axis=1), right[wrong:]])
-    reference = Reference("examples", validation, right)
+    reference = Reference("faces", validation, right)
     reason = why_inaccurate(int8.FORMAT, compare(rough, reference), reference)
     expected = (
         None if kept else "its first answer is the run's for only 19 of 20 pictures, and accuracy was not measured"

@@ -1,10 +1,12 @@
 """`python -m hub.predict`: what it prints, how it reports unreadable pictures, and its exit codes."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,16 @@ from PIL import Image
 from transformers import pipeline
 
 from hub import predict
+from hub.picture_paths import find_pictures
+from hub.server.engine import load_model
 from pipeline import crop
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
 from tests.conftest import ROOT
 from tests.hub.test_app import folder, onnx_folder  # noqa: F401
+
+LEFT_OUT = "left out, because their suffix is not one of .avif, .bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
 
 
 @pytest.fixture
@@ -43,13 +49,17 @@ def test_json_lines_have_the_scores_of_pipeline(
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    predict.main([str(onnx_folder), str(pictures), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        predict.main([str(onnx_folder), str(pictures), "--json"])
     captured = capsys.readouterr()
     printed = lines(captured)
-    assert len(printed) == 40
+    assert len(printed) == 41
     assert [one["file"] for one in printed] == sorted(one["file"] for one in printed)
-    assert f"{pictures / 'half.jpg'}: not a JPEG" in captured.err
-    assert "1 of 41 pictures could not be read" in captured.err
+    (bad,) = (one for one in printed if "error" in one)
+    assert bad.keys() == {"file", "error"}
+    assert bad["file"] == str(pictures / "half.jpg") and bad["error"].startswith("not a JPEG")
+    printed.remove(bad)
+    assert (ended.value.code, captured.err) == (1, f"{LEFT_OUT}: .txt 1\n1 of 41 pictures could not be read\n")
     classify = pipeline("image-classification", model=str(folder), top_k=7)
     for one in printed[::7]:
         (face,) = one["faces"]
@@ -74,21 +84,112 @@ def test_the_table_has_one_line_per_picture(
     assert all(line.count("%") == 3 and line.split()[1] in CLASSES for line in printed)
 
 
-def test_the_exit_code_is_1_only_if_nothing_could_be_read(
+def test_the_exit_code_is_1_if_a_picture_could_not_be_read(
     onnx_folder: Path,  # noqa: F811
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    files = [pictures / "01.png", pictures / "half.jpg", pictures / "notes.txt"]
     with pytest.raises(SystemExit) as ended:
-        predict.main([str(onnx_folder), str(pictures / "half.jpg"), str(pictures / "notes.txt")])
+        predict.main([str(onnx_folder), *map(str, files)])
+    captured = capsys.readouterr()
     assert ended.value.code == 1
-    assert "2 of 2 pictures could not be read" in capsys.readouterr().err
+    assert len(captured.out.splitlines()) == 1
+    assert captured.err.startswith(f"{files[1]}: not a JPEG") and f"\n{files[2]}: not a JPEG" in captured.err
+    assert captured.err.endswith("2 of 3 pictures could not be read\n")
+
+
+def test_a_file_of_any_name_is_one_line_of_the_table_and_of_json(
+    onnx_folder: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ["a\nb", "a\rb", "a\tb", "\x1b[31mred", "\u202egnp", "\u2028", "with blank", "ünïcode"]
+    files = [tmp_path / f"{name}.png" for name in names]
+    for file in files:
+        draw_face("fear", 0, 1, 40).save(file)
+    (tmp_path / "un\nreadable.png").write_bytes(b"x")
+    with pytest.raises(SystemExit):
+        predict.main([str(onnx_folder), *map(str, files), str(tmp_path / "un\nreadable.png")])
+    captured = capsys.readouterr()
+    printed = captured.out.split("\n")[:-1]
+    assert len(printed) == len(names) and all(line.isprintable() for line in printed)
+    shown = [line.removeprefix(f"{tmp_path}/").partition(".png")[0] for line in printed]
+    assert shown == [r"a\nb", r"a\rb", r"a\tb", r"\x1b[31mred", r"\u202egnp", r"\u2028", "with blank", "ünïcode"]
+    assert captured.err.split("\n")[0].startswith(f"{tmp_path}/un\\nreadable.png: not a JPEG")
+    predict.main([str(onnx_folder), *map(str, files), "--json"])
+    assert [one["file"] for one in lines(capsys.readouterr())] == list(map(str, files))
+
+
+def test_pictures_are_answered_in_batches_and_in_their_order(
+    onnx_folder: Path,  # noqa: F811
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, sizes = load_model(str(onnx_folder)), []
+
+    def counted(pixels: Any) -> Any:
+        sizes.append(len(pixels))
+        return model.run(pixels)
+
+    monkeypatch.setattr(predict, "load_model", lambda *_: replace(model, run=counted))
+    files = sorted(map(str, pictures.rglob("*.png")), key=lambda file: file[::-1])
+    predict.main([str(onnx_folder), *files, "--json"])
+    assert sizes == [32, 8]
+    given = lines(capsys.readouterr())
+    assert [one["file"] for one in given] == files
+    predict.main([str(onnx_folder), files[33], "--json"])
+    (alone,) = lines(capsys.readouterr())
+    scores = [one["faces"][0]["scores"] for one in (given[33], alone)]
+    assert [s["score"] for s in scores[0]] == pytest.approx([s["score"] for s in scores[1]], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "expected"),
+    [
+        (["-"], "within/00.png\n01.png\r\n\nwithin/02.png", ["within/00.png", "01.png", "within/02.png"]),
+        (["-"], "within/00.png\0" "01.png\0", ["within/00.png", "01.png"]),
+        (["03.png", "-", "05.png"], "./01.png\n", ["03.png", "./01.png", "05.png"]),
+        (["-"], "gone.png\n01.png\n", ["gone.png", "01.png"]),
+        (["./01.png", "01.png"], "", ["./01.png"]),
+        (["0[13].png"], "", ["01.png", "03.png"]),
+        (["**/0?.png"], "", ["01.png", "03.png", "05.png", "07.png", "09.png"]
+         + [f"within/0{n}.png" for n in (0, 2, 4, 6, 8)]),
+        (["within/0*", "01.png"], "", [f"within/0{n}.png" for n in (0, 2, 4, 6, 8)] + ["01.png"]),
+        (["[1].png"], "", ["[1].png"]),
+    ],
+)  # fmt: skip
+def test_pictures_are_named_as_in_other_commands(
+    words: list[str], stdin: str, expected: list[str], pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    (pictures / "[1].png").write_bytes(b"")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+    assert find_pictures(words, pytest.fail) == expected
+
+
+def test_files_of_folders_that_are_left_out_are_counted(pictures: Path) -> None:
+    for name in ("x.heic", "y.heic", "LICENSE", "z.PNG"):
+        (pictures / "within" / name).write_bytes(b"")
+    said: list[str] = []
+    assert len(find_pictures([str(pictures)], said.append)) == 42
+    assert said == [LEFT_OUT + ": .heic 2, .txt 1, no suffix 1"]
+
+
+def test_a_picture_on_standard_input_is_not_a_list(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((pictures / "01.png").read_bytes())))
+    with pytest.raises(InputError, match="- reads a list of paths from standard input, and this is a picture"):
+        find_pictures(["-"], pytest.fail)
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         (["MODEL", "nothing-here"], "nothing-here: no such file or folder"),
+        (["MODEL", "nothing\nhere"], r"nothing\\nhere: no such file or folder"),
+        (["MODEL", "*.nothing"], "no such file or folder"),
+        (["MODEL", ""], "an empty path: no such file or folder"),
         (["MODEL", "EMPTY"], "no picture in"),
         (["nothing/here", "PICTURE"], "could not be loaded from the Hub"),
         (["MODEL", "PICTURE", "--crop", "detect", "--face_detector", "no.onnx"], "face detector no.onnx"),
@@ -139,7 +240,7 @@ def test_the_command_has_exit_codes_and_ends_quietly_on_a_closed_pipe(
 ) -> None:
     command = [sys.executable, "-m", "hub.predict", str(onnx_folder), str(pictures)]
     done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 40)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 41)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as left:
         left.stdout.close()
         said = left.stderr.read()

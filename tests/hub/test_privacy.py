@@ -152,6 +152,65 @@ def test_the_namespace_of_the_repository_may_be_the_user(tmp_path: Path) -> None
         refuse_private(tmp_path, "somebody-else")
 
 
+ORDINARY = ("will", "may", "max", "data", "model", "test", "linux", "Lisa", "encoder", "softmax", "nvidia", "happiness")
+
+
+def in_release(folder: Path, name: str, text: str) -> None:
+    """What anybody's release has: a card with these words, a machine, tensors and an operator."""
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit", "id2label": {"0": "happiness"}}))
+    about = {"system": "Linux", "processor": "x", "device": "NVIDIA H200", "recipe": "own"}
+    (folder / "environment.json").write_text(json.dumps(about))
+    save_file({"vit.encoder.weight": np.zeros(3, np.float32)}, folder / "model.safetensors")
+    in_onnx(folder, "")
+    in_card(folder, f"It will, and may, have {name}: max data of a model; a test on Linux. {text}")
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+@pytest.mark.parametrize("place", [getpass, socket], ids=["user", "host"])
+def test_people_with_ordinary_names_can_publish(
+    name: str, place: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "getuser" if place is getpass else "gethostname", lambda: name)
+    in_release(tmp_path, name, "see examples/happiness.png, onnx/model.onnx")
+    refuse_private(tmp_path, "somebody-else")
+
+
+@pytest.mark.parametrize("name", ["will", "may", "max", "lisa", "linux", "softmax"])
+@pytest.mark.parametrize(
+    "text", ["faces/NAME/1.png", "NAME/faces", r"faces\NAME", "NAME@box.org", "me@NAME", "cp runs/NAME"]
+)
+def test_an_ordinary_name_is_still_found_in_a_path_or_an_address(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: name)
+    in_release(tmp_path, name, text.replace("NAME", name.title()))
+    with pytest.raises(InputError, match="the user or host name"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_the_home_of_anybody_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: name)
+    in_release(tmp_path, name, f"{ROOT}home/{name}/faces")
+    with pytest.raises(InputError, match="an absolute path"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+def test_a_name_is_shown_with_its_text_and_the_way_out(tmp_path: Path) -> None:
+    in_card(tmp_path, "trained by Annette on a laptop")
+    with pytest.raises(InputError, match=r"'Annette' \('# A card trained by Annette on a laptop'\) in README.md: text; "
+                       "if that name may be published, add --public_name NAME$"):  # fmt: skip
+        refuse_private(tmp_path)
+    refuse_private(tmp_path, "annette")
+
+
+def test_text_around_a_name_is_not_shown_if_it_holds_a_secret(tmp_path: Path) -> None:
+    in_card(tmp_path, f"Annette {TOKEN}")
+    with pytest.raises(InputError) as caught:
+        refuse_private(tmp_path)
+    assert "Annette" in str(caught.value) and TOKEN[:10] not in str(caught.value)
+
+
 def test_the_token_in_use_is_found_whatever_its_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "quite-another-shape-42")
     in_card(tmp_path, "with quite-another-shape-42 in it")

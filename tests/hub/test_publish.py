@@ -101,6 +101,14 @@ def test_a_branch_is_made_and_main_stays(hub: HubServer, folder: Path) -> None:
     assert state(repo.files("main")) == "old"
 
 
+def test_names_of_branches_and_tags_may_have_parts(hub: HubServer, folder: Path) -> None:
+    repo = hub.add_repo(REPO, OLD)
+    commit = send(hub, folder, Release(REPO, tag="rel/ü-1.0", revision="try/one"))
+    assert repo.tags == {"rel/ü-1.0": commit}
+    assert (state(repo.files("try/one")), state(repo.files("main"))) == ("new", "old")
+    assert send(hub, folder, Release(REPO, tag="rel/ü-1.0", revision="try/one")) == commit
+
+
 def test_a_pull_request_leaves_main_as_it_is(hub: HubServer, folder: Path) -> None:
     repo = hub.add_repo(REPO, OLD)
     send(hub, folder, Release(REPO, create_pr=True))

@@ -90,7 +90,7 @@ def test_a_run_goes_up_whole_and_answers_from_there(hub: HubServer, push: Push, 
 
 
 @pytest.mark.slow
-def test_a_model_with_classes_of_its_own_has_no_examples_and_is_published_all_the_same(
+def test_a_model_with_classes_of_its_own_gets_one_example_and_is_published_all_the_same(
     hub: HubServer, push: Push, tmp_path: Path
 ) -> None:
     classes = [f"mood {number}" for number in range(9)]
@@ -108,8 +108,9 @@ def test_a_model_with_classes_of_its_own_has_no_examples_and_is_published_all_th
     done = push(str(run), "--repo_id", REPO, "--data_path")
     assert done.returncode == 0, done.stderr
     assert "read back: pipeline" in done.stdout
-    assert not [name for name in hub.repo(REPO).files() if name.startswith("examples/")]
-    assert "top_k=9" in hub.repo(REPO).files()["README.md"].decode()
+    card = hub.repo(REPO).files()["README.md"].decode()
+    assert [name for name in hub.repo(REPO).files() if name.startswith("examples/")] == ["examples/face.png"]
+    assert "top_k=9" in card and '"examples/face.png"' in card
 
 
 @pytest.mark.slow
@@ -153,6 +154,7 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     staged, said = run.with_name("run-staged"), capsys.readouterr().out.splitlines()
     assert {str(staged), f"{staged}-space"} <= set(said)
     assert {"README.md", "predictions.parquet", "parity.json"} <= files(staged).keys()
+    assert len({file.stat().st_mode for file in staged.rglob("*") if file.is_file()}) == 1, "all can be read alike"
     assert {"README.md", "Dockerfile", "hub/server/app.py"} <= files(run.with_name("run-staged-space")).keys()
 
 
@@ -161,6 +163,9 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     [
         ("gone --repo_id anna/faces", "gone: no such run folder"),
         ("RUN --repo_id faces", "write user/name"),
+        ("gone --repo_id anna/faces --tag v..1~x", "--tag 'v..1~x': it has one of ~ ^ : ? * ["),
+        ("gone --repo_id anna/faces --tag main", "--tag main: there is a branch of this name"),
+        ("gone --repo_id anna/faces --revision v1.lock", "--revision 'v1.lock': a part of it ends with .lock"),
         ("RUN --repo_id anna--x/faces", "--repo_id 'anna--x/faces'"),
         ("RUN --repo_id anna/faces --create_pr --tag v1", "--create_pr: a pull request has no tag"),
         ("RUN --repo_id ben/faces", "anna can create one only under anna"),

@@ -83,6 +83,16 @@ def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path
     assert staged["model.safetensors"] == before["model.safetensors"]
 
 
+def test_examples_are_brought_to_the_size_of_the_model_as_the_model_does_it(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    processor = AutoImageProcessor.from_pretrained(run)
+    for file in (run / "examples").glob("*.png"):
+        before, after = Image.open(file), Image.open(tmp_path / "staged" / "examples" / file.name)
+        assert before.size == (224, 224) and after.size == (32, 32)
+        seen = [processor(picture.convert("RGB"), return_tensors="np")["pixel_values"] for picture in (before, after)]
+        assert np.array_equal(*seen), file.name
+
+
 def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_path: Path) -> None:
     text = Summary(value=[Summary.Value(tag="args", tensor=TensorProto(string_val=[b"from a laptop of hers"]))])
     named = run / "logs" / "events.out.tfevents.1.her-laptop.77.0"
@@ -138,8 +148,23 @@ def test_the_staged_image_processor_is_the_one_of_training_in_transformers_4_too
     stage(load_run(run), tmp_path / "staged", with_predictions=False)
     ours, staged = (json.loads((f / "preprocessor_config.json").read_text()) for f in (run, tmp_path / "staged"))
     assert staged == ours | {"image_processor_type": "ViTImageProcessorFast"}
+    assert "do_convert_rgb" not in ours, "it makes transparent pictures white"
     pixels = [AutoImageProcessor.from_pretrained(f)(FACE)["pixel_values"][0] for f in (run, tmp_path / "staged")]
     assert np.array_equal(*pixels)
+
+
+def test_an_older_processor_is_staged_without_what_makes_transparent_pictures_white(run: Path, tmp_path: Path) -> None:
+    change_json(run / "preprocessor_config.json", lambda processor: processor.update(do_convert_rgb=True))
+    reseal(run)
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    assert "do_convert_rgb" not in read_json(tmp_path / "staged" / "preprocessor_config.json")
+
+
+def test_everybody_who_may_read_one_file_of_a_run_may_read_all(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=True)
+    for folder in (run, tmp_path / "staged"):
+        modes = {p.name: p.stat().st_mode & 0o777 for p in folder.iterdir() if p.is_file()}
+        assert set(modes.values()) == {modes["config.json"]}, modes
 
 
 def test_the_staged_config_is_that_of_the_run_and_names_a_weight_file_to_transformers_js(
