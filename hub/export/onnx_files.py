@@ -81,7 +81,7 @@ def copy_of(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 def save(graph: onnx.ModelProto, path: Path, classes: Sequence[str]) -> None:
     """Write one valid file with the class names, without unused nodes and without traces of the machine."""
-    graph = remove_unused_nodes(graph)
+    remove_unused_nodes(graph)  # in place
     strip(graph)
     graph.metadata_props.add(key=CLASSES, value=json.dumps(list(classes), ensure_ascii=False))
     graph.producer_name, graph.producer_version = "torch.onnx", torch.__version__.partition("+")[0]
