@@ -98,7 +98,9 @@ def estimate(name: str, value: float, samples: Floats) -> tuple[float, float, fl
     from the value and the upper end and two from the lower end, and none is below 0.
     """
     ends = interval(samples, value)
-    if ends is None or name not in METRICS or not METRICS[name].biased:
-        return ends and (value, *ends)
+    if ends is None:
+        return None
+    if name not in METRICS or not METRICS[name].biased:
+        return value, *ends
     bias = float(np.nanmean(samples)) - value
     return max(value - bias, 0.0), max(ends[0] - 2 * bias, 0.0), max(ends[1] - bias, 0.0)
