@@ -31,8 +31,8 @@ class Classifier:
     @property
     def classes(self) -> list[str]:
         """Class names in the order of the logits."""
-        names = self.model.config.id2label or {}
-        return [str(names[index]) for index in sorted(names)]
+        names: Any = self.model.config.id2label
+        return [names[index] for index in sorted(names)]
 
     def pixels(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
         """`pixel_values` (B, 3, H, W), as any client of the run computes them."""

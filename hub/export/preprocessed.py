@@ -47,8 +47,8 @@ def write(classifier: Classifier, path: Path) -> None:
     Raises:
         InputError: the image processor does something that the file does not.
     """
-    model = copy_of(classifier.graph)
     before, after = _before(classifier.processor), AFTER.format(classes=len(classifier.classes))
+    model = copy_of(classifier.graph)
     merged = compose.merge_models(_as_model(before, model), model, [("pixels", INPUT)])
     tail = compose.add_prefix(_as_model(parser.parse_graph(after), model), "after_", rename_outputs=False)
     save(compose.merge_models(merged, tail, [(OUTPUT, "after_scores")]), path, classifier.classes)

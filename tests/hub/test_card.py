@@ -190,7 +190,9 @@ def test_every_number_of_the_card_comes_from_the_run_and_the_rest_is_the_same_fo
     one = prose(make_card(voted, PUBLICATION))
     changed = {"export": other(EXPORT), "parity": other(PARITY), "examples": other(SCORES)}
     two = prose(make_card(with_other_figures(voted), replace(PUBLICATION, **changed)))
-    one, two = (re.sub(r"^.*always .*$", "", card, flags=re.MULTILINE) for card in (one, two))  # equal rows, equal shares
+    one, two = (
+        re.sub(r"^.*always .*$", "", card, flags=re.MULTILINE) for card in (one, two)
+    )  # equal rows, equal shares
     assert NUMBER.sub("#", one) == NUMBER.sub("#", two)
     names = [base_model_of(voted), PUBLICATION.revision, *PARITY["clients"]["pipeline()"]["kinds"]]
     names += [word for s in sources_of(voted) for word in (s.terms, title_of(s), s.layout, s.citation or "")]
