@@ -82,7 +82,7 @@ def probabilities(
 ) -> NDArray[np.float64]:
     """The answers of the client `name` to the pictures `paths` as `(N, K)`, in the order of `classes`.
 
-    With `may_refuse` the row of a refused picture is NaN: the decoder of transformers.js fails on some transparent ones.
+    With `may_refuse` the row of a refused picture is NaN: transformers.js cannot decode some transparent ones.
 
     Raises:
         InputError: it refuses a picture, or answers with other classes than config.json names.
