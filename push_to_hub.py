@@ -84,8 +84,10 @@ def parse(argv: list[str]) -> "Options":
     option("--public_name", action="append", default=[], metavar="NAME", help="a name of this user or host that may be "
            "published, because it is an ordinary word there")  # fmt: skip
     option("--space", metavar="USER/NAME", help="also publish the page, as a Space that shows this release")
-    option("--face_detector", metavar="PATH", help="weights of YuNet for the Space: file, folder or Hub id (default: "
+    option("--face_detector", metavar="PATH", help="weights of YuNet: file, folder or Hub id. The model's repository "
+           "gets them and lines that crop a face (default: FER_FACE_DETECTOR, or none); so does the Space (default: "
            "those that the run's recipe names)")  # fmt: skip
+    option("--new_version", metavar="USER/NAME", help="the card names this repository as the one that replaces it")
     option("--data_path", nargs="?", const="", metavar="DIR", help="measure the ONNX files on the run's validation "
            "rows: from DIR, or without a value from where its recipe says")  # fmt: skip
     words = parser.parse_args(argv)
@@ -97,8 +99,6 @@ def parse(argv: list[str]) -> "Options":
         raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
     if words.create_pr and words.space:
         raise InputError("--create_pr: a Space shows what is published; publish it after the pull request is merged")
-    if words.face_detector and not words.space:
-        raise InputError("--face_detector is for a Space; name one with --space, or leave it out")
 
     from hub.options import Options
 

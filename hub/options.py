@@ -27,6 +27,7 @@ class Options:
     public_name: Sequence[str] = ()
     space: str | None = None
     face_detector: str | None = None
+    new_version: str | None = None
     data_path: str | None = None
 
 
@@ -45,6 +46,8 @@ def check_names(options: Options) -> None:
         InputError: as `hub.access.check_repo_id`, `hub.ref_names.check_name` and `refuse_clash`.
     """
     access.check_repo_id(options.repo_id)
+    if options.new_version:
+        access.check_repo_id(options.new_version)
     if options.space:
         access.check_repo_id(options.space, "space")
     _check_refs(options, [MAIN], [])

@@ -23,7 +23,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from hub.private_names import name_patterns
 from pipeline.errors import InputError
 
-TEXT = (".md", ".json", ".yaml", ".txt")
+TEXT = (".md", ".json", ".yaml", ".txt", ".ipynb")
 CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
 """Ends of names of files that belong to the project and are the same for everybody who publishes."""
 SECRETS = (

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from huggingface_hub import HfApi
 
-from hub import attempts, privacy, space_folder, staging, upload
+from hub import attempts, face_detector, privacy, space_folder, staging, upload
 from hub.options import Options
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
@@ -89,7 +89,7 @@ def describe(run: Run, folder: Path, options: Options) -> None:
     """
     rows = validation_rows(run, options.data_path)  # first: a wrong --data_path is reported without loading torch
 
-    from hub.card import card, metadata
+    from hub.card import card, metadata, notebook
     from hub.clients import parity
     from hub.export import export
 
@@ -99,11 +99,39 @@ def describe(run: Run, folder: Path, options: Options) -> None:
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, because clients disagree: {'; '.join(beyond[:3])}")
     write_json(folder / "parity.json", compared)
-    examples = card.example_scores(run)
+    add_example(run, folder)
+    examples = card.example_scores(run, folder)
+    detector = stage_detector(folder, options)
     publication = metadata.Publication(
-        options.repo_id, options.tag, exported, compared, examples, shipped_settings(run)
+        options.repo_id, options.tag, exported, compared, examples, shipped_settings(run), options.new_version, detector
     )  # fmt: skip
+    write_json(folder / metadata.NOTEBOOK, notebook.make_notebook(run, publication))
     (folder / "README.md").write_text(card.make_card(run, publication), encoding="utf-8")
+
+
+def add_example(run: Run, folder: Path) -> None:
+    """Draw one face for the snippets of the card, if the run has no examples: its classes are not the seven."""
+    from pipeline.drawn.face import draw_face
+
+    if any((folder / "examples").glob("*.png")):
+        return
+    (folder / "examples").mkdir(exist_ok=True)
+    draw_face("neutral", seed=2026, index=0, size=run.recipe["image_size"]).save(folder / "examples" / "face.png")
+
+
+def stage_detector(folder: Path, options: Options) -> str | None:
+    """Add the face detector that `--face_detector` or FER_FACE_DETECTOR names: its file in the repository, or None.
+
+    Raises:
+        InputError: as `hub.face_detector.stage`.
+    """
+    from pipeline.data.face_crops import find_detector
+    from pipeline.drawn.face import draw_face
+
+    named = options.face_detector or os.environ.get("FER_FACE_DETECTOR")
+    if not named:
+        return None
+    return face_detector.stage(folder, find_detector(named), draw_face("happiness", seed=2026, index=3, size=200))
 
 
 def validation_rows(run: Run, data_path: str | None) -> Any:
@@ -225,5 +253,5 @@ def how_to_use(run: Run, options: Options, url: str) -> str:
     """The address of the release and the lines that load it."""
     from hub.clients import clients
 
-    lines = clients.render("use_pipeline.py.jinja", options.repo_id, "face.png", options.tag, len(run.classes))
+    lines = clients.render("use_pipeline.py.jinja", options.repo_id, '"face.png"', options.tag, len(run.classes))
     return f"{url}\n\n{lines}"

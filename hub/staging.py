@@ -9,10 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from PIL import Image
 from tqdm.auto import tqdm
 
 from hub.privacy import clean_events
+from hub.server.preprocessing import resize
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.run_folder import CONFIG, CURATION, PREPROCESSOR, Run, read_json, sha256, write_json
@@ -22,7 +25,8 @@ AS_THEY_ARE = (run_folder.WEIGHTS, run_folder.FIGURES, run_folder.EXAMPLES)
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*")
+PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*",
+             "face_detector/*", "notebook.ipynb")  # fmt: skip
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
@@ -41,6 +45,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
         _copy_sealed(run, name, folder / name)
+    _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
     write_json(folder / CURATION, without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
@@ -78,6 +83,13 @@ def _for_every_client(processor: dict[str, Any]) -> dict[str, Any]:
     kind = processor["image_processor_type"]
     kept = {name: value for name, value in processor.items() if name != "do_convert_rgb"}
     return kept | {"image_processor_type": names.get(kind, kind)}
+
+
+def _resize_examples(folder: Path, size: dict[str, int]) -> None:
+    """Bring the examples to the model's own size, as the model does: clients that resize otherwise answer the same."""
+    for file in (folder / "examples").glob("*.png"):
+        picture = np.asarray(Image.open(file, formats=["PNG"]).convert("RGB"))
+        Image.fromarray(resize(picture, (size["height"], size["width"]))).save(file)
 
 
 def without_keys(report: Any) -> Any:

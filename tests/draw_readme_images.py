@@ -100,12 +100,13 @@ def curation(run: Path, folder: Path, browser: Browser) -> None:
 
 
 def card(run: Path, folder: Path, browser: Browser) -> None:
-    """The head of the model card that a dry run of publishing leaves."""
+    """The first screen of the model card that a dry run of publishing leaves."""
     words = [str(run), "--repo_id", "USER/fer-vit-tiny", "--dry_run"]
     subprocess.run([sys.executable, "push_to_hub.py", *words], cwd=ROOT, check=True)
     text = (run.with_name("quickstart-staged") / "README.md").read_text(encoding="utf-8")
-    body = text.split("\n---\n", 1)[1].split("<details>")[0]  # without metadata, up to the first folded part
-    with opened(browser, write_page(folder / "card.html", as_html(body)), width=860) as tab:
+    body = text.split("\n---\n", 1)[1].split("## Use it")[0]  # without metadata: the first screen
+    page = run.with_name("quickstart-staged") / "card.html"  # beside the figures that it shows
+    with opened(browser, write_page(page, as_html(body)), width=860) as tab:
         photograph(tab, "card", limit=1200)
 
 
@@ -170,7 +171,7 @@ def photograph(tab: Page, name: str, limit: int | None = None) -> None:
 
 
 def as_html(markdown: str) -> str:
-    """The Markdown that the head of a card uses: headings, quotes, lists, tables, code and paragraphs."""
+    """The Markdown that the head of a card uses: headings, quotes, lists, tables, code, pictures and paragraphs."""
     parts = re.split(r"^```", markdown, flags=re.MULTILINE)  # in turn outside and inside of code blocks
     found = []
     for outside, code in zip(parts[::2], [*parts[1::2], None], strict=True):
@@ -186,6 +187,8 @@ def block_as_html(block: str) -> str:
     if heading := re.fullmatch(r"(#+) (.*)", text):
         level = len(heading[1])
         return f"<h{level}>{inline(heading[2])}</h{level}>"
+    if text.startswith("<img "):
+        return text
     if text.startswith(">"):
         return f"<blockquote>{inline(re.sub(r'^> ?', '', text, flags=re.MULTILINE))}</blockquote>"
     if text.startswith("- "):

@@ -1,15 +1,20 @@
 """The model card of a release. Every figure in it comes from a file of the run, or from what publishing measured."""
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from hub.card import snippets
+from hub.card.checked import check_run
+from hub.card.filters import cell, duration, figure, of_class, percent, plain, share_of, size
 from hub.card.metadata import (
+    CODE,
+    NOTEBOOK,
     Publication,
     base_model_of,
     datasets_of,
@@ -18,15 +23,11 @@ from hub.card.metadata import (
     license_of,
     metrics_of,
     sources_of,
-    tags_of,
     title_of,
 )
-from hub.clients.clients import CLIENTS, Client
 from hub.templates import templates
 from pipeline.run_folder import EXAMPLES, Run
 
-PICTURE = "face.png"
-"""What the snippets of the card classify: a picture that the reader has."""
 FIGURES = ("confusion_matrix", "reliability", "learning_curves")
 PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
 """Settings that say where files are and what a run prints. They do not change the model."""
@@ -37,6 +38,7 @@ CITED = ("FER2013", "FER+", "RAF-DB", "AffectNet")
 
 def make_card(run: Run, publication: Publication) -> str:
     """README.md of the repository: YAML front matter for the Hub, then what a reader should know."""
+    check_run(run)
     body = _templates().get_template("card/card.md.jinja")
     words = {"run": run, "publication": publication} | _of_release(run, publication) | _of_sources(run) | _of_rows(run)
     return f"---\n{front_matter(run, publication).to_yaml()}\n---\n\n{body.render(words)}"
@@ -44,13 +46,14 @@ def make_card(run: Run, publication: Publication) -> str:
 
 def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
     """What the template says about the model and how to use it."""
-    return {
-        "model": publication.repo_id,
-        "revision": publication.revision,
-        "picture": PICTURE,
-        "top_k": len(run.classes),
-        "tags": tags_of(run, publication),
-        "clients": _clients(run, publication),
+    files = (publication.export or {"files": []})["files"]
+    return snippets.words_of(run, publication) | {
+        "code": CODE,
+        "notebook": NOTEBOOK,
+        "is_timm": run.config["model_type"] == "timm_wrapper",
+        "precisions": {file["precision"] for file in files},
+        "clients": snippets.folded(run, publication),
+        "start": _start(run),
         "license": license_of(run, publication.repo_id)["license"],
         "base_model": base_model_of(run),
         "weights": (run.path / "model.safetensors").stat().st_size,
@@ -76,6 +79,7 @@ def _of_rows(run: Run) -> dict[str, Any]:
     """What the template says about rows, and how well they are classified."""
     return {
         "best": next(iter(run.row_sets.values())),
+        "majority": {"name": max(run.classes, key=lambda name: run.curation["rows_used"]["train"].get(name, 0))},
         "strictest": _strictest(run),
         "metrics": metrics_of(run),
         "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
@@ -89,6 +93,8 @@ def _templates() -> jinja2.Environment:
     words: dict[str, Callable[..., str]] = {
         "cell": cell,
         "figure": figure,
+        "of_class": of_class,
+        "share_of": share_of,
         "percent": percent,
         "duration": duration,
         "size": size,
@@ -98,18 +104,17 @@ def _templates() -> jinja2.Environment:
     return templates(words | {"number": "{:,}".format, "small": "{:.2g}".format})
 
 
-def _clients(run: Run, publication: Publication) -> list[Client]:
-    """The clients whose snippet the card folds away under a heading: those that can load this release."""
-    named = [client for client in CLIENTS.values() if client.heading]
-    loads_in_node = "transformers.js" in tags_of(run, publication)
-    return [c for c in named if (publication.export or not c.is_onnx) and (loads_in_node or not c.is_node)]
+def _start(run: Run) -> str:
+    """The SHA-256 of the start weights, where the run recorded it."""
+    digest = run.environment.get("checkpoint_sha256")
+    return f" (SHA-256 of its weights: `{digest}`)" if digest else ""
 
 
-def example_scores(run: Run) -> dict[str, list[dict[str, Any]]]:
-    """Scores of all classes for each picture in examples/, best first, from the run's own folder."""
+def example_scores(run: Run, folder: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Scores of all classes for each picture in `folder/examples` (by default the run's), best first."""
     from transformers import pipeline  # here: a card without examples needs no torch
 
-    pictures = [run.path / name for name in run.sealed(EXAMPLES)]
+    pictures = sorted((folder / "examples").glob("*.png")) if folder else [run.path / n for n in run.sealed(EXAMPLES)]
     if not pictures:
         return {}
     classify = pipeline("image-classification", model=str(run.path), top_k=len(run.classes), trust_remote_code=False)
@@ -165,37 +170,3 @@ def _confusions(run: Run) -> list[dict[str, Any]]:
         if count and predicted != label
     ]
     return sorted(pairs, key=lambda pair: -pair["count"] / pair["rows"])[:CONFUSIONS]
-
-
-def cell(text: Any) -> str:
-    """Text of any origin as plain words in one line of Markdown, also in a table."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(str(text).split()))
-
-
-def figure(value: Mapping[str, float]) -> str:
-    """A figure with its interval; an empty text without a figure."""
-    if not value:
-        return ""
-    return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-
-
-def percent(share: float) -> str:
-    """A share in per cent."""
-    return f"{100 * share:.1f} %"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
-
-
-def size(count: float) -> str:
-    """Bytes as megabytes."""
-    return f"{count / 1e6:.1f} MB"
-
-
-def plain(value: Any) -> str:
-    """A setting without needless digits."""
-    return f"{value:g}" if isinstance(value, float) else cell(value)

@@ -13,6 +13,10 @@ from pipeline.run_folder import MetricFacts, Run
 from pipeline.source import Source, source_from_json
 
 SPELLED = {"ferplus": "FER+", "fer2013": "FER2013", "rafdb": "RAF-DB", "affectnet": "AffectNet", "drawn": "drawn faces"}
+CODE = "https://kwanlung.github.io/project/facial-expression-recognition"
+"""The page of the project, from which its code is reached; also in CITATION.cff."""
+PHOTO = "examples/photo.png"
+NOTEBOOK = "notebook.ipynb"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -27,6 +31,9 @@ class Publication:
         parity: content of parity.json.
         examples: scores of the pictures in examples/ by file name, as `hub.card.card.example_scores` gives them.
         shipped: all settings of the shipped recipe with the name of the run's, or None.
+        new_version: the repository of the model that replaces this one, or None.
+        detector: file of the face detector in the repository, or None.
+        photo: the picture in the repository in which the detector finds a face.
     """
 
     repo_id: str
@@ -35,6 +42,9 @@ class Publication:
     parity: Mapping[str, Any] | None = None
     examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     shipped: Mapping[str, Any] | None = None
+    new_version: str | None = None
+    detector: str | None = None
+    photo: str = PHOTO
 
     @property
     def name(self) -> str:
@@ -56,6 +66,8 @@ def front_matter(run: Run, publication: Publication) -> ModelCardData:
         library_name="transformers",
         pipeline_tag="image-classification",
         base_model=base_model_of(run),
+        base_model_relation="finetune" if base_model_of(run) else None,
+        new_version=publication.new_version,
         datasets=datasets_of(run) or None,
         metrics=["accuracy", "f1"],
         tags=tags_of(run, publication),

@@ -2,7 +2,7 @@
 
 transformers.js by itself resizes differently from training. In node, the picture is shifted by half of its own pixels,
 its right and lower edges fade to black, and nothing is averaged when it shrinks; in a browser, the canvas decides. Its
-snippet resizes first. A picture that has the model's size already stays as it is.
+snippets resize first. A picture that has the model's size already stays as it is.
 """
 
 import importlib.metadata
@@ -43,7 +43,7 @@ class Client:
         heading: line of the card under which the snippet is folded away; None for the first, and for variants.
         ask: the expression that the snippet offers for the scores of the picture at `path`.
         is_node: runs in node.
-        is_onnx: reads `onnx/model.onnx`.
+        is_onnx: reads a file in `onnx/`, which `file` names.
         is_web: asks a server, the app, which is started for it.
     """
 
@@ -54,26 +54,41 @@ class Client:
     ask: str = "classify(path)"
     is_node: bool = False
     is_onnx: bool = False
+    file: str = "model.onnx"
     is_web: bool = False
 
 
 Answer = dict[str, float] | str
 """What a client says about a picture: its scores by class, or the error with which it refuses the picture."""
 TORCH = ("transformers", "torch", "torchvision", "pillow")
+ONNX = ("onnxruntime", "numpy", "pillow", "huggingface_hub")
 CLIENTS = {
     "pipeline()": Client(snippet="use_pipeline.py.jinja", packages=TORCH),
     "AutoModel": Client(snippet="use_automodel.py.jinja", packages=TORCH, heading="With AutoModel"),
+    "onnxruntime, with preprocessing": Client(
+        snippet="use_preprocessed.py.jinja", packages=ONNX, is_onnx=True, tolerance=0.02,
+        file="model_with_preprocessing.onnx",
+        heading="With onnxruntime and the file that takes any picture, without torch and transformers",
+    ),
+    "onnxruntime, Pillow's resize": Client(
+        snippet="use_onnxruntime_pillow.py.jinja", packages=ONNX, is_onnx=True, tolerance=None,
+        heading="With onnxruntime, and Pillow to resize",
+    ),
     "onnxruntime": Client(
-        snippet="use_onnxruntime.py.jinja", packages=("onnxruntime", "numpy", "pillow"), is_onnx=True,
-        heading="With onnxruntime, without torch and transformers",
+        snippet="use_onnxruntime.py.jinja", packages=ONNX, is_onnx=True,
+        heading="With onnxruntime, resized as in training to the bit",
     ),
     "the app": Client(
         snippet="use_app.py.jinja", packages=("fastapi", "uvicorn", "huggingface_hub"), is_web=True,
         heading="From any language, over HTTP",
     ),
+    "transformers.js, Lanczos": Client(
+        snippet="use_transformers_js.mjs.jinja", packages=(NODE_PACKAGE,), is_node=True, is_onnx=True, tolerance=None,
+        heading="In node, with transformers.js",
+    ),
     "transformers.js": Client(
-        snippet="use_transformers_js.mjs.jinja", packages=(NODE_PACKAGE,), is_node=True, is_onnx=True,
-        heading="In a browser or in node, with transformers.js",
+        snippet="use_transformers_js_exact.mjs.jinja", packages=(NODE_PACKAGE,), is_node=True, is_onnx=True,
+        heading="With transformers.js, resized as in training to the bit",
     ),
     "transformers.js, its own resize": Client(
         snippet="use_transformers_js.mjs.jinja", packages=(NODE_PACKAGE,), is_node=True, is_onnx=True, tolerance=None,
@@ -148,7 +163,7 @@ def ask(
         if client.is_web:
             address = stack.enter_context(serve(model, revision, environment, python))
             environment = {k: v for k, v in environment.items() if k != "HF_HUB_OFFLINE"}  # it asks only this machine
-        snippet = render(client.snippet, model, paths[0].resolve().as_posix(), revision, top_k, address)
+        snippet = render(client.snippet, model, json.dumps(paths[0].resolve().as_posix()), revision, top_k, address)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="client-")))
         (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]), encoding="utf-8")
         script = work / ("client.mjs" if client.is_node else "client.py")
@@ -169,15 +184,15 @@ def ask(
 def render(
     snippet: str, model: str, picture: str, revision: str | None = None, top_k: int = 7, address: str = ADDRESS
 ) -> str:
-    """A snippet as the model card shows it."""
+    """A snippet as the model card shows it; `picture` is the expression of a path, in the snippet's language."""
     template = templates().get_template(f"clients/snippets/{snippet}")
     return template.render(model=model, picture=picture, revision=revision, top_k=top_k, address=address)
 
 
 def why_missing(client: Client, folder: Path, node_modules: Path | None = None) -> str | None:
     """Why a client cannot be run here, or None."""
-    if client.is_onnx and not (folder / "onnx" / "model.onnx").is_file():
-        return "the folder has no onnx/model.onnx"
+    if client.is_onnx and not (folder / "onnx" / client.file).is_file():
+        return f"the folder has no onnx/{client.file}"
     if client.is_node:
         if _model_type(folder) == TIMM:
             return f"transformers.js cannot load a model of type {TIMM}"

@@ -1,6 +1,7 @@
 """One picture, every client: do they all give a published folder's own probabilities?"""
 
 import json
+import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def measure_parity(
                 table[name] = {"skipped": reason}
                 continue
             answers = ask(name, model, paths, environment, revision, len(classes), node_modules)
-            given = probabilities(name, paths, answers, classes)
+            given = probabilities(name, paths, answers, classes, may_refuse=client.is_node)
             table[name] = {
                 "versions": versions(client, node_modules),
                 "tolerance": client.tolerance,
@@ -77,15 +78,20 @@ def _classes(folder: Path) -> list[str]:
 
 
 def probabilities(
-    name: str, paths: Sequence[Path], answers: Sequence[Answer], classes: Sequence[str]
+    name: str, paths: Sequence[Path], answers: Sequence[Answer], classes: Sequence[str], may_refuse: bool = False
 ) -> NDArray[np.float64]:
     """The answers of the client `name` to the pictures `paths` as `(N, K)`, in the order of `classes`.
+
+    With `may_refuse` the row of a refused picture is NaN: transformers.js cannot decode some transparent ones.
 
     Raises:
         InputError: it refuses a picture, or answers with other classes than config.json names.
     """
     rows = []
     for path, answer in zip(paths, answers, strict=True):
+        if isinstance(answer, str) and may_refuse:
+            rows.append([math.nan] * len(classes))
+            continue
         if isinstance(answer, str):
             raise InputError(f"{name} refuses {path.name}: {answer.splitlines()[0]}")
         if answer.keys() != set(classes):
@@ -102,8 +108,15 @@ def _compared(
     for kind, paths in pictures.items():
         ours, theirs = np.asarray(reference[kind]), given[start : start + len(paths)]
         start += len(paths)
+        answered = ~np.isnan(theirs).any(1)
+        refused = {} if answered.all() else {"refused": int((~answered).sum())}
+        if not answered.any():
+            cells[kind] = {"n": len(paths), **refused, "largest_difference": 0.0, "same_top_class": 0}
+            continue
+        ours, theirs = ours[answered], theirs[answered]
         cells[kind] = {
             "n": len(paths),
+            **refused,
             "largest_difference": round(float(np.abs(ours - theirs).max()), 6),
             "same_top_class": int((ours.argmax(1) == theirs.argmax(1)).sum()),
         }

@@ -11,7 +11,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from hub.export.onnx_files import INPUT, Logits, graph_of
 from pipeline.model_folder import plain_folder
@@ -21,13 +21,19 @@ from pipeline.model_folder import plain_folder
 class Classifier:
     """A model in float32, which gives `.logits` (B, K) for `pixel_values` (B, 3, H, W), and its image processor."""
 
-    model: torch.nn.Module
+    model: PreTrainedModel
     processor: Any
 
     @cached_property
     def graph(self) -> onnx.ModelProto:
         """The model as ONNX in float32, traced once; formats work on copies."""
         return graph_of(self.model, self.pixels([Image.new("RGB", (8, 8))]).shape[1:])
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of the logits."""
+        names: Any = self.model.config.id2label
+        return [names[index] for index in sorted(names)]
 
     def pixels(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
         """`pixel_values` (B, 3, H, W), as any client of the run computes them."""

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from hub.export.classifier import Classifier
 from hub.export.formats import Format
-from hub.export.onnx_files import Answer
+from hub.export.onnx_files import Answer, Batch
 from pipeline.errors import InputError
 from pipeline.run_folder import Run
 
@@ -79,9 +79,10 @@ def answers(
     """Logits (N, K) of each file for the pictures of `table`."""
     found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
     for start in tqdm(range(0, len(table), BATCH), f"compare {', '.join(files)}"):
-        pixels = classifier.pixels(table[start : start + BATCH]["image"])
+        pictures = [image.convert("RGB") for image in table[start : start + BATCH]["image"]]
+        batch = Batch(pictures, classifier.pixels(pictures))
         for name, answer in files.items():
-            found[name].append(answer(pixels))
+            found[name].append(answer(batch))
     return {name: np.concatenate(batches) for name, batches in found.items()}
 
 
@@ -117,10 +118,17 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
 
 
 def why_inaccurate(format: Format, measured: Mapping[str, Any], reference: Reference) -> str | None:
-    """Why a file is left out that loses too much accuracy; None if it may stay."""
-    own = reference.accuracy(reference.logits)
-    if format.loss is None or own is None:
+    """Why a file is left out that loses too much accuracy; None if it may stay.
+
+    Without labels, a file stays if its first answer is the run's for every picture.
+    """
+    if format.loss is None:
         return None
+    own = reference.accuracy(reference.logits)
+    if own is None:
+        agreed = round(measured["agreement"] * measured["n"])
+        same = f"its first answer is the run's for only {agreed} of {measured['n']} pictures"
+        return None if agreed == measured["n"] else f"{same}, and accuracy was not measured"
     accuracy = measured["accuracy"]["value"]
     lost = round(own["value"] - accuracy, 9)  # 1.0 - 0.995 is a little more than 0.005
     if lost <= format.loss:

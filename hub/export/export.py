@@ -11,7 +11,7 @@ import onnxruntime
 import torch
 from PIL import Image
 
-from hub.export import fp16, fp32, int8
+from hub.export import fp16, fp32, int8, preprocessed
 from hub.export.classifier import Classifier, load_classifier
 from hub.export.compare import (
     Reference,
@@ -27,7 +27,7 @@ from hub.export.onnx_files import OPSET, described
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, sha256, write_json
 
-FORMATS = (fp32.FORMAT, fp16.FORMAT, int8.FORMAT)
+FORMATS = (fp32.FORMAT, fp16.FORMAT, int8.FORMAT, preprocessed.FORMAT)
 """The files of a release, in the order of the card. The first is what the others are compared with in size."""
 
 
@@ -40,14 +40,15 @@ def export_onnx(
 ) -> dict[str, Any]:
     """Write `folder/onnx`: a file for each format and `export.json`, whole or not at all.
 
-    Every file takes `pixel_values` (batch, 3, H, W) and gives `logits` (batch, K), both float32, for any batch size.
+    A file takes `pixel_values` (batch, 3, H, W) and gives `logits` (batch, K), both float32, for any batch size. The
+    one with preprocessing takes `image` (height, width, 3) uint8 of any size and gives `probabilities` (K) float32.
+    The metadata of every file holds the class names (`onnx_files.CLASSES`).
 
     Args:
         run: a finished run.
         folder: where the folder `onnx` is created.
         validation: pictures with the columns image, source and key, among them those that the run was evaluated on.
-            With None the files are compared with torch on `faces`, accuracy is not measured, and formats that may lose
-            accuracy are left out.
+            With None the files are compared with torch on `faces` and accuracy is not measured.
         formats: what to write.
         faces: drawn faces; needed only without `validation`.
 
@@ -66,7 +67,7 @@ def export_onnx(
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=folder) as aside:
         made = Path(aside) / "onnx"
         made.mkdir()
-        left_out = _write(classifier, reference, made, formats)
+        left_out = _write(classifier, made, formats)
         kept = [format for format in formats if format.name not in left_out]
         measured, inaccurate = _measure(classifier, reference, made, kept)
         report = _report(measured, reference, made, left_out | inaccurate)
@@ -75,13 +76,10 @@ def export_onnx(
     return report
 
 
-def _write(classifier: Classifier, reference: Reference, folder: Path, formats: Sequence[Format]) -> dict[str, str]:
+def _write(classifier: Classifier, folder: Path, formats: Sequence[Format]) -> dict[str, str]:
     """Write the files that are worth measuring; the reasons for those that are not, by format."""
     left_out = {}
     for format in formats:
-        if format.loss is not None and reference.labels is None:
-            left_out[format.name] = "accuracy was not measured, as no validation pictures were given"
-            continue
         file, first = folder / format.file, folder / formats[0].file
         format.write(classifier, file)
         if (share := file.stat().st_size / first.stat().st_size) > format.share:
@@ -111,7 +109,6 @@ def _measure(
 def _report(
     measured: Mapping[Format, Mapping[str, Any]], reference: Reference, folder: Path, left_out: Mapping[str, str]
 ) -> dict[str, Any]:
-    graph = onnx.load(folder / fp32.FORMAT.file).graph
     return {
         "opset": OPSET,
         "versions": {
@@ -119,8 +116,6 @@ def _report(
             "onnx": onnx.__version__,
             "onnxruntime": onnxruntime.__version__,
         },
-        "input": described(graph.input[0]),
-        "output": described(graph.output[0]),
         "measured_on": reference.name,
         "rows": None if reference.labels is None else len(reference.labels),
         "clean_rows": None if reference.clean is None else int(reference.clean.sum()),
@@ -132,9 +127,16 @@ def _report(
                 "precision": format.name,
                 "bytes": (folder / format.file).stat().st_size,
                 "sha256": sha256(folder / format.file),
+                **_ends(folder / format.file),
                 **figures,
             }
             for format, figures in measured.items()
         ],
         "left_out": dict(left_out),
     }
+
+
+def _ends(file: Path) -> dict[str, Any]:
+    """What a file takes and gives."""
+    graph = onnx.load(file).graph
+    return {"input": described(graph.input[0]), "output": described(graph.output[0])}

@@ -16,12 +16,12 @@ class Format:
     Attributes:
         name: precision, as the card and `export.json` name it.
         file: name in the folder `onnx`; transformers.js finds `dtype: "fp32"` as `model.onnx`, `"fp16"` as
-            `model_fp16.onnx`, `"int8"` as `model_int8.onnx`
+            `model_fp16.onnx`, `"q8"` as `model_quantized.onnx`
             (https://huggingface.co/docs/transformers.js/guides/dtypes).
         write: writes the file, checked.
         answers: gives the function that answers from the file.
         bound: largest difference of a probability that a correct file shows. A larger one is an error.
-        loss: accuracy that it may lose on validation. If it loses more, or nothing was measured, it is left out.
+        loss: accuracy that it may lose on validation, in shares. If it loses more, it is left out.
         share: bytes that it may have, as a share of those of the first format. A larger file is left out.
     """
 

@@ -14,7 +14,7 @@ def write(classifier: Classifier, path: Path) -> None:
     """The traced graph, converted."""
     half = OnnxModel(convert_float_to_float16(copy_of(classifier.graph), keep_io_types=True))
     half.topological_sort()  # the converter puts the casts of inputs last, which the standard forbids
-    save(half.model, path)
+    save(half.model, path, classifier.classes)
 
 
 # A ViT-Tiny at 112 px differed by 3e-3 over 3,186 pictures.

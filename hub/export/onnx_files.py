@@ -1,6 +1,8 @@
 """ONNX files of a classifier: the graph that torch traces, clean files, and how a file answers."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,28 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnxscript.optimizer import remove_unused_nodes
+from PIL import Image
 
 from pipeline.errors import InputError, first_line
 
 INPUT, OUTPUT = "pixel_values", "logits"
 OPSET = 18  # what torch's exporter writes without converting; onnxruntime-web reads it on every backend
 
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From `pixel_values` (B, 3, H, W) to logits (B, K)."""
+CLASSES = "classes"
+"""Key of a file's metadata: the class names in the order of the outputs, as a JSON list."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pictures in RGB, of any sizes, and their `pixel_values` (B, 3, H, W)."""
+
+    pictures: Sequence[Image.Image]
+    pixels: NDArray[np.float32]
+
+
+Answer = Callable[[Batch], NDArray[np.float32]]
+"""From a batch to logits (B, K)."""
 
 
 class Logits(torch.nn.Module):
@@ -63,22 +79,29 @@ def copy_of(graph: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def save(graph: onnx.ModelProto, path: Path) -> None:
-    """Write one valid file without traces of the machine."""
+def save(graph: onnx.ModelProto, path: Path, classes: Sequence[str]) -> None:
+    """Write one valid file with the class names, without unused nodes and without traces of the machine."""
+    remove_unused_nodes(graph)  # in place
     strip(graph)
+    graph.metadata_props.add(key=CLASSES, value=json.dumps(list(classes), ensure_ascii=False))
     graph.producer_name, graph.producer_version = "torch.onnx", torch.__version__.partition("+")[0]
     onnx.save(graph, path)
     onnx.checker.check_model(path, full_check=True)
 
 
-def open_file(path: Path) -> Answer:
+def session_of(path: Path) -> onnxruntime.InferenceSession:
     """The file in onnxruntime on the CPU, with as many threads as torch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def answer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
+
+def open_file(path: Path) -> Answer:
+    """How a file answers that takes `pixel_values` and gives `logits`."""
+    session = session_of(path)
+
+    def answer(batch: Batch) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: batch.pixels})[0]
         return logits
 
     return answer
@@ -87,7 +110,8 @@ def open_file(path: Path) -> Answer:
 def described(value: onnx.ValueInfoProto) -> dict[str, Any]:
     """Name, shape and type of an input or output."""
     shape = [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
-    return {"name": value.name, "shape": shape, "dtype": "float32"}
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+    return {"name": value.name, "shape": shape, "dtype": dtype}
 
 
 def strip(message: Any) -> None:

@@ -7,8 +7,8 @@ run again, and prints the table.
 
 Every metric of a row set is computed on the same resamples (see `values.py`). A class that a resample misses counts
 there as it does everywhere (see `metrics.py`): its recall is 0, so a class with few rows gets the wide interval it
-deserves. The calibration error (ECE) is biased upwards, on resamples more than on the rows themselves; where that
-leaves the value outside, the interval is widened to hold it. Where all rows that accuracy, precision or recall count
+deserves. The calibration error (ECE) is biased upwards, on resamples more than on the rows themselves; value and
+interval are corrected for it (`values.estimate`). Where all rows that accuracy, precision or recall count
 are right, or all wrong, every resample gives the same value: there the interval is widened to the exact one of Clopper
 and Pearson 1934 (0 of 18 rows: 0 to .185).
 """
@@ -30,7 +30,7 @@ from pipeline.evaluation.per_row import Floats
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.text import format_table
-from pipeline.evaluation.values import INTERVAL, interval, metric_values, resampled_values
+from pipeline.evaluation.values import INTERVAL, estimate, metric_values, resampled_values
 
 Interval = dict[str, float]  # value, low, high
 
@@ -89,11 +89,11 @@ def _evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[st
     values = metric_values(logits, label, target)
     samples = resampled_values(logits, label, target, predictions.resamples, predictions.seed)
     matrix = _confusion_matrix(logits, label)
-    overall = {name: _with_interval(values[name], samples[name]) for name in metrics.METRICS}
+    overall = {name: _with_interval(name, values[name], samples[name]) for name in metrics.METRICS}
     overall["accuracy"] = _exact_at_the_ends(overall["accuracy"], int(matrix.trace()), len(label))
     undefined = [name for name, value in overall.items() if value is None]
     voted = (target.max(1) < 1 - 1e-6).any()
-    agreement = _with_interval(values["human_agreement"], samples["human_agreement"])
+    agreement = _with_interval("human_agreement", values["human_agreement"], samples["human_agreement"])
     return {
         "n": len(label),
         **{name: value for name, value in overall.items() if value is not None},
@@ -111,16 +111,16 @@ def _per_class(
     counted = {"precision": matrix.sum(0), "recall": matrix.sum(1)}  # the rows that each of the two is a share of
     of_class = {}
     for k, name in enumerate(classes):
-        of_class[name] = {of: _with_interval(values[of][k], samples[of][:, k]) for of in metrics.PER_CLASS}
+        of_class[name] = {of: _with_interval(of, values[of][k], samples[of][:, k]) for of in metrics.PER_CLASS}
         for of, rows in counted.items():
             of_class[name][of] = _exact_at_the_ends(of_class[name][of], int(matrix[k, k]), int(rows[k]))
         of_class[name]["support"] = int(matrix[k].sum())
     return of_class
 
 
-def _with_interval(value: Any, samples: Floats) -> Any:
-    ends = interval(samples, float(value))
-    return None if ends is None else {"value": float(value), "low": ends[0], "high": ends[1]}
+def _with_interval(name: str, value: Any, samples: Floats) -> Any:
+    found = estimate(name, float(value), samples)
+    return found and dict(zip(("value", "low", "high"), found, strict=True))
 
 
 def _exact_at_the_ends(share: Interval, right: int, of: int) -> Interval:

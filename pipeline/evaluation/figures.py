@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.evaluation.per_row import BINS, calibration_gap, confidence, confidence_bin
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
+FEW = 30
+"""With fewer rows a point of the reliability diagram is hollow: its accuracy is mostly chance."""
 DPI = 150
 
 
@@ -44,7 +46,10 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], title: str) -> F
 
 
 def reliability(logits: NDArray, label: NDArray, bins: int = BINS) -> Figure:
-    """Accuracy over confidence, and how many rows have it: logits (N, K), label (N,); empty bins are left out."""
+    """Accuracy over confidence, and how many rows have it: logits (N, K), label (N,).
+
+    Empty bins are left out, and bins with fewer than `FEW` rows are hollow.
+    """
     logits, label = np.asarray(logits), np.asarray(label)
     sure, index = confidence(logits), confidence_bin(logits, bins)
     rows = np.bincount(index, minlength=bins)
@@ -57,11 +62,11 @@ def reliability(logits: NDArray, label: NDArray, bins: int = BINS) -> Figure:
     upper.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle="--")
     upper.text(0.03, 0.95, "underconfident", color=GREY, va="top")
     upper.text(0.97, 0.05, "overconfident", color=GREY, ha="right")
-    upper.plot(mean_confidence, accuracy, color=BLUE, marker="o", markersize=5, clip_on=False)
+    upper.plot(mean_confidence, accuracy, color=BLUE)
+    inside = np.where(rows[held] < FEW, "white", BLUE)
+    upper.scatter(mean_confidence, accuracy, s=25, color=inside, edgecolors=BLUE, zorder=3, clip_on=False)
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    upper.set_title(
-        f"Expected calibration error {np.abs(gaps).sum() / len(label):.3f} ({len(label):,} rows)", fontsize=12
-    )
+    upper.set_title(f"Accuracy by confidence ({len(label):,} rows; hollow: fewer than {FEW})", fontsize=12)
     lower.bar((np.arange(bins) + 0.5) / bins, rows, width=0.9 / bins, color=BLUE)
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="rows")
     for axes in (upper, lower):

@@ -156,7 +156,10 @@ class ConfusionMatrix(_OfLogits):
 
 
 class ECE(_OfLogits):
-    """Expected calibration error of the predicted class against the label, over 15 equal-width bins of confidence."""
+    """Expected calibration error of the predicted class against the label, over 15 equal-width bins of confidence.
+
+    Chance makes gaps too, so the value of a sample is too large; evaluation.json has it corrected (see `values.py`).
+    """
 
     citation_text = CITATION_ECE
 
@@ -187,13 +190,15 @@ class Metric(MetricFacts):
     """An entry of the table: what readers need to know, how its value is computed, and how it is resampled.
 
     Exactly one of two is given for the bootstrap: `of_sums`, from `Sums` to (R,) values, or `of_rows`, from logits
-    (N, K) and label (N,) to a function of the resamples. A metric with `chooses_checkpoint` is in the training log.
+    (N, K) and label (N,) to a function of the resamples. A metric with `chooses_checkpoint` is in the training log. A
+    `biased` metric is above its true value, and more so with fewer rows: what is reported is corrected (`values.py`).
     """
 
     module: type[_OfLogits]
     of_sums: Callable[[Sums], Floats] | None = None
     of_rows: Callable[[NDArray, NDArray], Resampled] | None = None
     chooses_checkpoint: bool = False
+    biased: bool = False
 
 
 def _recall(sums: Sums) -> Floats:
@@ -237,8 +242,8 @@ METRICS = {
         module=KL, of_sums=lambda sums: sums.kl / sums.n,
     ),
     "ece": Metric(
-        title="ECE", meaning=f"mean gap between confidence and accuracy, over {BINS} bins of confidence",
-        greater_is_better=False, hub_id="ece", table="value",
+        title="ECE", greater_is_better=False, hub_id="ece", table="value", biased=True,
+        meaning=f"mean gap between confidence and accuracy, over {BINS} bins of confidence, less its bootstrap bias",
         module=ECE, of_sums=lambda sums: np.abs(sums.gaps).sum(1) / sums.n,
     ),
 }  # fmt: skip

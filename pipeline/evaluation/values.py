@@ -1,6 +1,7 @@
 """Values of the metrics, and their intervals: 95 % percentile bootstraps over rows.
 
-Efron and Tibshirani 1993, chapter 13.
+Efron and Tibshirani 1993, chapter 13. A metric that chance makes too large (`Metric.biased`) is corrected by the
+bootstrap's own estimate of its bias (chapter 10), so that the interval lies around the value.
 """
 
 from collections.abc import Sequence
@@ -88,3 +89,18 @@ def interval(samples: Floats, value: float) -> tuple[float, float] | None:
     tail = 50 * (1 - INTERVAL)
     low, high = np.percentile(defined, (tail, 100 - tail))
     return min(float(low), value), max(float(high), value)
+
+
+def estimate(name: str, value: float, samples: Floats) -> tuple[float, float, float] | None:
+    """Value and interval of a metric from its (R,) resamples; None where it is not defined.
+
+    Resamples of a `biased` metric are as much above its value as the value is above the truth. So one bias is taken
+    from the value and the upper end and two from the lower end, and none is below 0.
+    """
+    ends = interval(samples, value)
+    if ends is None:
+        return None
+    if name not in METRICS or not METRICS[name].biased:
+        return value, *ends
+    bias = float(np.nanmean(samples)) - value
+    return max(value - bias, 0.0), max(ends[0] - 2 * bias, 0.0), max(ends[1] - bias, 0.0)

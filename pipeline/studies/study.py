@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.row_sets import row_sets
-from pipeline.evaluation.values import interval, metric_values, resampled_values
+from pipeline.evaluation.values import estimate, metric_values, resampled_values
 from pipeline.run_folder import PREDICTIONS
 
 SHOWN = {name: metric.title for name, metric in METRICS.items() if metric.table}
@@ -124,9 +124,12 @@ def over_seeds(study: Study, watched: Sequence[str]) -> dict[str, OverSeeds]:
     picks |= {f"recall_{of_class}": ("recall", (..., study.classes.index(of_class))) for of_class in watched}
     found = {}
     for name, (metric, index) in picks.items():
-        values = np.array([point[metric][index] for point in points])
-        mean = float(values.mean())
-        ends = interval(np.mean([sample[metric][index] for sample in samples], axis=0), mean)
-        if ends is not None:
-            found[name] = OverSeeds(mean, float(values.min()), float(values.max()), *ends)
+        values = [float(point[metric][index]) for point in points]
+        resampled = [sample[metric][index] for sample in samples]
+        over_all = estimate(metric, float(np.mean(values)), np.mean(resampled, axis=0))
+        of_seeds = [estimate(metric, *of_seed) for of_seed in zip(values, resampled, strict=True)]
+        if over_all is not None:
+            mean, *ends = over_all
+            single = [of_seed[0] for of_seed in of_seeds if of_seed is not None]
+            found[name] = OverSeeds(mean, min(single), max(single), *ends)
     return found

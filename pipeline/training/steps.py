@@ -23,6 +23,7 @@ from transformers import (
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
 from pipeline.training import log_results, machine, output_dir, prediction
+from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import EventFile, TrainingLog
 from pipeline.training.model import Built, build_for_training
@@ -173,6 +174,7 @@ def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, starte
         "layer_decay": layer_decay_of(trainer.model, plan.recipe.layer_decay, plan.recipe.image_size),
         # A folder may be gone later, and its name may look like a Hub id.
         "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
+        "checkpoint_sha256": checkpoint and weights_sha256(checkpoint),
         "wall_seconds": round(time.perf_counter() - started, 1),
         **ending(trainer.state),
         **log.speed(),

@@ -4,7 +4,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.evaluation import figures
-from pipeline.evaluation.metrics import ECE
 
 
 def words(figure: Figure) -> list[str]:
@@ -32,16 +31,21 @@ def test_confusion_matrix_of_a_class_without_rows_is_drawn():
     assert words(figures.confusion_matrix([[2, 0], [0, 0]], ["yes", "no"], ""))[-2:] == ["0.00", "0"]
 
 
-def test_reliability_names_the_calibration_error_and_plots_accuracy_over_confidence():
+def test_reliability_plots_accuracy_over_confidence():
     logits = np.log([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [0.4, 0.6]])
     label = np.array([0, 1, 0, 1])
     figure = figures.reliability(logits, label)
-    error = ECE().compute(predictions=logits, references=label)["ece"]
     curve = figure.axes[0].lines[1]
-    assert f"{error:.3f}" in figure.axes[0].get_title()
+    assert "4 rows" in figure.axes[0].get_title()
     np.testing.assert_allclose(curve.get_xdata(), [0.6, 0.8])
     np.testing.assert_allclose(curve.get_ydata(), [1.0, 0.5])
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == 4
+
+
+def test_a_bin_of_few_rows_is_a_hollow_point():
+    logits = np.log(np.repeat([[0.6, 0.4], [0.8, 0.2]], [29, 30], axis=0))
+    points = figures.reliability(logits, np.zeros(59, dtype=int)).axes[0].collections[0]
+    assert [tuple(colour[:3]) == (1, 1, 1) for colour in points.get_facecolors()] == [True, False]
 
 
 def test_learning_curves_hold_loss_scores_and_learning_rate_in_three_panels():

@@ -11,6 +11,7 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 from huggingface_hub import ModelCard
 
+from hub.card import filters
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
 from hub.privacy import refuse_private
@@ -19,6 +20,7 @@ from pipeline.data.curation import Curated, curate
 from pipeline.data.readers import read_sources
 from pipeline.data.votes import FERPLUS_COLUMNS
 from pipeline.drawn.face import draw_face
+from pipeline.errors import InputError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
 from pipeline.expressions import CLASSES
@@ -73,6 +75,7 @@ OF_THE_WORLD = {
     *("2019", "10.1177/1529100619832930", "48"),  # Barrett et al.; FER2013's pictures
     *("2024/1689", "2", "2025", "5(1)(f)", "1(c)", "50(3)"),  # EU AI Act
     *("Apache-2.0", "apache-2.0", "top_k: 7", "int8", "90 % Wilson"),
+    *("width=420", "(height, width, 3)", "fp16", "q8", "version 5.0", "n < 30"),  # of the page and its files
 }
 RECORD = ("id", "title", "layout", "origin", "datasets", "licence", "terms", "citation")
 """What the record of a source says in words."""
@@ -187,6 +190,9 @@ def test_every_number_of_the_card_comes_from_the_run_and_the_rest_is_the_same_fo
     one = prose(make_card(voted, PUBLICATION))
     changed = {"export": other(EXPORT), "parity": other(PARITY), "examples": other(SCORES)}
     two = prose(make_card(with_other_figures(voted), replace(PUBLICATION, **changed)))
+    one, two = (
+        re.sub(r"^.*always .*$", "", card, flags=re.MULTILINE) for card in (one, two)
+    )  # equal rows, equal shares
     assert NUMBER.sub("#", one) == NUMBER.sub("#", two)
     names = [base_model_of(voted), PUBLICATION.revision, *PARITY["clients"]["pipeline()"]["kinds"]]
     names += [word for s in sources_of(voted) for word in (s.terms, title_of(s), s.layout, s.citation or "")]
@@ -204,7 +210,7 @@ def test_a_changed_figure_changes_the_card_only_where_it_is_shown(voted: Run) ->
         make_card(voted, PUBLICATION), make_card(replace(voted, evaluation=evaluation), PUBLICATION)
     )
     assert changed[:3] == ["value: 0.1235", "low: 0.1", "high: 0.2"]
-    assert "its first answer is the label for 12.3 % (95 % interval 10.0 % to 20.0 %)." in changed[3]
+    assert changed[3].startswith("| **this model** | 0.123 (0.100 to 0.200) |")
     assert changed[4].startswith("| accuracy | 0.123 (0.100 to 0.200) |")
     assert len(changed) == 5
 
@@ -212,7 +218,12 @@ def test_a_changed_figure_changes_the_card_only_where_it_is_shown(voted: Run) ->
 @pytest.mark.parametrize(
     ("file", "keys", "value", "shown"),
     [
-        ("evaluation", ("official", "per_class", "fear", "recall", "value"), 0.0, ["| fear |", "- It misses fear"]),
+        (
+            "evaluation",
+            ("official", "per_class", "fear", "recall"),
+            {"value": 0.0, "low": 0.0, "high": 0.4},
+            ["| fear |", "- It misses fear"],
+        ),
         ("evaluation", ("clean", "nll", "high"), 9.0, ["high: 9.0", "| NLL |"]),
         ("curation", ("leaks", "found", "exact copy", "test_in_train"), 987, ["| exact copy | 987 |"]),
         ("curation", ("sources", "ferplus", LEFT_OUT, "train", "no majority"), 987, ["- Left out of train: 987 (no"]),
@@ -254,7 +265,7 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
         assert figures[words] == [written(rows[name]) for rows in sets]
     for label, rows, *rest in ([cell.strip() for cell in row] for row in by_class[5][2:]):
         of_class = voted.evaluation["official"]["per_class"][label]
-        expected = [written(of_class[name]) for name in ("precision", "recall", "f1")]
+        expected = [filters.of_class(of_class, name) for name in ("precision", "recall", "f1")]
         assert [rows, *rest] == [str(of_class["support"]), *expected]
     for label, *counts in ([cell.strip() for cell in row] for row in by_class[4][2:-1]):
         assert counts == [str(of[label]) for of in voted.curation["rows_used"].values()]
@@ -262,12 +273,16 @@ def test_a_table_has_each_figure_in_its_row_and_column(voted: Run) -> None:
 
 def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Run) -> None:
     card = make_card(voted, PUBLICATION)
-    assert "| `onnx/model.onnx` | fp32 | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |" in card
+    line = (
+        "| `onnx/model.onnx` | fp32 | every runtime and device | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |"
+    )
+    assert line in card
     assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
     assert "in torch it is 0.872 (0.860 to 0.884)" in card
     assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
-    assert "| `onnx/model_fp16.onnx` | fp16 | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not measured |" in card
+    line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
+    assert line in card
     assert "Compared only on the 7 drawn faces" in card and "There is no int8 file: accuracy was not measured" in card
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
@@ -278,7 +293,8 @@ def test_clients_are_listed_with_their_differences_or_why_one_was_not_compared(v
     assert "| 48 px gray (5) | 1.2e-06 | 0.015, 2 with a different first answer |" in card
     assert "| RGBA (5) | 3e-06 | 0.0021 |" in card
     assert "- onnxruntime was not compared: onnxruntime not installed." in card
-    assert "which changes a probability by up to 0.015. The snippet above" in card
+    assert "which changes a probability by up to 0.015." in card
+    assert "pipeline(), transformers.js, its own resize: each ran its lines" in card, "those that were asked, no others"
 
 
 # What the Hub reads
@@ -298,6 +314,9 @@ def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     assert result.metric_args["rows"] == voted.evaluation["clean_near"]["n"]
     assert card.data.pipeline_tag == "image-classification" and card.data.to_dict()["library_name"] == "transformers"
     assert card.data.base_model == "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert card.data.get("base_model_relation") == "finetune" and card.data.get("new_version") is None
+    newer = ModelCard(make_card(voted, replace(PUBLICATION, new_version="someone/fer-vit-small")))
+    assert newer.data.get("new_version") == "someone/fer-vit-small"
     assert card.data.get("datasets") is None, "a local path is no data set of the Hub"
     assert card.data.widget == [
         {"src": "examples/happiness.png", "example_title": "happiness (drawn)", "output": SCORES["happiness.png"]}
@@ -385,7 +404,7 @@ def test_a_curated_folder_of_drawn_faces_and_photos_is_neither_open_nor_a_demons
         card = ModelCard(make_card(run, PUBLICATION))
         assert card.data.license == "other" and "demo" not in card.data.tags
         assert "seen a photo of a person" not in card.text and "trained and measured only on drawings" not in card.text
-        assert "Apache-2.0; photos" in card.text or "photos: photos of people" in card.text
+        assert "Apache-2.0; photos" in card.text or "photos: licence other; photos of people" in card.text
     mixed, only = (make_card(of_sources(drawn, *sources), PUBLICATION) for sources in ((DRAWN, PHOTOS), (DRAWN,)))
     assert "Some of the pictures are faces that a program drew" in mixed
     assert "Some of the pictures are" not in only and ModelCard(only).data.license == "apache-2.0"
@@ -431,6 +450,34 @@ def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None
 # What a stranger reads
 
 
+def test_the_first_screen_says_accuracy_beside_always_one_class_and_one_human_voter(voted: Run) -> None:
+    first = make_card(voted, PUBLICATION).split("\n---\n")[1].split("## Use it")[0]
+    best, strictest = voted.evaluation["official"], voted.evaluation["clean_near"]
+    train = voted.curation["rows_used"]["train"]
+    usual = max(train, key=lambda name: train[name])
+    rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in tables(first)[0]}
+    assert rows["**this model**"] == [filters.figure(rows_of["accuracy"]) for rows_of in (best, strictest)]
+    shares = [f"{of['per_class'][usual]['support'] / of['n']:.3f}" for of in (best, strictest)]
+    assert rows[f"always *{usual}*, the most frequent training class"] == shares
+    assert rows["one human voter, drawn at random"][0] == filters.figure(best["human_agreement"])
+    assert len(first.splitlines()) < 45 and len(re.findall("^from|^classify|^picture|^print", first, re.M)) == 5
+    for words in ("expression is not an emotion", "banned", "](https://kwanlung"):
+        assert words in first
+
+
+@pytest.mark.parametrize(
+    ("support", "figures", "shown"),
+    [
+        (18, {"value": 0.0, "low": 0.0, "high": 0.0}, "not measured (n < 30)"),
+        (18, {"value": 1.0, "low": 1.0, "high": 1.0}, "not measured (n < 30)"),
+        (300, {"value": 0.0, "low": 0.0, "high": 0.0}, "0.000"),
+        (18, {"value": 0.1, "low": 0.0, "high": 0.3}, "0.100 (0.000 to 0.300)"),
+    ],
+)
+def test_an_interval_without_width_is_not_shown(support: int, figures: dict, shown: str) -> None:
+    assert filters.of_class({"support": support, "f1": figures}, "f1") == shown
+
+
 def test_the_sample_in_the_docs_is_the_card_of_today() -> None:
     written = sample_card.FILE.read_text(encoding="utf-8")
     assert written == sample_card.sample_text(), "write it again with python -m tests.hub.sample_card"
@@ -446,8 +493,8 @@ def test_a_run_on_drawn_faces_is_called_a_demonstration_first(drawn: Run, voted:
 def test_sections_come_in_the_order_of_a_readers_questions(voted: Run) -> None:
     headings = re.findall(r"^## (.*)$", prose(make_card(voted, PUBLICATION)), flags=re.MULTILINE)
     assert headings == [
-        "What it is, and what it is not", "Use it", "Results", "Training", "Limits",
-        "Uses that are banned or high-risk", "Licence", "Files", "Citation",
+        "Use it", "Results", "Limits", "Uses that are banned or high-risk", "Licence", "Weight files", "Training",
+        "Files", "Citation",
     ]  # fmt: skip
 
 
@@ -479,14 +526,15 @@ def test_a_class_without_rows_is_reported(voted: Run) -> None:
 
 
 def test_figures_are_shown_where_the_run_has_them(voted: Run, tmp_path) -> None:
-    shown = re.findall(r"!\[.+\]\((.+)\)", make_card(voted, PUBLICATION))
+    shown = re.findall(r"(?:!\[.+\]\(|<img src=\")(figures/\w+.png)", make_card(voted, PUBLICATION))
     assert len(shown) == 3 and all((voted.path / name).is_file() for name in shown)
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    assert "![" not in make_card(replace(voted, path=tmp_path), PUBLICATION)
+    bare = make_card(replace(voted, path=tmp_path), PUBLICATION)
+    assert "![" not in bare and "<img" not in bare
 
 
 def test_a_run_from_before_near_copies_says_that_they_were_not_looked_for(voted: Run) -> None:
-    assert "near copy in the training" in make_card(voted, PUBLICATION)
+    assert "without a near copy in the training" in make_card(voted, PUBLICATION)
     assert re.search(r"^\| near copy \| \d", make_card(voted, PUBLICATION), flags=re.MULTILINE)
     leaks = voted.curation["leaks"]
     found = {kind: counts for kind, counts in leaks["found"].items() if kind != "near copy"}
@@ -495,7 +543,7 @@ def test_a_run_from_before_near_copies_says_that_they_were_not_looked_for(voted:
     evaluation = {name: value for name, value in voted.evaluation.items() if name != "clean_near"}
     card = make_card(replace(voted, curation=curation, evaluation=evaluation), PUBLICATION)
     assert "were not searched for" in card and "clean_near" not in card and "| near copy |" not in card
-    assert "pixel copy in the training" in card
+    assert "without a pixel copy in the training" in card
 
 
 def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: Run, tmp_path) -> None:
@@ -515,7 +563,7 @@ def test_several_sources_have_figures_terms_and_counts_each(voted: Run, drawn: R
     assert {unescaped(row[0]) for row in table[2:]} == {title_of(source) for source in sources_of(run)}
     figures = run.evaluation["per_source"]["my|faces"]["official"]
     assert f"{figures['accuracy']['value']:.3f} (" in next(row[3] for row in table[2:] if "my" in row[0])
-    assert card.count("- Terms: ") == 2 and "/disk" not in card
+    assert card.count(" Terms: ") == 2 and "/disk" not in card
     assert """--sources '[{"data_path": "DIR"}, {"data_path": "DIR"}]'""" in card
     assert not ModelCard(card).data.license.startswith("apache")
 
@@ -627,3 +675,77 @@ def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:
     assert any("without a label are kept in train" in line for line in lines)
     assert [line for line in lines if "`caps`" in line and "ferplus/neutral" in line and "20" in line]
     assert [line for line in lines if "`row_weights`" in line and "2.0" in line]
+
+
+# Values that cannot be
+
+
+def with_value(run: Run, file: str, keys: tuple[str, ...], value) -> Run:
+    content = json.loads(json.dumps(getattr(run, file)))
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return replace(run, **{file: content})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -5, 1.2, "0.9", True, None, [0.5]], ids=str)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("official", "accuracy", "value"),
+        ("clean", "macro_f1", "low"),
+        ("validation", "ece", "high"),
+        ("official", "human_agreement", "value"),
+        ("official", "per_class", "fear", "recall", "value"),
+    ],
+    ids=".".join,
+)
+def test_a_figure_that_cannot_be_is_refused(voted: Run, keys: tuple[str, ...], value) -> None:
+    with pytest.raises(
+        InputError, match=r"evaluation.json: .* is .*: make it again with python -m pipeline.evaluation"
+    ):
+        make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("official", "accuracy"), {"value": 0.5, "low": 0.6, "high": 0.7}),
+        (("official", "nll", "high"), 1e308),
+        (("official", "n"), -3),
+        (("official", "n"), 1.5),
+        (("official", "per_class", "fear", "support"), float("nan")),
+        (("official", "confusion_matrix"), [["<b>"]]),
+    ],
+    ids=str,
+)
+def test_so_are_intervals_beside_their_value_and_counts_that_count_nothing(voted: Run, keys, value) -> None:
+    with pytest.raises(InputError, match=r"evaluation.json: "):
+        make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("git_revision", "$(rm -rf ~)"),
+        ("git_revision", "abc"),
+        ("git_revision", "0" * 40 + "\n```\n# owned"),
+        ("precision", "fp32 | **best**"),
+        ("python", "3.11\n\n# owned"),
+        ("wall_seconds", float("nan")),
+        ("cores", "<img>"),
+        ("processes", -1),
+    ],
+)
+def test_a_field_of_the_environment_that_no_run_writes_is_refused(voted: Run, name: str, value) -> None:
+    with pytest.raises(InputError, match=rf"environment.json: {name} is .*: restore the file, or train again"):
+        make_card(with_value(voted, "environment", (name,), value), PUBLICATION)
+
+
+def test_every_other_text_is_one_escaped_line(voted: Run) -> None:
+    odd = "x](http://evil) <b>|\n# owned"
+    keys = ("processor", "system", "device")
+    environment = voted.environment | dict.fromkeys(keys, odd) | {"packages": {odd: odd}}
+    card = make_card(replace(voted, environment=environment), PUBLICATION)
+    assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\))", card)

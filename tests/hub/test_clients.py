@@ -156,7 +156,7 @@ def test_what_the_card_shows_is_what_runs(published, tmp_path: Path) -> None:
     """Each snippet as it stands, with a repository, a tag and nothing appended but a look at what it imported."""
     environment = lay(published.folder, tmp_path, "someone/fer-vit-tiny", "v1.0")
     picture = published.pictures["131 x 97"][0].as_posix()
-    code = render(CLIENTS["onnxruntime"].snippet, "someone/fer-vit-tiny", picture, "v1.0")
+    code = render(CLIENTS["onnxruntime"].snippet, "someone/fer-vit-tiny", repr(picture), "v1.0")
     code += "\nimport sys\nassert not {'torch', 'transformers'} & sys.modules.keys()\n"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120

@@ -14,25 +14,30 @@ import pytest
 import torch
 import yaml
 from datasets import Dataset
-from PIL import ImageOps
+from PIL import Image, ImageOps
+from scipy.special import softmax
 from transformers import AutoModelForImageClassification
 
-from hub.export import fp32, int8, onnx_files
+from hub.export import fp32, int8, onnx_files, preprocessed
+from hub.export.classifier import Classifier, load_classifier
 from hub.export.compare import Reference, compare, why_inaccurate
 from hub.export.export import FORMATS, export_onnx
 from hub.export.formats import Format
-from hub.export.onnx_files import OPSET
+from hub.export.onnx_files import OPSET, Answer, Batch
 from hub.release import drawn_faces
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
+from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.run_folder import Run
 from pipeline.settings.files import load_yaml, recipe_from
-from tests.conftest import ROOT, Finished, run_train_hf, write_recipe
+from tests.conftest import ROOT, Finished, run_train_hf, save_sharp_model, write_recipe
 
-FILES = {format.name: format.file for format in FORMATS}
-# A model of two layers is mostly graph, and of 15 rows one is seven points: here every int8 file is kept.
-ANY_INT8 = (*FORMATS[:2], replace(int8.FORMAT, share=1.0, loss=1.0))
+FILES = {format.name: format.file for format in FORMATS[:3]}
+"""Those that take `pixel_values`."""
+NAMES = [format.name for format in FORMATS]
+# Of 15 rows one is seven points: here every int8 file is kept.
+ANY_INT8 = (*FORMATS[:2], replace(int8.FORMAT, share=1.0, loss=1.0), preprocessed.FORMAT)
 
 
 def run_of(path: Path) -> Run:
@@ -83,14 +88,14 @@ def answers(file: Path, pixels: np.ndarray) -> np.ndarray:
     return onnxruntime.InferenceSession(file).run(["logits"], {"pixel_values": pixels})[0]
 
 
-def test_three_files_and_a_report_under_the_names_of_transformers_js(exported) -> None:
+def test_the_files_have_the_names_that_transformers_js_asks_for(exported) -> None:
     folder, report = exported
     assert {p.name for p in folder.iterdir()} == {
-        "model.onnx", "model_fp16.onnx", "model_int8.onnx", "export.json"
+        "model.onnx", "model_fp16.onnx", "model_quantized.onnx", "model_with_preprocessing.onnx", "export.json"
     }  # fmt: skip
     assert {p.name for p in folder.parent.iterdir()} == {"onnx"}, "nothing is left beside it"
     assert json.loads((folder / "export.json").read_text()) == report
-    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16", "int8"]
+    assert [file["precision"] for file in report["files"]] == NAMES
     assert report["left_out"] == {}
     assert all(file["bytes"] == (folder / file["file"]).stat().st_size for file in report["files"])
 
@@ -102,12 +107,12 @@ def test_the_report_measures_every_file_on_the_rows_of_the_run(exported, run: Ru
     assert (report["measured_on"], report["clean_rows"]) == ("validation", own["n"])
     assert report["opset"] == OPSET
     assert report["versions"]["onnxruntime"] == onnxruntime.__version__
-    for file, bound in zip(report["files"], (1e-4, 0.02, 0.2), strict=True):
+    for file, bound in zip(report["files"], (1e-4, 0.02, 0.2, 0.02), strict=True):
         assert file["n"] == report["rows"] >= own["n"]
         assert 0 < file["mean_difference"] < file["max_difference"] < bound
         assert file["agreement"] > 0.8
         assert file["accuracy"]["low"] < file["accuracy"]["value"] < file["accuracy"]["high"]
-    differences = [file["max_difference"] for file in report["files"]]
+    differences = [file["max_difference"] for file in report["files"][:3]]
     assert differences == sorted(differences), "what is no rougher was not made"
 
 
@@ -144,8 +149,75 @@ def test_every_file_is_one_valid_graph_of_the_stated_opset_with_float_at_both_en
         assert len(value) == 1
         assert value[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         assert [axis.dim_param or axis.dim_value for axis in value[0].type.tensor_type.shape.dim] == shape
-    assert report["input"]["shape"] == ["batch", 3, 32, 32]
-    assert report["output"] == {"name": "logits", "shape": ["batch", 7], "dtype": "float32"}
+    (ends,) = (file for file in report["files"] if file["file"] == name)
+    assert ends["input"] == {"name": "pixel_values", "shape": ["batch", 3, 32, 32], "dtype": "float32"}
+    assert ends["output"] == {"name": "logits", "shape": ["batch", 7], "dtype": "float32"}
+
+
+def noise(*shape: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, shape, np.uint8)).convert("RGB")
+
+
+PICTURES = {
+    "small and gray": noise(20, 20),
+    "large": noise(6, 9, 3).resize((900, 600)),
+    "wide": noise(97, 131, 3),
+    "a line": noise(1, 70, 3),
+    "the model's own size": noise(32, 32, 3),
+    "drawn": draw_face("fear", 5, 0, size=224),
+}
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["bilinear", "bicubic"])
+def sharp(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Classifier, Answer]:
+    """A model whose scores move much with its pixels, and the file with preprocessing of it."""
+    folder = tmp_path_factory.mktemp("sharp")
+    save_sharp_model(folder, 32)
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings | {"resample": request.param}))
+    classifier = load_classifier(folder)
+    preprocessed.write(classifier, folder / "made.onnx")
+    return classifier, preprocessed.open_preprocessed(folder / "made.onnx")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_file_with_preprocessing_answers_as_the_image_processor_and_the_model(sharp, name: str) -> None:
+    classifier, answer = sharp
+    given = softmax(answer(Batch([PICTURES[name]], np.empty(0, np.float32))), axis=1)
+    assert np.abs(given - softmax(classifier.logits([PICTURES[name]]), axis=1)).max() < 0.01
+
+
+def test_the_file_with_preprocessing_takes_a_picture_and_gives_named_probabilities(exported) -> None:
+    folder, report = exported
+    session = onnxruntime.InferenceSession(folder / "model_with_preprocessing.onnx")
+    picture = draw_face("fear", 5, 0, size=224)
+    (shares,) = session.run(None, {"image": np.asarray(picture)})
+    assert shares.shape == (7,) and shares.sum() == pytest.approx(1, abs=1e-6)
+    assert report["files"][3]["input"] == {"name": "image", "shape": ["height", "width", 3], "dtype": "uint8"}
+    assert report["files"][3]["output"] == {"name": "probabilities", "shape": [7], "dtype": "float32"}
+
+
+@pytest.mark.parametrize("settings", [{"resample": 1}, {"do_resize": False}, {"size": {"shortest_edge": 32}}], ids=str)
+def test_a_processor_that_does_something_else_is_refused(settings: dict, run: Run, tmp_path: Path) -> None:
+    classifier = load_classifier(run.path)
+    for name, value in settings.items():
+        setattr(classifier.processor, name, value)
+    with pytest.raises(InputError, match=r"^preprocessor_config.json: the ONNX file can resize"):
+        preprocessed.write(classifier, tmp_path / "made.onnx")
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=NAMES)
+def test_a_file_names_the_classes_in_the_order_of_its_outputs(exported, run: Run, format: Format) -> None:
+    session = onnxruntime.InferenceSession(exported[0] / format.file)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == run.classes
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=NAMES)
+def test_no_file_has_a_node_or_weight_that_nothing_uses(exported, format: Format) -> None:
+    graph = onnx.load(exported[0] / format.file).graph
+    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    assert [node.name for node in graph.node if not used & set(node.output)] == []
+    assert [weight.name for weight in graph.initializer if weight.name not in used] == []
 
 
 def test_fp16_and_int8_hold_their_weights_in_fewer_bits(exported) -> None:
@@ -160,7 +232,7 @@ def test_fp16_and_int8_hold_their_weights_in_fewer_bits(exported) -> None:
     assert max(int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max()) for t in weights) <= 64, "7 bits"
 
 
-@pytest.mark.parametrize("name", [*FILES.values(), "export.json"])
+@pytest.mark.parametrize("name", [*(format.file for format in FORMATS), "export.json"])
 def test_no_file_tells_of_the_machine_it_was_made_on(exported, run: Run, name: str) -> None:
     content = (exported[0] / name).read_bytes()
     private = [str(ROOT), str(Path.home()), str(run.path), socket.gethostname(), ".py", "stack_trace", "site-packages"]
@@ -201,8 +273,8 @@ def test_int8_that_answers_worse_is_deleted_and_listed(run, validation, exported
         onnx.save(graph, path)
 
     report = export_onnx(run, tmp_path, validation, changed(ready, "int8", write=spoilt, loss=int8.FORMAT.loss))
-    assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]
-    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
+    assert not (tmp_path / "onnx" / FILES["int8"]).exists()
+    assert [file["precision"] for file in report["files"]] == [name for name in NAMES if name != "int8"]
     assert "points of validation accuracy" in report["left_out"]["int8"]
     assert f"against {report['run_accuracy']['value']:.4f}" in report["left_out"]["int8"]
 
@@ -230,11 +302,11 @@ def test_a_new_format_is_one_entry_of_the_list(run, validation, ready, exported,
 
     def answer_upside_down(path: Path):
         answer = onnx_files.open_file(path)
-        return lambda pixels: answer(pixels)[:, ::-1]
+        return lambda batch: answer(batch)[:, ::-1]
 
     new = Format(name="q4", file="model_q4.onnx", write=write, answers=answer_upside_down)
     report = export_onnx(run, tmp_path, validation, (*ready, new))
-    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16", "int8", "q4"]
+    assert [file["precision"] for file in report["files"]] == [*NAMES, "q4"]
     assert report["files"][-1]["max_difference"] > 0.01, "it answers by its own function"
     assert (tmp_path / "onnx" / "model_q4.onnx").is_file()
 
@@ -258,12 +330,20 @@ def test_rows_are_found_by_source_and_key_in_any_order(run, validation, exported
 def test_without_validation_pictures_torch_answers_drawn_faces_whatever_the_run_has(run, ready, tmp_path) -> None:
     bare = replace(run, path=shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("examples")))
     report = export_onnx(bare, tmp_path, None, ready, drawn_faces())
-    assert [file["precision"] for file in report["files"]] == ["fp32", "fp16"]
-    assert [(file["n"], file["accuracy"]) for file in report["files"]] == [(7, None)] * 2
-    assert all(file["max_difference"] < 0.02 for file in report["files"])
+    assert {(file["n"], file["accuracy"]) for file in report["files"]} == {(7, None)}
     assert (report["measured_on"], report["rows"], report["run_accuracy"]) == ("faces", None, None)
-    assert report["left_out"] == {"int8": "accuracy was not measured, as no validation pictures were given"}
-    assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == ["export.json", "model.onnx", "model_fp16.onnx"]
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(0, True), (1, False)])
+def test_without_validation_pictures_int8_stays_if_no_first_answer_changes(wrong: int, kept: bool, validation) -> None:
+    right = np.eye(7, dtype=np.float32)[np.arange(20) % 7]
+    rough = np.concatenate([np.roll(right[:wrong], 1, axis=1), right[wrong:]])
+    reference = Reference("faces", validation, right)
+    reason = why_inaccurate(int8.FORMAT, compare(rough, reference), reference)
+    expected = (
+        None if kept else "its first answer is the run's for only 19 of 20 pictures, and accuracy was not measured"
+    )
+    assert reason == expected
 
 
 def test_a_folder_that_is_there_is_not_written_over(run, tmp_path) -> None:
@@ -283,8 +363,9 @@ def test_a_timm_model_is_exported_too(architecture: str, tmp_path: Path, monkeyp
     run = run_of(tmp_path / "run")
     assert run.config["model_type"] == "timm_wrapper"
     report = export_onnx(run, tmp_path, validation_of(run.path))
-    assert report["input"]["shape"] == ["batch", 3, size, size]
-    for file in report["files"]:
+    assert report["files"][0]["input"]["shape"] == ["batch", 3, size, size]
+    assert [file["precision"] for file in report["files"]][-1] == "fp32 with preprocessing"
+    for file in report["files"][:-1]:
         for batch in (1, 5):
             pixels = np.zeros((batch, 3, size, size), dtype=np.float32)
             assert answers(tmp_path / "onnx" / file["file"], pixels).shape == (batch, 7)

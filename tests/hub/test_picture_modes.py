@@ -73,7 +73,7 @@ def by_snippet(name: str, folder: Path, first: Path, home: Path, monkeypatch: py
     model = "somebody/faces" if name == "onnxruntime" else folder.as_posix()
     names: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(render(CLIENTS[name].snippet, model, first.as_posix()), names)
+        exec(render(CLIENTS[name].snippet, model, repr(first.as_posix())), names)
 
     def ask(path: str) -> Answer:
         try:

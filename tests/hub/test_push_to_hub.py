@@ -90,7 +90,7 @@ def test_a_run_goes_up_whole_and_answers_from_there(hub: HubServer, push: Push, 
 
 
 @pytest.mark.slow
-def test_a_model_with_classes_of_its_own_has_no_examples_and_is_published_all_the_same(
+def test_a_model_with_classes_of_its_own_gets_one_example_and_is_published_all_the_same(
     hub: HubServer, push: Push, tmp_path: Path
 ) -> None:
     classes = [f"mood {number}" for number in range(9)]
@@ -108,8 +108,9 @@ def test_a_model_with_classes_of_its_own_has_no_examples_and_is_published_all_th
     done = push(str(run), "--repo_id", REPO, "--data_path")
     assert done.returncode == 0, done.stderr
     assert "read back: pipeline" in done.stdout
-    assert not [name for name in hub.repo(REPO).files() if name.startswith("examples/")]
-    assert "top_k=9" in hub.repo(REPO).files()["README.md"].decode()
+    card = hub.repo(REPO).files()["README.md"].decode()
+    assert [name for name in hub.repo(REPO).files() if name.startswith("examples/")] == ["examples/face.png"]
+    assert "top_k=9" in card and '"examples/face.png"' in card
 
 
 @pytest.mark.slow

@@ -233,7 +233,6 @@ def test_a_space_that_fails_says_that_the_model_is_there_and_the_same_command_go
         ("--space demo", "--space 'demo': write user/name"),
         ("--space anna/demo --face_detector DIR/none.onnx", "none.onnx: No such file"),
         ("--space anna/demo --create_pr", "--create_pr: a Space shows what is published"),
-        ("--face_detector x.onnx", "--face_detector is for a Space"),
     ],
 )
 def test_wrong_arguments_end_in_one_line_before_anything_is_staged(

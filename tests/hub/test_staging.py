@@ -83,6 +83,16 @@ def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path
     assert staged["model.safetensors"] == before["model.safetensors"]
 
 
+def test_examples_are_brought_to_the_size_of_the_model_as_the_model_does_it(run: Path, tmp_path: Path) -> None:
+    stage(load_run(run), tmp_path / "staged", with_predictions=False)
+    processor = AutoImageProcessor.from_pretrained(run)
+    for file in (run / "examples").glob("*.png"):
+        before, after = Image.open(file), Image.open(tmp_path / "staged" / "examples" / file.name)
+        assert before.size == (224, 224) and after.size == (32, 32)
+        seen = [processor(picture.convert("RGB"), return_tensors="np")["pixel_values"] for picture in (before, after)]
+        assert np.array_equal(*seen), file.name
+
+
 def test_staged_events_hold_no_host_in_their_names_and_no_text(run: Path, tmp_path: Path) -> None:
     text = Summary(value=[Summary.Value(tag="args", tensor=TensorProto(string_val=[b"from a laptop of hers"]))])
     named = run / "logs" / "events.out.tfevents.1.her-laptop.77.0"

