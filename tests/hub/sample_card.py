@@ -76,7 +76,7 @@ ENVIRONMENT = {
     "wall_seconds": 5000.0, "train_seconds": 4800.0, "pictures_per_second": 100.0, "device": "cpu", "processes": 1,
     "processor": "a processor", "cores": 2, "system": "Linux", "precision": "fp32",
     "peak_memory_gib": {"resident": 3.5, "device": None}, "python": "3.11", "packages": {"torch": "(its version)"},
-    "git_revision": "0" * 40, "resumed_from": [],
+    "git_revision": "0" * 40, "resumed_from": [], "sha256": {},
 }  # fmt: skip
 
 
