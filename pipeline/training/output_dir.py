@@ -66,6 +66,7 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
         InputError: another process trains there, or it holds a run with other settings, an interrupted run without
             `--resume` or of another number of processes, or something else.
     """
+    nearest_folder(recipe.output_dir)  # the lock cannot be asked where no folder can be
     refuse_if_in_use(recipe.output_dir)
     return _look(recipe, resume, processes)
 

@@ -106,3 +106,19 @@ def test_a_recipe_made_in_code_is_checked_too() -> None:
         Recipe(flip=2)
     with pytest.raises(InputError, match="unknown setting flap"):
         Recipe(flap=1)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"lr_scheduler_kwargs": {"power": float("nan")}},
+        {"lr_scheduler_kwargs": {"deep": {"er": [1, float("inf")]}}},
+        {"vit_config": {"layer_norm_eps": float("nan")}},
+        {"accelerator_config": {"gradient_accumulation_kwargs": {"num_steps": float("inf")}}},
+        {"sources": [{"caps": {"fear": float("nan")}}]},
+    ],
+    ids=str,
+)
+def test_a_number_inside_a_mapping_is_finite_too(typed: dict) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(typed))} holds (nan|inf); every number in it must be finite"):
+        recipe_from({"output_dir": "runs/x"} | typed, "test")

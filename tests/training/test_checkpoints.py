@@ -288,6 +288,11 @@ def edit_config(folder: Path, **fields: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
+def edit_processor(folder: Path, **fields: object) -> None:
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
 def with_nan(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["classifier.bias"][0] = float("nan")
@@ -297,6 +302,15 @@ def with_nan(folder: Path) -> None:
 def as_adapter(folder: Path) -> None:
     (folder / "config.json").rename(folder / "adapter_config.json")
     (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+
+
+def in_numbers_of(dtype: torch.dtype, *names: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors |= {name: (tensors[name] * 100).to(dtype) for name in names or tensors}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return change
 
 
 def with_one_channel(folder: Path) -> None:
@@ -322,6 +336,16 @@ REFUSED = [
         lambda d: edit_config(d, model_type="unheard_of", auto_map={"AutoConfig": "code.Config"}),
         "needs Python code of its own, which is never run",
     ),
+    (in_numbers_of(torch.int8), "weights are int8, first .* give the checkpoint in full precision"),
+    (in_numbers_of(torch.int64, "vit.embeddings.cls_token"), "weights are int64, first vit.embeddings.cls_token"),
+    (in_numbers_of(torch.float8_e4m3fn, "classifier.weight"), "weights are float8_e4m3fn, first classifier.weight"),
+    (lambda d: edit_config(d, num_hidden_layers=10**7), "describes a far larger model"),
+    (lambda d: edit_config(d, intermediate_size=10**9), "describes a far larger model"),
+    (lambda d: edit_config(d, hidden_size="32"), "does not load as an image classifier: .*hidden_size.* expected int"),
+    (lambda d: edit_config(d, id2label=["a", "b"]), "id2label in .* is a list; it must be a mapping"),
+    (lambda d: edit_config(d, model_type="swin"), "does not load as an image classifier: .* says that it is a swin"),
+    (lambda d: edit_config(d, model_type="bert"), "does not load as an image classifier: .*BertConfig"),
+    (lambda d: edit_processor(d, image_mean=[0.5, float("nan"), 0.5]), "not finite: mend image_mean"),
     (lambda d: (d / "preprocessor_config.json").write_text("[]"), "preprocessor_config.json holds a list"),
     (lambda d: (d / "preprocessor_config.json").unlink(), "names no mean and std"),
 ]
@@ -336,6 +360,33 @@ def test_a_folder_that_cannot_be_trained_is_refused_in_one_line_with_its_true_ca
     with pytest.raises(InputError, match=cause) as error:
         build_model(of())
     assert "\n" not in str(error.value) and str(error.value).startswith(f"checkpoint {tmp_path}/checkpoint")
+
+
+def test_fields_that_the_recipe_replaces_are_not_read(tmp_path: Path, of) -> None:
+    vit(tmp_path / "checkpoint")
+    edit_config(tmp_path / "checkpoint", dtype="float8_nonsense", num_labels=10**9)
+    model, _ = build_model(of())
+    assert model.config.num_labels == len(CLASSES) and model.dtype == torch.float32
+
+
+def test_a_processor_in_processor_config_json_is_read(tmp_path: Path, of) -> None:
+    FAMILIES["convnext"].save(tmp_path / "checkpoint")
+    own = ViTImageProcessor(size={"height": SIZE, "width": SIZE}, resample=3, image_mean=[0.4] * 3)
+    (tmp_path / "checkpoint" / "preprocessor_config.json").unlink()
+    held = {"image_processor": own.to_dict(), "processor_class": "CLIPProcessor"}
+    (tmp_path / "checkpoint" / "processor_config.json").write_text(json.dumps(held))
+    _, processor = build_model(of())
+    assert list(processor.image_mean) == [0.4] * 3
+
+
+@pytest.mark.parametrize("kind", ["Beit", "Data2VecVision"])
+def test_a_model_that_keeps_what_it_computed_in_a_trial_can_still_be_trained(kind: str, tmp_path: Path, of) -> None:
+    settings = WITH_MLP | {"use_relative_position_bias": True, "use_mean_pooling": True}
+    config = getattr(transformers, f"{kind}Config")(**settings, num_labels=5)
+    getattr(transformers, f"{kind}ForImageClassification")(config).save_pretrained(tmp_path / "checkpoint")
+    ViTImageProcessor().save_pretrained(tmp_path / "checkpoint")
+    model, _ = open_checkpoint(make_plan(of()))
+    model.train()(pixel_values=torch.randn(2, 3, SIZE, SIZE)).logits.sum().backward()
 
 
 def test_the_classes_stand_in_the_config_of_a_timm_model_too(tmp_path: Path, of) -> None:

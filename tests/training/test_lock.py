@@ -95,3 +95,20 @@ def test_a_folder_that_another_run_finished_or_began_meanwhile_is_not_touched(ti
     with pytest.raises(InputError, match="was changed by another run meanwhile: choose another --output_dir"):
         begin(looked, recipe, 1, resume=False)
     refuse_if_in_use(recipe.output_dir)
+
+
+def test_a_folder_that_is_moved_while_its_run_trains_is_said_and_the_lock_of_another_run_stays(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    lock = Lock(tmp_path / "run")
+    lock.take()
+    with pytest.raises(InputError, match="run was moved or removed while its run was training") as said, lock:
+        (tmp_path / "run").rename(tmp_path / "moved")
+        (tmp_path / "run").mkdir()
+        other = Lock(tmp_path / "run")
+        other.take()
+        raise FileNotFoundError("checkpoint-20")
+    assert "\n" not in str(said.value) and (tmp_path / "run" / ".lock").is_file()
+    other.release()
+    with pytest.raises(FileNotFoundError), Lock(tmp_path / "moved") as still:
+        still.take()
+        raise FileNotFoundError("something else")

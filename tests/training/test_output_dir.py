@@ -1,5 +1,6 @@
 """What `output_dir` may hold, and in which order a run becomes one."""
 
+import json
 import os
 import re
 import shutil
@@ -59,11 +60,17 @@ def filled(recipe: Recipe, table: Dataset) -> RunFolder:
     return run
 
 
+def state_of(step: int) -> dict:
+    """What resuming reads of a trainer_state.json."""
+    control = {"TrainerControl": {"args": {"should_training_stop": False}}}
+    return {"global_step": step, "stateful_callbacks": control}
+
+
 def checkpoint(run: RunFolder, step: int, random_states: Sequence[str] = ("rng_state.pth",)) -> Path:
     """A whole checkpoint of nearly nothing."""
     folder = run.path / f"checkpoint-{step}"
     folder.mkdir(parents=True)
-    (folder / "trainer_state.json").write_text("{}")
+    write_json(folder / "trainer_state.json", state_of(step))
     for name in ("model.safetensors", "ema.safetensors"):
         save_file({"x": torch.arange(9.0)}, folder / name)
     for name in ("optimizer.pt", "scheduler.pt", *random_states):
@@ -111,9 +118,39 @@ def test_a_checkpoint_with_a_file_cut_short_is_passed_over(tiny, name: str, left
     whole, damaged = checkpoint(run, 1), checkpoint(run, 2)
     content = (damaged / name).read_bytes()
     (damaged / name).unlink() if left is None else (damaged / name).write_bytes(content[: int(left * len(content))])
-    if (name, left) == ("ema.safetensors", None):
-        pytest.skip("a run without averages has none")
     assert find_run(recipe, resume=True) == RunFolder(run.path, False, whole, damaged=("checkpoint-2",))
+
+
+def test_a_checkpoint_of_a_run_without_averages_has_none(tiny) -> None:
+    recipe = tiny(ema_decay=0)
+    run = find_run(recipe, resume=False)
+    begin(run, recipe, 1, resume=False)
+    whole = checkpoint(run, 2)
+    (whole / "ema.safetensors").unlink()
+    assert find_run(recipe, resume=True) == RunFolder(run.path, False, whole)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"global_step": 2}, state_of(1), [], {"global_step": 2, "stateful_callbacks": {"TrainerControl": []}}],
+    ids=["without what had ended", "of another step", "no mapping", "another control"],
+)
+def test_a_checkpoint_with_another_state_than_its_own_is_passed_over(tiny, state: object) -> None:
+    recipe = tiny()
+    run = find_run(recipe, resume=False)
+    begin(run, recipe, 1, resume=False)
+    whole, damaged = checkpoint(run, 1), checkpoint(run, 2)
+    (damaged / "trainer_state.json").write_text(json.dumps(state))
+    assert find_run(recipe, resume=True) == RunFolder(run.path, False, whole, damaged=("checkpoint-2",))
+
+
+def test_a_copy_of_a_checkpoint_under_a_later_step_is_passed_over(tiny) -> None:
+    recipe = tiny()
+    run = find_run(recipe, resume=False)
+    begin(run, recipe, 1, resume=False)
+    whole = checkpoint(run, 4)
+    shutil.copytree(whole, run.path / "checkpoint-400")
+    assert find_run(recipe, resume=True) == RunFolder(run.path, False, whole, damaged=("checkpoint-400",))
 
 
 def test_a_run_goes_on_with_as_many_processes_as_it_had(tiny) -> None:
@@ -185,7 +222,49 @@ def test_a_place_without_the_right_to_write_is_refused_before_any_work(tiny, tmp
 def test_a_folder_that_cannot_be_made_is_refused(tiny) -> None:
     recipe = tiny(output_dir="/proc/run")
     with pytest.raises(InputError, match="output_dir /proc/run cannot be made: .*; choose another"):
-        begin(find_run(recipe, resume=False), recipe, 1, resume=False)
+        find_run(recipe, resume=False)
+
+
+def dangling(place: Path) -> Path:
+    (place / "link").symlink_to(place / "nothing")
+    return place / "link" / "run"
+
+
+PLACES = [
+    (lambda place: place / ("a" * 300), "File name too long"),
+    (lambda place: place / "not yet" / ("a" * 300), "cannot be made: File name too long"),
+    (lambda place: dangling(place).parent, "is a link that leads nowhere"),
+    (dangling, "is a link that leads nowhere"),
+]
+
+
+@pytest.mark.parametrize(("where", "why"), PLACES, ids=["long", "long below new", "dangling", "below dangling"])
+def test_a_place_where_no_folder_can_be_is_refused_before_data_is_read(tiny, tmp_path: Path, where, why: str) -> None:
+    path = where(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=f"output_dir .*{why}"):
+        find_run(tiny(output_dir=str(path)), resume=False)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_inside_its_own_data_is_refused(tiny, tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "faces")
+    for data in ({"data_path": str(tmp_path / "faces")}, {"sources": [{"data_path": str(tmp_path / "faces")}]}):
+        for place in ("faces", "faces/runs/a", "link/run"):
+            with pytest.raises(InputError, match="is inside the data .*choose an --output_dir outside"):
+                find_run(tiny(source="folder", output_dir=str(tmp_path / place), **data), resume=False)
+        assert find_run(tiny(source="folder", output_dir=str(tmp_path / "faces2"), **data), resume=False)
+
+
+def test_a_copy_of_an_interrupted_run_without_its_hidden_files_says_what_is_missing(tiny, tmp_path: Path) -> None:
+    recipe = tiny()
+    run = find_run(recipe, resume=False)
+    begin(run, recipe, 1, resume=False)
+    checkpoint(run, 2)
+    shutil.copytree(run.path, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    with pytest.raises(InputError, match=r"without its folder \.unfinished, which `cp -r RUN/\*` leaves out"):
+        find_run(tiny(output_dir=str(tmp_path / "copy")), resume=True)
 
 
 def test_a_seal_without_settings_is_refused(tiny) -> None:
