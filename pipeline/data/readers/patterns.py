@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of
 from pipeline.data.table import ALL, Reading, split_of
 from pipeline.errors import InputError
@@ -76,6 +77,8 @@ def read(recipe: Recipe) -> Reading:
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; label_pattern reads the paths of pictures in a folder")
     pattern = pattern_of(recipe)
+    beside = tables_beside(root, recipe)
+    refuse_unused(beside, (), recipe, NAME, of_folders=False)
     pictures = inventory(root).of("picture")
     labelled = _labelled(pictures, pattern)
     if not labelled:
@@ -86,8 +89,10 @@ def read(recipe: Recipe) -> Reading:
         )
     name = root.resolve().name
     parts = parts_of(labelled, name, recipe, f"data_path {root}, label_pattern {recipe.label_pattern}")
-    lost = len(pictures) - len(labelled)
-    others = ({"name that label_pattern does not fit": lost} if lost else {}) | inventory(root).left_out(())
+    fitting = {one.path for one in labelled}
+    lost = [file for file in pictures if file.path not in fitting]
+    others = {f"name that label_pattern does not fit: {named(lost)}": len(lost)} if lost else {}
+    others |= inventory(root).left_out((), reasons(beside, root))
     whole = whole_of(parts, f"data_path {root}", others)
     person = "label and person" if "person" in pattern.regex.groupindex else "label"
     source = Source(
