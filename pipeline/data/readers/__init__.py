@@ -29,6 +29,7 @@ from pipeline.data.readers import (
     sidecar,
 )
 from pipeline.data.readers.archives import archives_in, unpacked
+from pipeline.data.readers.configs import refuse_other_splits
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_files
 from pipeline.data.readers.inventory import PAPERS, Unread, inventory, named
@@ -72,6 +73,7 @@ READERS: tuple[Reader, ...] = (
     hub,
     drawn,
 )
+SPLITS_BY_NAME = (folder.NAME, csv_file.NAME, patterns.NAME, sidecar.NAME)  # readers that find splits by names
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"
@@ -132,6 +134,8 @@ def read_source(recipe: Recipe) -> Reading:
     """
     inventory.cache_clear()  # the files may have changed since the last call
     reader, placed = _reader_of(recipe)
+    if reader.NAME in SPLITS_BY_NAME:
+        refuse_other_splits(local_path(recipe), recipe, reader.NAME)
     reading = reader.read(placed)
     if placed is not recipe:
         reading = _with_files_around(reading, local_path(recipe), local_path(placed))

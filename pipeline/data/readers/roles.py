@@ -38,23 +38,17 @@ LABEL = (
     *("labelidx", "classidx", "emotionclass", "expressionclass", "affect", "sentiment"),
 )
 SPLIT = ("split", "splits", "usage", "set", "subset", "partition", "phase", "datasplit", "datasetsplit", "splitname")
-FOLD = (
-    "fold",
-    "folds",
-    "part",
-    "dataset",
-    "type",
-    "purpose",
-    "stage",
-    "mode",
-)  # where their values are names of splits
+FOLD = ("fold", "folds", "part", "dataset", "type", "purpose", "stage", "mode")  # where their values name one split
+MOST_SPELLINGS = 20  # of the names of splits in a column
 PERSON = (
     *("person", "persons", "personid", "personname", "subject", "subjects", "subjectid", "subjectname", "subjid"),
     *("subj", "identity", "identityid", "identities", "idperson", "actor", "actorid", "actorname", "participant"),
     *("participantid", "individual", "individualid", "celebrity", "userid", "speaker", "speakerid", "patient"),
     *("patientid", "pid", "sid", "idsubject", "volunteer", "volunteerid", "peopleid"),
 )
-SPLIT_FLAGS = ("istest", "istrain", "istraining", "isval", "isvalidation", "testset", "trainset", "intest", "intrain")
+NUMBERED_FOLDS = re.compile(r"(cv|k|cross|crossval|validation)?folds?(id|no|nr|number|index|idx)?|cv|cvsplit|cvset")
+FLAG = re.compile(r"(?:is|in|for|use|used)*(.+?)(?:flag|set|split|mask)?")  # `is_test`, `inTrain`, `test_flag`
+YES_OR_NO = {"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"}
 IGNORE = "none"  # the value of split_column and person_column that reads none
 
 
@@ -109,11 +103,11 @@ def split_and_person(columns: Mapping[str, Column], recipe: Recipe, place: str) 
 
 
 def _refuse_flags(columns: Mapping[str, Column], place: str) -> None:
-    """Stop at columns such as `is_test`: they hold the data's own split, in a form that is not read."""
-    flags = [name for name in columns if plain_column(name) in SPLIT_FLAGS]
+    """Stop at columns such as `is_test` or `fold`: they hold the data's own split, in a form that is not read."""
+    flags = [name for name, cells in columns.items() if _is_flag(name, cells) or _is_fold(name, cells)]
     if flags:
         raise InputError(
-            f"{place}: {' and '.join(flags)} seem to say which split a row belongs to: write one column with the names "
+            f"{place}: {' and '.join(flags)} may say which split a row belongs to: write one column with the names "
             "train, validation and test instead, or add --split_column none if they say something else"
         )
 
@@ -128,7 +122,8 @@ def _named(columns: Mapping[str, Column], usual: Sequence[str], given: str | Non
             there = ", ".join(columns)
             raise InputError(f"{place}: no column {given} (columns: {there}); name one of them with --{role}_column")
         return found[:1]
-    return [name for name in columns if plain_column(name) in usual]
+    inside = [name for name in columns if "." in name and plain_column(name.rpartition(".")[2]) in usual]
+    return [name for name in columns if plain_column(name) in usual] or inside
 
 
 def _one(role: str, found: Sequence[str], place: str) -> str | None:
@@ -215,14 +210,29 @@ def _refuse_disagreement(columns: Mapping[str, Column], words: str, numbers: str
 
 
 def _folds(columns: Mapping[str, Column], recipe: Recipe) -> list[str]:
-    """Columns that may be anything by their names, and whose cells are all names of splits."""
-    if recipe.split_column is not None:
-        return []
-    return [
-        name
-        for name in columns
-        if plain_column(name) in FOLD and any(columns[name]) and all(c is None or split_of(c) for c in columns[name])
-    ]
+    """Columns of any name whose cells are all names of splits: of several splits, or of one where the name fits."""
+    return [name for name, cells in columns.items() if recipe.split_column is None and _holds_splits(name, cells)]
+
+
+def _holds_splits(name: str, cells: Column) -> bool:
+    spelled = {cell for cell in set(cells) if cell}
+    if not spelled or len(spelled) > MOST_SPELLINGS:
+        return False
+    splits = {split_of(cell) for cell in spelled}
+    return None not in splits and (len(splits) > 1 or plain_column(name) in FOLD)
+
+
+def _is_flag(name: str, cells: Column) -> bool:
+    """Whether a column such as `is_test` says yes or no of a split."""
+    said = FLAG.fullmatch(plain_column(name))
+    word = said[1] if said else ""
+    named = split_of(word) if word != "valid" else None  # which rather says that a row may be used
+    return bool(named and any(cells)) and {cell.casefold() for cell in set(cells) if cell} <= YES_OR_NO
+
+
+def _is_fold(name: str, cells: Column) -> bool:
+    """Whether a column such as `fold` numbers parts of the data for cross-validation."""
+    return bool(NUMBERED_FOLDS.fullmatch(plain_column(name))) and len(set(cells)) > 1 and _numeric(cells)
 
 
 def _shares(columns: Mapping[str, Column]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pipeline.data.readers.inventory import File, Inventory, inventory, named
 from pipeline.data.readers.labels import class_labels
 from pipeline.data.readers.roles import find_roles
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of
-from pipeline.data.readers.tables import as_text
+from pipeline.data.readers.tables import as_text, flat
 from pipeline.data.readers.text import read_text
 from pipeline.data.table import ALL, Reading, split_in, split_of
 from pipeline.errors import InputError
@@ -108,7 +108,7 @@ def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, Mapping):
         return as_text(content), None
-    cells = {str(key): [as_text(value)] for key, value in content.items()}
+    cells = {name: [as_text(value)] for name, value in flat(content).items()}
     roles = find_roles(cells, recipe, str(path))
     if roles.label is None:
         raise InputError(
