@@ -8,6 +8,7 @@ from typing import NamedTuple
 from datasets import DatasetDict
 
 from pipeline.data.readers.beside import Beside, reasons, refuse_unused, tables_beside, way_out
+from pipeline.data.readers.below_classes import folders_inside, splits_in_names
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_folders
 from pipeline.data.readers.inventory import File, inventory, named
@@ -92,6 +93,8 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     used = {one.path for one in beside}
     refuse_unused(found, used, recipe, NAME, of_folders=True)
     placed, shape = _placed(root, files.of("picture"))
+    placed, by_names = _with_splits_in_names(placed, recipe, f"data_path {root}")
+    inside = folders_inside([(one.file, one.name) for one in placed if one.name], recipe, f"data_path {root}", NAME)
     placed, lost = _with_tables(root, placed, beside)
     parts = _parts(root, placed, source, recipe, codes)
     loose = [one for one in placed if one.split == ALL and not one.name] if ALL not in parts else []
@@ -99,7 +102,7 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     whole = whole_of(parts, f"data_path {root}", others)
     said = "".join(f", {_said(one)} by {one.path.name}" for one in beside)
     links = f"; {files.outside} links lead out of the folder" if files.outside else ""
-    return Folders(*whole, shape + said + links)
+    return Folders(*whole, shape + by_names + said + links + (f"; {inside}" if inside else ""))
 
 
 def _parts(
@@ -139,6 +142,18 @@ def _usable(found: Beside, root: Path, recipe: Recipe) -> list[Listed]:
 
 def _loose(pictures: Sequence[Placed]) -> dict[str, int]:
     return {f"{LOOSE}: {named([one.file for one in pictures])}": len(pictures)} if pictures else {}
+
+
+def _with_splits_in_names(placed: list[Placed], recipe: Recipe, place: str) -> tuple[list[Placed], str]:
+    """The pictures with the splits that their names say, where no folder says one; and that in words."""
+    classed = [one for one in placed if one.name]
+    if not classed or any(one.split != ALL for one in placed):
+        return placed, ""
+    splits = splits_in_names([one.file for one in classed], recipe, place, NAME)
+    if splits is None:
+        return placed, ""
+    said = iter(splits)
+    return [one._replace(split=next(said)) if one.name else one for one in placed], ", splits by names of files"
 
 
 def _splits(root: Path, placed: Sequence[Placed]) -> list[str]:
