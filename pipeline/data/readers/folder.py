@@ -94,9 +94,9 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     refuse_unused(found, used, recipe, NAME, of_folders=True)
     placed, shape = _placed(root, files.of("picture"))
     placed, by_names = _with_splits_in_names(placed, recipe, f"data_path {root}")
-    inside = folders_inside([(one.file, one.name) for one in placed if one.name], recipe, f"data_path {root}", NAME)
     placed, lost = _with_tables(root, placed, beside)
     parts = _parts(root, placed, source, recipe, codes)
+    inside = folders_inside([(one.file, one.name) for one in placed if one.name], recipe, f"data_path {root}", NAME)
     loose = [one for one in placed if one.split == ALL and not one.name] if ALL not in parts else []
     others = _loose(loose) | lost | files.left_out(used, reasons(found, root))
     whole = whole_of(parts, f"data_path {root}", others)
