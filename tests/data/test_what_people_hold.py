@@ -705,8 +705,8 @@ def test_a_wrong_label_of_ckplus_is_refused_by_its_file(tmp_path):
 
 
 def test_frames_of_ckplus_without_their_labels_are_named(tmp_path):
-    for index in range(2):
-        save(tmp_path / "S005" / "001" / f"S005_001_{index:08d}.png", index)
+    for index, person in enumerate(("S005", "S010")):
+        save(tmp_path / person / "001" / f"{person}_001_{index:08d}.png", index)
     refused(tmp_path, "these seem to be frames of CK.*, whose labels are missing: give the folder that holds Emotion/")
 
 
