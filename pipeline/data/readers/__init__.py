@@ -237,9 +237,9 @@ def recognise(path: Path, recipe: Recipe) -> Reader:
         raise InputError(f"data_path {path} does not exist: give {LAYOUTS}")
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"data_path {path} is empty: give {LAYOUTS}")
-    raise InputError(
-        f"data_path {path} holds no layout that is understood{hint_for_files(path, recipe)}: give {LAYOUTS}"
-    )
+    hint = hint_for_files(path, recipe)
+    layouts = "docs/data.md lists all layouts" if hint else f"give {LAYOUTS}"
+    raise InputError(f"data_path {path} holds no layout that is understood{hint}: {layouts}")
 
 
 def _refuse_undecided(reading: Reading, recipe: Recipe) -> None:

@@ -81,4 +81,3 @@ def _advice(pairs: Sequence[tuple[File, str]], names: Counter[str]) -> str:
         return ""
     above = "[^/]+/" * depths.pop()
     return f"; if they are persons, set --label_pattern '^{above}(?P<label>[^/]+)/(?P<person>[^/]+)/'"
-

@@ -82,7 +82,7 @@ def refuse_unused(beside: Beside, used: Collection[Path], recipe: Recipe, reader
     """
     if recipe.source != "auto":
         return
-    others = {one.path: f"{one.path} says something of these pictures, too" for one in beside.tables}
+    others = {one.path: f"{one.path} has {said_by(one)} of these pictures, too" for one in beside.tables}
     found = beside.damaged | others | (beside.unclear if of_folders else {})
     for path, why in found.items():
         if path not in used:
@@ -94,9 +94,16 @@ def way_out(reader: str) -> str:
     return f"; or leave the file out with --source {reader}" if reader else ""
 
 
+def said_by(one: Listed) -> str:
+    """What a table says of pictures, in words."""
+    there = {"labels": one.labels, "splits": any(one.splits()), "persons": bool(one.roles.person)}
+    return " and ".join(word for word, is_there in there.items() if is_there)
+
+
 def reasons(beside: Beside, root: Path) -> dict[Path, str]:
     """Why tables are not used, for the lines of what is left out."""
-    return {path: why.replace(f"{root}/", "") for path, why in (beside.damaged | beside.unclear).items()}
+    found = beside.damaged | beside.unclear
+    return {path: why.replace(f"{root}/", "").replace(str(root), "data_path") for path, why in found.items()}
 
 
 def names_picture(cell: str | None, files: Inventory) -> bool:
@@ -160,6 +167,8 @@ def _closed(files: Inventory) -> Iterator[tuple[Path, str]]:
 
 def _text_names_pictures(path: Path, recipe: Recipe, files: Inventory) -> bool:
     """Whether the text of a damaged table names two pictures of the folder, or the only one."""
+    if not files.names:
+        return False
     found: set[str] = set()
     for words in _words(path, recipe):
         found |= {plain_path(word) for word in words if names_picture(word, files)}

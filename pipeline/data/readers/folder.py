@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from datasets import DatasetDict
 
-from pipeline.data.readers.beside import Beside, reasons, refuse_unused, tables_beside, way_out
 from pipeline.data.readers.below_classes import folders_inside, splits_in_names
+from pipeline.data.readers.beside import Beside, reasons, refuse_unused, said_by, tables_beside, way_out
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_folders
 from pipeline.data.readers.inventory import File, inventory, named
@@ -100,9 +100,9 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     loose = [one for one in placed if one.split == ALL and not one.name] if ALL not in parts else []
     others = _loose(loose) | lost | files.left_out(used, reasons(found, root))
     whole = whole_of(parts, f"data_path {root}", others)
-    said = "".join(f", {_said(one)} by {one.path.name}" for one in beside)
+    words = "".join(f", {said_by(one)} by {one.path.name}" for one in beside)
     links = f"; {files.outside} links lead out of the folder" if files.outside else ""
-    return Folders(*whole, shape + by_names + said + links + (f"; {inside}" if inside else ""))
+    return Folders(*whole, shape + by_names + words + links + (f"; {inside}" if inside else ""))
 
 
 def _parts(
@@ -240,10 +240,3 @@ def _with_tables(root: Path, placed: list[Placed], tables: Sequence[Listed]) -> 
         return chosen, {}
     kept = [picture for picture in chosen if picture.split != ALL or not picture.name]
     return kept, {"no split in the table of splits": len(chosen) - len(kept)} if len(kept) < len(chosen) else {}
-
-
-def _said(one: Listed) -> str:
-    """What a table beside the folders says, in words."""
-    return " and ".join(
-        word for word, there in (("splits", any(one.splits())), ("persons", bool(one.roles.person))) if there
-    )

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
 from pipeline.data.readers.below_classes import splits_in_names
+from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of

@@ -48,6 +48,7 @@ PERSON = (
 )
 NUMBERED_FOLDS = re.compile(r"(cv|k|cross|crossval|validation)?folds?(id|no|nr|number|index|idx)?|cv|cvsplit|cvset")
 FLAG = re.compile(r"(?:is|in|for|use|used)*(.+?)(?:flag|set|split|mask)?")  # `is_test`, `inTrain`, `test_flag`
+PREDICTED = {"pred", "preds", "predicted", "prediction", "predictions"}
 YES_OR_NO = {"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"}
 IGNORE = "none"  # the value of split_column and person_column that reads none
 
@@ -227,7 +228,7 @@ def _is_flag(name: str, cells: Column) -> bool:
     said = FLAG.fullmatch(plain_column(name))
     word = said[1] if said else ""
     named = split_of(word) if word != "valid" else None  # which rather says that a row may be used
-    return bool(named and any(cells)) and {cell.casefold() for cell in set(cells) if cell} <= YES_OR_NO
+    return bool(named) and _is_yes_or_no(cells)
 
 
 def _is_fold(name: str, cells: Column) -> bool:
@@ -237,5 +238,29 @@ def _is_fold(name: str, cells: Column) -> bool:
 
 def _shares(columns: Mapping[str, Column]) -> tuple[str, ...]:
     """Columns that are called as expressions and hold numbers: shares, probabilities or counts of votes."""
-    found = tuple(name for name in columns if is_expression(name) and _numeric(columns[name]))
-    return found if len(found) >= 2 and len({meaning(name) for name in found}) == len(found) else ()
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in columns.items():
+        if (parts := share_parts(name)) and (_numeric(cells) or _is_yes_or_no(cells)):
+            groups.setdefault((parts[0], parts[2]), []).append(name)
+    found = max(groups.values(), key=len, default=[])
+    words = {meaning(parts[1]) for name in found if (parts := share_parts(name))}
+    return tuple(found) if len(found) >= 2 and len(words) == len(found) else ()
+
+
+def share_parts(column: str) -> tuple[str, str, str] | None:
+    """What stands before an expression in the name of a column, the expression, and what follows; None without one.
+
+    `emotion_happy`, `prob.happy` and `happy (%)` are columns of happiness; `pred_happy` is what a model says.
+    """
+    if is_expression(column):
+        return "", column, ""
+    words = re.split(r"([\W_]+)", column)
+    found = [i for i, word in enumerate(words) if word and is_expression(word)]
+    if len(found) != 1 or {word.casefold() for word in words} & PREDICTED:
+        return None
+    at = found[0]
+    return "".join(words[:at]), words[at], "".join(words[at + 1 :])
+
+
+def _is_yes_or_no(cells: Column) -> bool:
+    return any(cells) and {cell.casefold() for cell in set(cells) if cell} <= YES_OR_NO
