@@ -138,10 +138,8 @@ def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: 
         elsewhere = np.isin(rows.label, [recipe.classes.index(name) for name in missing]) & ~train
         where = ", ".join(f"{s} {n}" for s in present if s != "train" and (n := int(elsewhere[rows.split == s].sum())))
         without = f", or set --classes '[{', '.join(others)}]'" if len(others) > 1 else ""
-        raise InputError(
-            f"train has no row of {', '.join(missing)} ({listed}{f'; other splits have {where}' if where else ''}): add "
-            f"pictures{without}"
-        )
+        listed += f"; other splits have {where}" if where else ""
+        raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
     if "validation" not in present:
         raise InputError(_no_validation(rows, recipe))
 
