@@ -112,8 +112,8 @@ def _base(reading: Reading) -> str:
     if base not in reading.tables:
         found = ", ".join(reading.tables)
         raise InputError(
-            f"{reading.name}: its splits, by the names of its files or folders, are {found}, and none to train on: name "
-            "one of them train; if a name only looks like that of a split, rename it"
+            f"{reading.name}: its splits, by the names of its files or folders, are {found}, and none to train on: "
+            "name one of them train; if a name only looks like that of a split, rename it"
         )
     return base
 

@@ -125,10 +125,6 @@ def _joined(above: str, glob: str) -> str:
 def _fits(file: File, glob: str) -> bool:
     """Whether a glob pattern means the file: `**` is any number of folders, `*` and `?` stay within one."""
     words = re.split(r"(\*\*/?|\*|\?|\[[^\]]+\])", glob)
-    regex = "".join(
-        {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(
-            word, word if word[:1] == "[" else re.escape(word)
-        )
-        for word in words
-    )
+    signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    regex = "".join(signs.get(word) or (word if word.startswith("[") else re.escape(word)) for word in words)
     return re.fullmatch(regex, file.key) is not None

@@ -111,8 +111,8 @@ def _in_words(path: Path, recipe: Recipe) -> str:
     name = one.names[0] if len(one.names[0]) <= LONGEST else f"{one.names[0][:LONGEST]}..."
     if len(one.names[0]) > 1000 or one.names[0].startswith("data:"):
         return (
-            f"{table.in_words}, whose cells {one.roles.picture} hold pictures as text ({name[:20]}...), which is not read: "
-            "write each picture into a file and its path into the table, or make a parquet file with bytes"
+            f"{table.in_words}, whose cells {one.roles.picture} hold pictures as text ({name[:20]}...), which is not "
+            "read: write each picture into a file and its path into the table, or make a parquet file with bytes"
         )
     first = f"the first {name!r} on {table.unit} {table.lines[0]}"
     if re.match(r"https?://", one.names[0], re.I):

@@ -132,8 +132,8 @@ def _refuse_parts_of_words(found: Sequence[tuple[File, re.Match[str]]], place: s
     if parts and len(parts) < len(found):
         file, match = parts[0]
         raise InputError(
-            f"{place}: {match['label']!r} is a part of a longer word in {file.key}, and a whole word in other names: let "
-            "the pattern end at the ends of words, such as '(?<![a-zA-Z])(?P<label>happy|sad)(?![a-zA-Z])'"
+            f"{place}: {match['label']!r} is a part of a longer word in {file.key}, and a whole word in other names: "
+            "let the pattern end at the ends of words, such as '(?<![a-zA-Z])(?P<label>happy|sad)(?![a-zA-Z])'"
         )
 
 

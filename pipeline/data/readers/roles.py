@@ -35,7 +35,7 @@ LABEL = (
     *("labelname", "emotionname", "expressionname", "classlabel", "emotionlabel", "expressionlabel", "labeltext"),
     *("target", "targets", "category", "categories", "facialexpression", "facialemotion", "groundtruth", "gt", "y"),
     *("classid", "labelid", "emotionid", "expressionid", "categoryid", "emotioncode", "labelcode", "classindex"),
-    *("labelidx", "classidx", "emotionclass", "expressionclass", "affect", "sentiment"),
+    *("labelidx", "classidx", "emotionclass", "expressionclass", "affect", "sentiment", "cls", "lbl"),
 )
 SPLIT = ("split", "splits", "usage", "set", "subset", "partition", "phase", "datasplit", "datasetsplit", "splitname")
 FOLD = ("fold", "folds", "part", "dataset", "type", "purpose", "stage", "mode")  # where their values name one split
