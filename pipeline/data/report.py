@@ -101,7 +101,7 @@ def _persons(report: Mapping[str, Any]) -> str:
     pairs = ", ".join(f"{pair} {'unknown' if n is None else f'{n:,}'}" for pair, n in shared.items())
     some = any(known[split] < rows[split] for split in rows)
     rest = "; rows without a person may show any of them" if some else ""
-    return f"persons: known for {listed}; known persons in two splits: {pairs}{rest}"
+    return f"persons: known for {listed}; in two splits: {pairs}{rest}"
 
 
 def _losses(report: Mapping[str, Any]) -> list[str]:

@@ -123,12 +123,12 @@ def assemble(
         labels: (N,) int, index into `classes`, or -1.
         targets: (N, K) float32.
         keys: N unique and stable names.
-        persons: N names as the source writes them, or None; `persons_of` makes one spelling of each.
+        persons: N names as the source writes them, or None; words for nobody become None.
         source: the id of their source.
         classes: K names.
         boxes: (N, 4) int, as BOX; None for a table without boxes.
     """
-    persons = persons_of(persons)
+    persons = [cell if known else None for cell, known in zip(persons, persons_of(persons), strict=True)]
     whole = features(classes, boxes is not None)
     if not (labels >= 0).any():  # `concatenate_datasets` would lose the columns
         return Dataset.from_dict({name: [] for name in whole}, features=whole)

@@ -191,8 +191,9 @@ def test_cells_that_are_no_splits_are_refused_and_numbered_folds_are_named(tmp_p
         listed(tmp_path, "image,label,set\n0.png,sad,A\n"),
         "line 2: unknown split 'A' in the column set.*--split_column none",
     )
-    listed(tmp_path, "image,label,fold\n0.png,sad,1\n1.png,happy,2\n")
-    assert read(tmp_path).sources[0].columns_not_read == ("fold",)
+    path = listed(tmp_path, "image,label,fold\n0.png,sad,1\n1.png,happy,2\n")
+    refused(path, "fold may say which split a row belongs to.*--split_column none")
+    assert read(tmp_path, split_column="none").sources[0].columns_not_read == ("fold",)
 
 
 def test_a_row_without_a_split_is_counted_once(tmp_path):
@@ -382,7 +383,7 @@ def test_links_are_followed_once_and_dead_ones_counted(tmp_path):
     (tmp_path / "faces" / "happy" / "link").symlink_to(tmp_path / "faces" / "sad")
     (tmp_path / "faces" / "angry" / "more").symlink_to(tmp_path / "else")
     (tmp_path / "faces" / "angry" / "dead.png").symlink_to(tmp_path / "nowhere")
-    reading = read(tmp_path / "faces")
+    reading = read(tmp_path / "faces", source="folder")
     assert rows(reading) == {"all": THREE | {"anger": 3}}
     assert left_out(reading) == {"all": {f"{DEAD}: angry/dead.png": 1, f"{AGAIN}: happy/link": 1}}
     assert "1 links lead out of the folder" in reading.sources[0].layout
@@ -410,7 +411,7 @@ def test_names_that_are_not_utf_8_are_read_and_printable(tmp_path):
     class_folders(tmp_path)
     for number, name in enumerate((b"happy/caf\xe9.png", b"happy/d\xe9/x.png")):
         save(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)), 50 + number)
-    table = read(tmp_path).tables["all"]
+    table = read(tmp_path, source="folder").tables["all"]
     assert {r"happy/caf\xe9.png", r"happy/d\xe9/x.png"} < set(table["key"])
     assert all(row["image"].size == (48, 48) for row in table)
 
@@ -813,7 +814,7 @@ def test_flags_of_a_split_are_refused_and_never_become_train(tmp_path, column):
         save(tmp_path / f"{index}.png", index)
     lines = [["path", "label", column], *rows]
     path = write(tmp_path / "faces.csv", "\n".join(map(",".join, lines)) + "\n")
-    refused(path, f"{column} seem to say which split a row belongs to: write one column with the names train")
+    refused(path, f"{column} may say which split a row belongs to: write one column with the names train")
     assert sum(len(table) for table in read(path, split_column="none").tables.values()) == 6
 
 

@@ -20,6 +20,7 @@ from tests.data.layouts import (
     said_twice,
     stray,
     tables_beside,
+    unsaid,
     vanishing,
 )
 
@@ -46,5 +47,6 @@ FURTHER = (
     first_shares,
     known_codes,
     private_files,
+    unsaid,
 )  # modules that add layouts to one of these kinds
 LAYOUTS = [layout for kind in KINDS for layout in kind.layouts]
