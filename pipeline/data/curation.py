@@ -14,7 +14,7 @@ from pipeline.data.readers import read_sources
 from pipeline.data.report import few_rows, found, names_table, per_class, source_reports
 from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
-from pipeline.data.splits import complete_splits
+from pipeline.data.splits import complete_splits, groups_of
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -84,9 +84,9 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     readings, empty = settled(readings, rows)
     rows, made = complete_splits(rows, readings, recipe)
     present = [split for split in SPLITS if split == "train" or split in rows.split]
-    _refuse_gaps(rows.label[rows.split == "train"], present, recipe)
     copies = find_copies(rows, recipe.near_copies)
     leaks = judge(rows, copies, recipe.leaks, _curated_without_search(readings, rows, copies))
+    _refuse_gaps(rows, rows.split == "train", present, recipe)
     used_copies = _copies_used(rows, copies, leaks, recipe)
     kept, by_caps = _kept(rows, leaks, present, recipe)
     splits = {split: rows.take(positions) for split, positions in kept.items()}
@@ -123,22 +123,36 @@ def _kept(
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Split -> the positions of its rows that `leaks` and `caps` leave, increasing; and cap -> rows that it drops."""
     kept = {split: np.flatnonzero((rows.split == split) & ~leaks.dropped) for split in present}
-    _refuse_gaps(rows.label[kept["train"]], present, recipe)
+    _refuse_gaps(rows, (rows.split == "train") & ~leaks.dropped, present, recipe)
     chosen, by_caps = capped(rows.take(kept["train"]), recipe)
     return kept | {"train": kept["train"][chosen]}, by_caps
 
 
-def _refuse_gaps(train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
-    """Stop if a class is not among the labels `train` (N,), or validation is not `present`."""
-    counts = per_class(train, recipe.classes)
+def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
+    """Stop if a class is not among the rows marked as `train`, (N,) bool, or validation is not `present`."""
+    counts = per_class(rows.label[train], recipe.classes)
     missing = [name for name, count in counts.items() if not count]
     if missing:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         others = [name for name in recipe.classes if name not in missing]
+        elsewhere = np.isin(rows.label, [recipe.classes.index(name) for name in missing]) & ~train
+        where = ", ".join(f"{s} {n}" for s in present if s != "train" and (n := int(elsewhere[rows.split == s].sum())))
         without = f", or set --classes '[{', '.join(others)}]'" if len(others) > 1 else ""
+        listed += f"; other splits have {where}" if where else ""
         raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
     if "validation" not in present:
-        raise InputError("validation is empty: set validation_share above 0, or add pictures")
+        raise InputError(_no_validation(rows, recipe))
+
+
+def _no_validation(rows: Rows, recipe: Recipe) -> str:
+    if recipe.validation_share == 0:
+        return "validation is empty: set validation_share above 0, or add pictures"
+    groups = len(np.unique(groups_of(rows.picture, rows.person)))
+    return (
+        f"validation is empty, although validation_share is {recipe.validation_share:g}: copies and pictures of one "
+        f"person stay together, so {len(rows):,} rows make {groups:,} groups, and none is free for validation: add "
+        "pictures of other people, or give a validation split"
+    )
 
 
 def _copies_used(rows: Rows, copies: Copies, leaks: Leaks, recipe: Recipe) -> Copies:

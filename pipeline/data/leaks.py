@@ -63,6 +63,8 @@ class Leaks:
         rule: the setting.
         found: kind of leak, such as `exact copy` -> rows; None for persons of two splits of which nobody is known.
         two_labels: rows whose picture has another label elsewhere, (N,) bool.
+        near_two_labels: rows of which only a near copy has another label, (N,) bool; None without the search.
+        keys: of every row, (N,) str.
         dropped: train rows that are left out because of the rule, (N,) bool.
         split: of every row, (N,) str.
     """
@@ -70,17 +72,25 @@ class Leaks:
     rule: str
     found: Mapping[str, KnownMarks]
     two_labels: np.ndarray
+    near_two_labels: np.ndarray | None
+    keys: np.ndarray
     dropped: np.ndarray
     split: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
         """Numbers of rows, for `curation.json`; null where nobody can know."""
+        near = self.near_two_labels
+        first = [] if near is None else self.keys[near][:KEYS_SHOWN].tolist()
         return {
             "rule": self.rule,
             "found": {kind: _counts(marks) for kind, marks in self.found.items()},
-            "two_labels": {s: int(self.two_labels[self.split == s].sum()) for s in SPLITS if s in self.split},
+            "two_labels": self._by_split(self.two_labels),
+            "near_copies_two_labels": None if near is None else self._by_split(near) | {"first": first},
             "dropped_from_train": int(self.dropped.sum()),
         }
+
+    def _by_split(self, marks: np.ndarray) -> dict[str, int]:
+        return {split: int(marks[self.split == split].sum()) for split in SPLITS if split in self.split}
 
 
 def find_copies(rows: Rows, near_copies: bool) -> Copies:
@@ -134,6 +144,7 @@ def judge(rows: Rows, copies: Copies, rule: str, not_searched: str = "") -> Leak
         "person": shared_persons(rows.person, rows.split),
     }
     two_labels = contradicted(rows.pixels, rows.label)
+    near_two_labels = None if copies.near is None else contradicted(rows.picture, rows.label) & ~two_labels
     if rule == "error":
         _refuse_leaks(rows, found, not_searched)
         _refuse_two_labels(rows, two_labels)
@@ -144,7 +155,7 @@ def judge(rows: Rows, copies: Copies, rule: str, not_searched: str = "") -> Leak
         if copies.near is not None:
             dropped |= _among(rows.picture, rows.picture[~train])
         dropped &= train
-    return Leaks(rule, found, two_labels, dropped, rows.split)
+    return Leaks(rule, found, two_labels, near_two_labels, rows.key, dropped, rows.split)
 
 
 def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int | None] | None:

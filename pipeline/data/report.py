@@ -99,7 +99,9 @@ def _persons(report: Mapping[str, Any]) -> str:
     rows = {split: sum(counts.values()) for split, counts in report["rows"].items()}
     listed = ", ".join(f"{known[split]:,} of {rows[split]:,} {split} rows" for split in rows)
     pairs = ", ".join(f"{pair} {'unknown' if n is None else f'{n:,}'}" for pair, n in shared.items())
-    return f"persons: known for {listed}; in two splits: {pairs}"
+    some = any(known[split] < rows[split] for split in rows)
+    rest = "; rows without a person may show any of them" if some else ""
+    return f"persons: known for {listed}; in two splits: {pairs}{rest}"
 
 
 def _losses(report: Mapping[str, Any]) -> list[str]:
@@ -110,6 +112,7 @@ def _losses(report: Mapping[str, Any]) -> list[str]:
             lines += [f"{id}, {left_out_of(split)}: {count:,} {reason}" for reason, count in reasons.items()]
         if keys := source["unreadable"]["keys"]:
             lines.append(f"{id}, the first that cannot be used: {', '.join(keys[:KEYS_PRINTED])}")
+    lines += _near_copies_two_labels(report["leaks"].get("near_copies_two_labels"))
     if dropped := report["leaks"]["dropped_from_train"]:
         lines.append(f"dropped from train by leaks: {dropped:,} rows with a copy, a person or another label elsewhere")
     lines += [
@@ -120,6 +123,15 @@ def _losses(report: Mapping[str, Any]) -> list[str]:
         if beyond := sum(counts.values()) - sum(report["rows_used"][split].values()):
             lines.append(f"dropped from {split} by {setting}: {beyond:,} rows")
     return lines
+
+
+def _near_copies_two_labels(found: Mapping[str, Any] | None) -> list[str]:
+    """The line about near copies under two labels: one of the labels is wrong, or the pictures differ in expression."""
+    rows = {split: count for split, count in (found or {}).items() if split != "first" and count}
+    if not found or not rows:
+        return []
+    listed = ", ".join(f"{count:,} {split} rows" for split, count in rows.items())
+    return [f"near copies under another label: {listed}, the first {', '.join(found['first'])}; look at their labels"]
 
 
 class Line(NamedTuple):

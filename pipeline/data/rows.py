@@ -9,6 +9,7 @@ from datasets import Dataset, concatenate_datasets
 
 from pipeline.data.measure import Measures, measure_pictures
 from pipeline.data.near_copies import clusters_of, near_copies
+from pipeline.data.persons import persons_of
 from pipeline.data.table import Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -127,7 +128,7 @@ def _refuse_unknown_sources(rows: Rows, readings: Sequence[Reading]) -> None:
 
 
 def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
-    source, person = np.array(table["source"][:], object), np.array(table["person"][:], object)
+    source, person = np.array(table["source"][:], object), persons_of(table["person"][:])
     named = [None if who is None else f"{of}: {who}" for of, who in zip(source, person, strict=True)]
     return Rows(
         table=table,
@@ -136,7 +137,8 @@ def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
         source=source,
         key=np.array(table["key"][:], object),
         label=np.array(table["label"][:], int),
-        person=np.array(named, object),  # sources number their persons from 1: equal numbers are different people
+        # Sources number their persons from 1: equal numbers of two sources are different people.
+        person=np.array(named, object),
         pixels=measures.pixels,
         picture=measures.pixels,
         width=measures.width,

@@ -111,7 +111,10 @@ def _base(reading: Reading) -> str:
     base = ALL if ALL in reading.tables else "train"
     if base not in reading.tables:
         found = ", ".join(reading.tables)
-        raise InputError(f"{reading.name}: its splits are {found}, and none to train on; name one of them train")
+        raise InputError(
+            f"{reading.name}: its splits, by the names of its files or folders, are {found}, and none to train on: "
+            "name one of them train; if a name only looks like that of a split, rename it"
+        )
     return base
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
 from datasets.table import InMemoryTable
 
+from pipeline.data.persons import persons_of
 from pipeline.source import Source
 
 SPLITS = ("train", "validation", "test")
@@ -122,11 +123,12 @@ def assemble(
         labels: (N,) int, index into `classes`, or -1.
         targets: (N, K) float32.
         keys: N unique and stable names.
-        persons: N names, or None where the person is unknown.
+        persons: N names as the source writes them, or None; words for nobody become None.
         source: the id of their source.
         classes: K names.
         boxes: (N, 4) int, as BOX; None for a table without boxes.
     """
+    persons = [cell if known else None for cell, known in zip(persons, persons_of(persons), strict=True)]
     whole = features(classes, boxes is not None)
     if not (labels >= 0).any():  # `concatenate_datasets` would lose the columns
         return Dataset.from_dict({name: [] for name in whole}, features=whole)

@@ -90,6 +90,8 @@ def _value(name: str, text: str | None) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
+        if name == "label_pattern":
+            return text  # a regular expression; the reader says what is wrong with it
         raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
 
 

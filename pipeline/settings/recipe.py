@@ -15,7 +15,7 @@ from pydantic import Field, ModelWrapValidatorHandler, PlainValidator, Validatio
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import InputError
-from pipeline.expressions import CLASSES
+from pipeline.expressions import CLASSES, plain
 from pipeline.settings.kinds import STRICT, Encoding, Free, Names, Number, PathText, Text, Whole
 from pipeline.settings.schema import Setting, one_line, setting
 from pipeline.settings.trainer import checked
@@ -137,8 +137,10 @@ class Recipe:
             raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
 
     def _check_data(self) -> None:
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise InputError(f"classes is {self.classes}; give at least two different names")
+        if len(self.classes) < 2 or len({plain(name) for name in self.classes}) < len(self.classes):
+            raise InputError(
+                f"classes is {self.classes}; give at least two different names (upper and lower case are one name)"
+            )
         if self.validation_share + self.test_share >= 1:
             raise InputError("validation_share and test_share leave no rows for train; lower one of them")
         if self.undecided == "train" and self.targets == "onehot":

@@ -129,7 +129,9 @@ def one_line(error: ValidationError, kinds: Mapping[str, Any]) -> str:
     if inside and not others and get_origin(kind) in (list, dict):
         element = get_args(kind)[-1]
         where = f"entry {int(inside[0]) + 1}" if get_origin(kind) is list else inside[0]
-        return f"{name}: {where} is {mistake['input']!r}; it must be {in_words(element)}"
+        hint = " (YAML reads yes, no, on and off so: write the word in quotes)"
+        word = hint if isinstance(mistake["input"], bool) and str in flat(element) else ""
+        return f"{name}: {where} is {mistake['input']!r}; it must be {in_words(element)}{word}"
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     near = get_close_matches(str(mistake["input"]), [str(choice) for choice in choices], n=1)
     nearest = f"; the nearest is {near[0]}" if near else ""

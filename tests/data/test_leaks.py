@@ -72,11 +72,12 @@ def test_rows_that_leak_are_dropped_from_train_only(leaking):
         "person": {"test_in_train": 1, "validation_in_train": None, "test_in_validation": None},
     }
     same = {"train": 2, "validation": 2, "test": 2}  # the copies lie in other class folders
-    assert before.report["leaks"] == {"rule": "report", "found": found, "two_labels": same, "dropped_from_train": 0}
+    near = {"train": 0, "validation": 0, "test": 0, "first": []}
+    both = {"found": found, "two_labels": same, "near_copies_two_labels": near}
+    assert before.report["leaks"] == {"rule": "report", **both, "dropped_from_train": 0}
     assert after.report["leaks"] == {
         "rule": "drop_from_train",
-        "found": found,
-        "two_labels": same,
+        **both,
         "dropped_from_train": 3,
     }
 

@@ -175,16 +175,19 @@ def test_columns_that_are_not_read_are_named(tmp_path):
 def test_pictures_that_no_folder_or_list_names_are_counted(tmp_path):
     folder(tmp_path / "classes")
     save(tmp_path / "classes" / "loose.png")
-    assert record(read(tmp_path / "classes")).left_out == {"all": {"picture in no class folder": 1}}
+    assert record(read(tmp_path / "classes")).left_out == {"all": {"picture in no class folder: loose.png": 1}}
     for place in ("train/happy/a.png", "train/loose.png", "loose.png"):
         save(tmp_path / "splits" / place)
-    lost = {"picture in no class folder": 1}
-    assert record(read(tmp_path / "splits")).left_out == {"train": lost, "all": lost}
+    loose = {
+        "train": {"picture in no class folder: train/loose.png": 1},
+        "all": {"picture in no class folder: loose.png": 1},
+    }
+    assert record(read(tmp_path / "splits")).left_out == loose
     csv_file(tmp_path / "csv")
     save(tmp_path / "csv" / "faces" / "b.png")
     save(tmp_path / "csv" / ".hidden" / "c.png")
     assert record(read(tmp_path / "csv")).left_out == {
-        "all": {"picture that labels.csv does not list": 1, JUNK_REASON: 1}
+        "all": {"picture that labels.csv does not list: faces/b.png": 1, f"{JUNK_REASON}: .hidden": 1}
     }
     assert record(read(tmp_path / "csv" / "labels.csv")).left_out == {"all": {}}
 

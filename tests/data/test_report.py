@@ -160,7 +160,8 @@ def with_persons(root: Path, known: tuple[str, ...]) -> Path:
             ("train", "val"),
             {"test_in_train": None, "validation_in_train": 0, "test_in_validation": None},
             "data: persons: known for 8 of 8 train rows, 8 of 8 validation rows, 0 of 8 test rows; in two splits: "
-            "test_in_train unknown, validation_in_train 0, test_in_validation unknown",
+            "test_in_train unknown, validation_in_train 0, test_in_validation unknown; rows without a person may show "
+            "any of them",
         ),
         (
             ("train", "val", "test"),

@@ -136,7 +136,7 @@ def test_files_that_may_hold_data_are_named_where_they_are_not_read(tmp_path):
     zipfile.ZipFile(tmp_path / "sad" / "more.zip", "w").writestr("x", "y")
     zipfile.ZipFile(tmp_path / "more.zip", "w").writestr("x", "y")
     pq.write_table(pa.table({"x": [1.0, 2.0]}), tmp_path / "z.parquet")
-    expected = {"not read: z.parquet, more.zip, sad/more.zip and 2 more": 5, "not a picture file": 1}
+    expected = {"not read: z.parquet, more.zip, sad/more.zip, b.jsonl, happy/a.csv": 5, "not a picture file: c.xyz": 1}
     assert left_out(read(tmp_path)) == {"all": expected}
 
 
@@ -191,8 +191,9 @@ def test_cells_that_are_no_splits_are_refused_and_numbered_folds_are_named(tmp_p
         listed(tmp_path, "image,label,set\n0.png,sad,A\n"),
         "line 2: unknown split 'A' in the column set.*--split_column none",
     )
-    listed(tmp_path, "image,label,fold\n0.png,sad,1\n1.png,happy,2\n")
-    assert read(tmp_path).sources[0].columns_not_read == ("fold",)
+    path = listed(tmp_path, "image,label,fold\n0.png,sad,1\n1.png,happy,2\n")
+    refused(path, "fold may say which split a row belongs to.*--split_column none")
+    assert read(tmp_path, split_column="none").sources[0].columns_not_read == ("fold",)
 
 
 def test_a_row_without_a_split_is_counted_once(tmp_path):
@@ -304,7 +305,7 @@ def test_a_table_that_disagrees_with_class_folders_is_refused(tmp_path):
     class_folders(tmp_path)
     entries = [{"file_name": f"{name}/{i}.png", "label": "fear"} for name in ("angry", "happy", "sad") for i in (0, 1)]
     write(tmp_path / "metadata.jsonl", "\n".join(map(json.dumps, entries)))
-    refused(tmp_path, "angry/0.png is 'fear' in the table, and lies in a folder of anger: choose with --source csv or")
+    refused(tmp_path, "angry/0.png is fear here, and lies in a folder of anger: choose with --source csv or")
     assert rows(read(tmp_path, source="csv")) == {"all": {"fear": 6}}
     assert rows(read(tmp_path, source="folder")) == {"all": THREE}
 
@@ -312,7 +313,9 @@ def test_a_table_that_disagrees_with_class_folders_is_refused(tmp_path):
 def test_a_stray_table_of_a_few_pictures_does_not_become_the_data(tmp_path):
     class_folders(tmp_path)
     write(tmp_path / "some.csv", "path,label\nangry/0.png,angry\n")
-    refused(tmp_path, "1 pictures are listed, and 5 more lie in class folders, the first angry/1.png: choose with")
+    refused(
+        tmp_path, "1 pictures have a label here, and 5 more lie in class folders, the first angry/1.png: choose with"
+    )
 
 
 def test_metadata_files_in_split_folders_are_read_together(tmp_path):
@@ -345,7 +348,7 @@ def test_pictures_are_known_by_content_and_everything_else_is_counted(tmp_path):
     picture().save(tmp_path / "happy" / "x.pdf")
     reading = read(tmp_path)
     assert rows(reading) == {"all": {"happiness": len(formats)}}
-    assert left_out(reading) == {"all": {"not a picture file": 2}}
+    assert left_out(reading) == {"all": {"not a picture file: happy/x.pdf, happy/x.svg": 2}}
     assert all(row["image"].size == (48, 48) for row in reading.tables["all"])
 
 
@@ -380,9 +383,9 @@ def test_links_are_followed_once_and_dead_ones_counted(tmp_path):
     (tmp_path / "faces" / "happy" / "link").symlink_to(tmp_path / "faces" / "sad")
     (tmp_path / "faces" / "angry" / "more").symlink_to(tmp_path / "else")
     (tmp_path / "faces" / "angry" / "dead.png").symlink_to(tmp_path / "nowhere")
-    reading = read(tmp_path / "faces")
+    reading = read(tmp_path / "faces", source="folder")
     assert rows(reading) == {"all": THREE | {"anger": 3}}
-    assert left_out(reading) == {"all": {AGAIN: 1, DEAD: 1}}
+    assert left_out(reading) == {"all": {f"{DEAD}: angry/dead.png": 1, f"{AGAIN}: happy/link": 1}}
     assert "1 links lead out of the folder" in reading.sources[0].layout
 
 
@@ -393,21 +396,22 @@ def test_junk_is_never_read_and_counted(tmp_path):
     write(tmp_path / "happy" / "Thumbs.db", "x")
     write(tmp_path / "happy" / "._0.png", "x")
     assert rows(read(tmp_path)) == {"all": THREE}
-    assert left_out(read(tmp_path)) == {"all": {JUNK_REASON: 7}}
+    first = ".ipynb_checkpoints, @eaDir, happy/._0.png, happy/.thumbnails, happy/@eaDir and more"
+    assert left_out(read(tmp_path)) == {"all": {f"{JUNK_REASON}: {first}": 7}}
 
 
 def test_a_pipe_is_never_opened(tmp_path):
     class_folders(tmp_path)
     os.mkfifo(tmp_path / "list.csv")
     os.mkfifo(tmp_path / "happy" / "a.png")
-    assert left_out(read(tmp_path)) == {"all": {SPECIAL: 2}}
+    assert left_out(read(tmp_path)) == {"all": {f"{SPECIAL}: happy/a.png, list.csv": 2}}
 
 
 def test_names_that_are_not_utf_8_are_read_and_printable(tmp_path):
     class_folders(tmp_path)
     for number, name in enumerate((b"happy/caf\xe9.png", b"happy/d\xe9/x.png")):
         save(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)), 50 + number)
-    table = read(tmp_path).tables["all"]
+    table = read(tmp_path, source="folder").tables["all"]
     assert {r"happy/caf\xe9.png", r"happy/d\xe9/x.png"} < set(table["key"])
     assert all(row["image"].size == (48, 48) for row in table)
 
@@ -511,7 +515,7 @@ def test_folders_that_only_wrap_the_data_are_passed(tmp_path, wrap, split):
     write(tmp_path / "README.md", "x")
     reading = read(tmp_path)
     assert list(rows(reading).values()) == [THREE]
-    assert left_out(reading) == {"all": {"file beside the data": 1}}
+    assert left_out(reading) == {"all": {"file beside the data: README.md": 1}}
 
 
 def zipped(root):
@@ -651,7 +655,7 @@ def test_names_of_known_data_sets_are_told_their_pattern(tmp_path):
             '{"images": [], "annotations": []}',
             "coco.json holds a mapping with the keys images, annotations",
         ),
-        ("labels.xlsx", b"PK\3\4", "files found beside the pictures: labels.xlsx"),
+        ("labels.xlsx", b"PK\3\4", "labels.xlsx is a table in a form that is not read: save it as csv"),
     ],
 )
 def test_a_folder_of_images_names_the_table_beside_it(tmp_path, name, content, message):
@@ -811,7 +815,7 @@ def test_flags_of_a_split_are_refused_and_never_become_train(tmp_path, column):
         save(tmp_path / f"{index}.png", index)
     lines = [["path", "label", column], *rows]
     path = write(tmp_path / "faces.csv", "\n".join(map(",".join, lines)) + "\n")
-    refused(path, f"{column} seem to say which split a row belongs to: write one column with the names train")
+    refused(path, f"{column} may say which split a row belongs to: write one column with the names train")
     assert sum(len(table) for table in read(path, split_column="none").tables.values()) == 6
 
 

@@ -6,7 +6,6 @@ How to add one: docs/add_a_reader.md.
 """
 
 import difflib
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -30,10 +29,12 @@ from pipeline.data.readers import (
     sidecar,
 )
 from pipeline.data.readers.archives import archives_in, unpacked
+from pipeline.data.readers.configs import refuse_other_splits
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_files
-from pipeline.data.readers.inventory import JUNK_REASON, inventory
+from pipeline.data.readers.inventory import PAPERS, Unread, inventory, named
 from pipeline.data.readers.labels import unmatched_keys
+from pipeline.data.readers.shards import refuse_missing_parts
 from pipeline.data.table import ALL, Reading, split_of
 from pipeline.errors import InputError
 from pipeline.expressions import is_expression
@@ -72,8 +73,7 @@ READERS: tuple[Reader, ...] = (
     hub,
     drawn,
 )
-# Files beside data that say something of it and hold none.
-PAPERS = re.compile(r"(readme|licen[sc]e|citation|about|changelog).*|.*\.(md|rst|pdf|html?|bib|ya?ml)", re.I)
+SPLITS_BY_NAME = (folder.NAME, csv_file.NAME, patterns.NAME, sidecar.NAME)  # readers that find splits by names
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"
@@ -134,6 +134,8 @@ def read_source(recipe: Recipe) -> Reading:
     """
     inventory.cache_clear()  # the files may have changed since the last call
     reader, placed = _reader_of(recipe)
+    if reader.NAME in SPLITS_BY_NAME:
+        refuse_other_splits(local_path(recipe), recipe, reader.NAME)
     reading = reader.read(placed)
     if placed is not recipe:
         reading = _with_files_around(reading, local_path(recipe), local_path(placed))
@@ -153,6 +155,8 @@ def _reader_of(recipe: Recipe) -> tuple[Reader, Recipe]:
     path = local_path(recipe)
     if named is not None and not path.exists() and "hub" not in named.ORIGINS:
         raise InputError(f"data_path {path} does not exist: give {named.LAYOUT}")
+    if path.is_dir():
+        refuse_missing_parts(path, inventory(path).files)
     if archives := archives_in(path):
         path = unpacked(path, archives)
     path = _inside(path, recipe, named)
@@ -189,9 +193,13 @@ def _with_files_around(reading: Reading, given: Path, inner: Path) -> Reading:
     if not given.is_dir() or not inner.is_relative_to(given) or inner == given:
         return reading
     around, inside = inventory(given), inventory(inner)
-    lost = len(around.files) - len(inside.files)
-    hidden = sum(around.others.values()) - sum(inside.others.values())
-    counts = {"file beside the data": lost, JUNK_REASON: hidden}
+    below = f"{inner.relative_to(given).as_posix()}/"
+    files = [file for file in around.files if not file.key.startswith(below)]
+    counts = {f"file beside the data: {named(files)}": len(files)}
+    for reason, unread in around.others.items():
+        inner_count = inside.others[reason].count if reason in inside.others else 0
+        outer = Unread(unread.count - inner_count, [name for name in unread.names if not name.startswith(below)])
+        counts[outer.in_words(reason)] = outer.count
     first, *others = reading.sources
     left_out = {split: dict(reasons) for split, reasons in first.left_out.items()}
     for reason, count in counts.items():
@@ -229,9 +237,9 @@ def recognise(path: Path, recipe: Recipe) -> Reader:
         raise InputError(f"data_path {path} does not exist: give {LAYOUTS}")
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"data_path {path} is empty: give {LAYOUTS}")
-    raise InputError(
-        f"data_path {path} holds no layout that is understood{hint_for_files(path, recipe)}: give {LAYOUTS}"
-    )
+    hint = hint_for_files(path, recipe)
+    layouts = "docs/data.md lists all layouts" if hint else f"give {LAYOUTS}"
+    raise InputError(f"data_path {path} holds no layout that is understood{hint}: {layouts}")
 
 
 def _refuse_undecided(reading: Reading, recipe: Recipe) -> None:

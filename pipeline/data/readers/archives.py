@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -41,32 +41,49 @@ def archives_in(path: Path) -> list[Path]:
 
 
 def unpacked(path: Path, archives: list[Path]) -> Path:
-    """The folder that holds what is in `archives`, one folder for each if there are several.
+    """The folder that holds what is in `archives`; each of several has a folder of its own, where the archive lies.
+
+    So `train/0.tar` becomes `train/0/`: its split is kept, and no file meets one of another archive.
 
     Raises:
-        InputError: an archive is damaged, too large, encrypted, or holds links or paths that lead out of it.
+        InputError: an archive is damaged, too large, encrypted, holds links or paths that lead out of it, or holds a
+            file twice; or two archives have one name.
     """
+    inside = {archive: _place_in(path, archive) if len(archives) > 1 else Path() for archive in archives}
+    _refuse_same_place(inside)
     digest = blake2b(digest_size=16)
-    for archive in archives:
+    for archive, below in inside.items():
+        digest.update(f"{below}\0{archive.stat().st_size}\0".encode(errors="surrogateescape"))
         with archive.open("rb") as file:
             for part in iter(lambda file=file: file.read(2**22), b""):  # type: ignore[misc]
                 digest.update(part)
-    place = Path(datasets.config.HF_DATASETS_CACHE) / "unpacked" / digest.hexdigest() / _stem(path)
+    place = Path(datasets.config.HF_DATASETS_CACHE) / "unpacked" / digest.hexdigest() / _stem(path.resolve())
     if place.is_dir():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=place.parent))
     try:
-        for archive in archives:
-            _unpack(archive, aside if len(archives) == 1 else aside / _stem(archive))
+        for archive, below in inside.items():
+            _unpack(archive, aside / below)
         os.replace(aside, place)  # noqa: PTH105
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return place
 
 
+def _place_in(root: Path, archive: Path) -> Path:
+    return archive.relative_to(root).parent / _stem(archive)
+
+
+def _refuse_same_place(inside: Mapping[Path, Path]) -> None:
+    first: dict[Path, Path] = {}
+    for archive, below in inside.items():
+        if first.setdefault(below, archive) != archive:
+            raise InputError(f"{first[below]} and {archive} would be unpacked into one folder: rename one of them")
+
+
 def _stem(path: Path) -> str:
-    name = path.resolve().name
+    name = path.name
     suffix = next((s for s in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), "")
     return name[: len(name) - len(suffix)] or "archive"
 
@@ -81,18 +98,26 @@ def _unpack(archive: Path, folder: Path) -> None:
                     raise InputError(
                         f"{archive} unpacks to too many files or bytes; unpack it yourself and give the folder"
                     )
-                _write(entry, folder / _safe(entry.name, archive))
+                _write(entry, folder / _safe(entry.name, archive), archive)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise InputError(
             f"{archive} cannot be unpacked ({first_line(error)}): unpack it yourself and give the folder"
         ) from None
 
 
-def _write(entry: Entry, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _write(entry: Entry, target: Path, archive: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = target.open("xb")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise InputError(
+            f"{archive} holds {entry.name!r} twice; unpack it yourself, look which one is right, and give the folder"
+        ) from None
     source = entry.open()
-    if source is not None:
-        with source, target.open("wb") as file:
+    with file:
+        if source is None:
+            return
+        with source:
             left = entry.size
             while left > 0 and (part := source.read(min(left, 2**20))):  # never more than the size that was checked
                 file.write(part)

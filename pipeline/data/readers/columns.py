@@ -56,12 +56,13 @@ def read(recipe: Recipe) -> Reading:
     roles = _roles(given.columns, first, image, recipe, place)
     name = local.resolve().stem if local.exists() else str(recipe.data_path)
     whole = whole_of(_parts(given, roles, recipe, name, place), place)
+    read_from = roles.read | {name.partition(".")[0] for name in roles.read}  # a field, and the struct it is in
     source = Source(
         id=name,
         title=name,
         layout=_layout(_kind(local), image, roles),
         origin=_origin(local),
-        columns_not_read=tuple(c for c in first.column_names if c != image and c not in roles.read),
+        columns_not_read=tuple(c for c in first.column_names if c != image and c not in read_from),
         left_out=whole.left_out,
         names=whole.names,
     )
@@ -147,10 +148,12 @@ def _with_rest(reading: Reading, local: Path, used: frozenset[Path]) -> Reading:
 
 
 def _columns(table: Dataset, image: str) -> dict[str, Column]:
-    """The columns of names, numbers and texts as text; ClassLabels by their names."""
+    """The columns of names, numbers and texts as text; ClassLabels by their names, structs by their fields."""
+    pictures = {image, *(name for name in table.column_names if holds_pictures(table, name))}
+    table = table.remove_columns([name for name in table.column_names if name in pictures]).flatten()
     found: dict[str, Column] = {}
     for name, feature in table.features.items():
-        if name == image or holds_pictures(table, name) or not isinstance(feature, ClassLabel | Value):
+        if not isinstance(feature, ClassLabel | Value):
             continue
         values = table[name][:]
         if isinstance(feature, ClassLabel):

@@ -5,14 +5,16 @@ One file, or several whose names are splits (`train.csv`, `test.csv`), or one th
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Features, Image
 
-from pipeline.data.readers.agreement import Said, refuse_other_folders
+from pipeline.data.readers.agreement import Said, in_class_folders, refuse_other_folders, said_class
+from pipeline.data.readers.beside import Beside, reasons, refuse_unused, tables_beside, way_out
 from pipeline.data.readers.files import generated, local_path, picture_rows
-from pipeline.data.readers.inventory import inventory, kind_of
-from pipeline.data.readers.label_rows import Row, label_tables, rows_of, tables_to_read, with_splits
+from pipeline.data.readers.inventory import inventory, kind_of, named
+from pipeline.data.readers.label_rows import Row, rows_of, tables_to_read, with_splits
 from pipeline.data.readers.labels import class_labels, tallied
 from pipeline.data.readers.listed import Listed
 from pipeline.data.readers.rows import Part, counted, whole_of
@@ -34,12 +36,12 @@ def matches(path: Path, recipe: Recipe) -> str | None:
     """Why `path` is such a file, or a folder with tables that label pictures in it, or None."""
     if path.is_file():
         return f"the csv file {path.name}" if kind_of(path) == "table" else None
-    try:
-        found = label_tables(path, recipe) if path.is_dir() else []
-    except InputError:
-        return "a table of pictures that cannot be read"  # `read` says why, unless another reader takes the folder
-    if not found:
+    if not path.is_dir():
         return None
+    beside = tables_beside(path, recipe)
+    found = [one for one in beside.tables if one.labels]
+    if not found:  # `read` says why, unless another reader takes the folder
+        return "a table of pictures that cannot be read" if beside.damaged else None
     first = found[0]
     label = first.roles.label or ", ".join(first.roles.shares)
     more = f" and {len(found) - 1} more tables" if len(found) > 1 else ""
@@ -56,16 +58,23 @@ def read(recipe: Recipe) -> Reading:
             folder, a label or split is unknown, or the table and the class folders of its pictures disagree.
     """
     given = local_path(recipe)
+    beside = tables_beside(given, recipe) if given.is_dir() else Beside([], {}, {})
+    labelled = {one.path for one in beside.tables if one.labels}
+    without = "folder" if given.is_dir() and recipe.source == "auto" and in_class_folders(given, recipe) else ""
+    refuse_unused(beside, labelled, recipe, NAME if labelled else without, of_folders=False)
     tables = tables_to_read(given, recipe)
-    rows = rows_of(given, tables)
+    try:
+        rows = rows_of(given, tables)
+    except InputError as error:
+        raise InputError(f"{error}{way_out(without)}") from None
     kept, lost = with_splits(rows, tables)
     name = tables[0].path.stem if len(tables) == 1 else given.resolve().name
     place = " and ".join(str(one.path) for one in tables)
-    parts = _parts(kept, tables, recipe, name, place)
-    if given.is_dir() and recipe.source == "auto":
-        said = [Said(row.file, row.key, row.label, tables[row.table].table.place(row.row)) for row in rows]
-        refuse_other_folders(given, said, recipe, place)
-    others = _others(given, rows, tables) if given.is_dir() else {}
+    labels = _labels(kept, tables, recipe, place)
+    if given.is_dir():
+        refuse_other_folders(given, _said(rows, kept, labels, tables, recipe), recipe, place, NAME)
+    parts = _parts(kept, labels, recipe, name)
+    others = _others(given, rows, tables, beside) if given.is_dir() else {}
     whole = whole_of(parts, place, ({"no split": lost} if lost else {}) | others)
     columns = dict.fromkeys(c for one in tables for c in one.table.columns if c not in one.roles.read)
     source = Source(
@@ -80,41 +89,57 @@ def read(recipe: Recipe) -> Reading:
     return Reading((source,), whole.tables)
 
 
-def _parts(rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, source: str, place: str) -> dict[str, Part]:
-    parts: dict[str, Part] = {}
-    labels, reasons, targets, shown = _labels(rows, tables, recipe, place)
-    for split in [s for s in (ALL, *SPLITS) if any(row.split == s for row in rows)]:
-        chosen = np.array([i for i, row in enumerate(rows) if row.split == split])
-        pictures = generated(picture_rows, Features({"image": Image()}), [rows[i].file for i in chosen])
-        keys, persons = [rows[i].key for i in chosen], [rows[i].person for i in chosen]
-        table = assemble(pictures, labels[chosen], targets[chosen], keys, persons, source, recipe.classes)
-        names = tallied([shown[i] for i in chosen], labels[chosen], recipe)
-        parts[split] = Part(table, counted(reasons[chosen]), names)
-    return parts
+class Labels(NamedTuple):
+    """Labels (N,), reasons (N,), targets (N, K) and the names that they were read from, of N rows."""
+
+    labels: np.ndarray
+    reasons: np.ndarray
+    targets: np.ndarray
+    shown: list[str | None]
 
 
-def _labels(
-    rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, place: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str | None]]:
-    """Labels (N,), reasons (N,), targets (N, K) and the names that they were read from, of all rows."""
+def _labels(rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, place: str) -> Labels:
     if all(one.roles.label for one in tables):
         shown = [row.label for row in rows]
         labels, reasons = class_labels(shown, recipe, place)
-        return labels, reasons, one_hot(labels, len(recipe.classes)), shown
+        return Labels(labels, reasons, one_hot(labels, len(recipe.classes)), shown)
     columns = tables[0].roles.shares
     if any(one.roles.label or set(one.roles.shares) != set(columns) for one in tables):
         raise InputError(f"{place}: the tables have different columns of labels; name one with --data_path")
     cells = [[tables[row.table].table.columns[column][row.row] for column in columns] for row in rows]
-    return labels_of_shares(cells, columns, recipe, lambda i: tables[rows[i].table].table.place(rows[i].row))
+    return Labels(*labels_of_shares(cells, columns, recipe, lambda i: tables[rows[i].table].table.place(rows[i].row)))
 
 
-def _others(root: Path, rows: Sequence[Row], tables: Sequence[Listed]) -> dict[str, int]:
+def _said(
+    rows: Sequence[Row], kept: Sequence[Row], labels: Labels, tables: Sequence[Listed], recipe: Recipe
+) -> list[Said]:
+    """What the tables say of every picture; rows that are not kept say nothing."""
+    each = zip(kept, labels.labels.tolist(), labels.reasons, strict=True)
+    classes = {row.file: said_class(label, str(reason), recipe) for row, label, reason in each}
+    return [Said(row.file, row.key, classes.get(row.file), tables[row.table].table.place(row.row)) for row in rows]
+
+
+def _parts(rows: Sequence[Row], found: Labels, recipe: Recipe, source: str) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    for split in [s for s in (ALL, *SPLITS) if any(row.split == s for row in rows)]:
+        chosen = np.array([i for i, row in enumerate(rows) if row.split == split])
+        pictures = generated(picture_rows, Features({"image": Image()}), [rows[i].file for i in chosen])
+        keys, persons = [rows[i].key for i in chosen], [rows[i].person for i in chosen]
+        labels = found.labels[chosen]
+        table = assemble(pictures, labels, found.targets[chosen], keys, persons, source, recipe.classes)
+        names = tallied([found.shown[i] for i in chosen], labels, recipe)
+        parts[split] = Part(table, counted(found.reasons[chosen]), names)
+    return parts
+
+
+def _others(root: Path, rows: Sequence[Row], tables: Sequence[Listed], beside: Beside) -> dict[str, int]:
     """Every file of the folder that no row means, by reason."""
     whole = inventory(root)
     used = {row.file for row in rows}
-    unlisted = sum(file.path.absolute() not in used for file in whole.of("picture"))
+    unlisted = [file for file in whole.of("picture") if file.path.absolute() not in used]
     reason = f"picture that {tables[0].path.name} does not list" if len(tables) == 1 else "picture that no table lists"
-    return ({reason: unlisted} if unlisted else {}) | whole.left_out({one.path for one in tables})
+    lost = {f"{reason}: {named(unlisted)}": len(unlisted)} if unlisted else {}
+    return lost | whole.left_out({one.path for one in tables}, reasons(beside, root))
 
 
 def _layout(tables: Sequence[Listed]) -> str:

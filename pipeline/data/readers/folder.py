@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from datasets import DatasetDict
 
+from pipeline.data.readers.below_classes import folders_inside, splits_in_names
+from pipeline.data.readers.beside import Beside, reasons, refuse_unused, said_by, tables_beside, way_out
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.hints import hint_for_folders
-from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.labels import Names
-from pipeline.data.readers.listed import Listed, files_of, tables_of
+from pipeline.data.readers.listed import Listed, files_of
 from pipeline.data.readers.rows import Labelled, Part, part_of, whole_of
 from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, split_of
 from pipeline.errors import InputError
@@ -86,16 +88,21 @@ def class_folders(root: Path, recipe: Recipe, source: str, codes: Mapping[str, s
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; class folders are <class>/*.png or <split>/<class>/*.png")
     files = inventory(root)
+    found = tables_beside(root, recipe)
+    beside = _usable(found, root, recipe)
+    used = {one.path for one in beside}
+    refuse_unused(found, used, recipe, NAME, of_folders=True)
     placed, shape = _placed(root, files.of("picture"))
-    beside = [one for one in tables_of(root, recipe) if not one.labels]
+    placed, by_names = _with_splits_in_names(placed, recipe, f"data_path {root}")
     placed, lost = _with_tables(root, placed, beside)
     parts = _parts(root, placed, source, recipe, codes)
-    loose = sum(one.split == ALL and not one.name for one in placed) if ALL not in parts else 0
-    others = ({LOOSE: loose} if loose else {}) | lost | files.left_out({one.path for one in beside})
+    inside = folders_inside([(one.file, one.name) for one in placed if one.name], recipe, f"data_path {root}", NAME)
+    loose = [one for one in placed if one.split == ALL and not one.name] if ALL not in parts else []
+    others = _loose(loose) | lost | files.left_out(used, reasons(found, root))
     whole = whole_of(parts, f"data_path {root}", others)
-    said = "".join(f", {_said(one)} by {one.path.name}" for one in beside)
+    words = "".join(f", {said_by(one)} by {one.path.name}" for one in beside)
     links = f"; {files.outside} links lead out of the folder" if files.outside else ""
-    return Folders(*whole, shape + said + links)
+    return Folders(*whole, shape + by_names + words + links + (f"; {inside}" if inside else ""))
 
 
 def _parts(
@@ -108,9 +115,45 @@ def _parts(
         pictures = [Labelled(one.file.path, one.file.key, one.name, split, one.person) for one in inside if one.name]
         place = f"class folders in {root}" if split == ALL else f"class folders in {root}, split {split}"
         part = part_of(pictures, source, recipe, place, codes, hint)
-        loose = len(inside) - len(pictures)
-        parts[split] = part._replace(left_out=part.left_out | ({LOOSE: loose} if loose else {}))
+        parts[split] = part._replace(left_out=part.left_out | _loose([one for one in inside if not one.name]))
     return parts
+
+
+def _usable(found: Beside, root: Path, recipe: Recipe) -> list[Listed]:
+    """The tables of splits and persons whose pictures are all here.
+
+    Others are noted in `found` as damaged, where `source` is given.
+
+    Raises:
+        InputError: as `files_of`, where `source` is auto.
+    """
+    usable = []
+    for one in (one for one in found.tables if not one.labels):
+        try:
+            files_of(one, root)
+        except InputError as error:
+            if recipe.source == "auto":
+                raise InputError(f"{error}{way_out(NAME)}") from None
+            found.damaged[one.path] = str(error)
+        else:
+            usable.append(one)
+    return usable
+
+
+def _loose(pictures: Sequence[Placed]) -> dict[str, int]:
+    return {f"{LOOSE}: {named([one.file for one in pictures])}": len(pictures)} if pictures else {}
+
+
+def _with_splits_in_names(placed: list[Placed], recipe: Recipe, place: str) -> tuple[list[Placed], str]:
+    """The pictures with the splits that their names say, where no folder says one; and that in words."""
+    classed = [one for one in placed if one.name]
+    if not classed or any(one.split != ALL for one in placed):
+        return placed, ""
+    splits = splits_in_names([one.file for one in classed], recipe, place, NAME)
+    if splits is None:
+        return placed, ""
+    said = iter(splits)
+    return [one._replace(split=next(said)) if one.name else one for one in placed], ", splits by names of files"
 
 
 def _splits(root: Path, placed: Sequence[Placed]) -> list[str]:
@@ -197,10 +240,3 @@ def _with_tables(root: Path, placed: list[Placed], tables: Sequence[Listed]) -> 
         return chosen, {}
     kept = [picture for picture in chosen if picture.split != ALL or not picture.name]
     return kept, {"no split in the table of splits": len(chosen) - len(kept)} if len(kept) < len(chosen) else {}
-
-
-def _said(one: Listed) -> str:
-    """What a table beside the folders says, in words."""
-    return " and ".join(
-        word for word, there in (("splits", any(one.splits())), ("persons", bool(one.roles.person))) if there
-    )

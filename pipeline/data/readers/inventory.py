@@ -4,9 +4,9 @@ import os
 import re
 import stat
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,8 @@ JUNK = re.compile(
     r"|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r",
     re.I,
 )
+# Files beside data that say something of it and hold none.
+PAPERS = re.compile(r"(readme|licen[sc]e|citation|about|changelog).*|.*\.(md|rst|pdf|html?|bib|ya?ml)", re.I)
 HEAD = 265  # bytes that tell a kind: the mark of tar is at 257
 PICTURE_HEADS = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]"
@@ -41,6 +43,7 @@ OTHER_HEADS = {
     "archive": re.compile(rb"PK\x03\x04|\x1f\x8b|.{257}ustar", re.S),
 }
 DATA_KINDS = ("parquet", "archive", "table")  # kinds of files that hold pictures or labels, the largest first
+SHOWN = 5  # names in a message
 BAR_AFTER = 3  # seconds: most folders are looked at in less
 
 JUNK_REASON = "hidden, or made by another program"
@@ -73,13 +76,31 @@ class File(NamedTuple):
         return self.key.rpartition("/")[2]
 
 
+@dataclass
+class Unread:
+    """What is never read for one reason: how many files, and the first names."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count `count` files below or at `name`."""
+        self.count += count
+        if len(self.names) <= SHOWN:
+            self.names.append(name)
+
+    def in_words(self, reason: str) -> str:
+        """The reason with the first names."""
+        return f"{reason}: {', '.join(self.names[:SHOWN])}" + (" and more" if len(self.names) > SHOWN else "")
+
+
 @dataclass(frozen=True)
 class Inventory:
-    """The files below `root` that may be read, sorted by key, and how many others there are by reason."""
+    """The files below `root` that may be read, sorted by key, and what else there is by reason."""
 
     root: Path
     files: tuple[File, ...]
-    others: Counter[str]
+    others: Mapping[str, Unread]
     outside: int  # links that lead out of the root
 
     def of(self, kind: str) -> list[File]:
@@ -91,7 +112,7 @@ class Inventory:
         """Each end of a path below the root in lower case, with and without its suffix, that only one picture has."""
         found: dict[str, Path | None] = {}
         for file in self.of("picture"):
-            parts = unicodedata.normalize("NFC", file.key).casefold().split("/")
+            parts = plain_path(file.key).split("/")
             for start in range(len(parts)):
                 end = "/".join(parts[start:])
                 stem = end.rpartition(".")[0] if end.endswith(PICTURE_SUFFIXES) else ""
@@ -99,20 +120,46 @@ class Inventory:
                     found[name] = None if name in found else file.path.absolute()
         return {name: path for name, path in found.items() if path is not None}
 
-    def left_out(self, used: Collection[Path]) -> dict[str, int]:
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the pictures in lower case, with and without suffix.
+
+        Without suffix only names that no other word or number looks like.
+        """
+        names = {plain_path(file.name) for file in self.of("picture")}
+        stems = {name.rpartition(".")[0] for name in names if name.endswith(PICTURE_SUFFIXES)}
+        stems = {stem for stem in stems if len(stem) > 2 and re.search(r"\d", stem) and not stem.isdigit()}
+        return frozenset(names | stems)
+
+    def left_out(self, used: Collection[Path], why: Mapping[Path, str] | None = None) -> dict[str, int]:
         """Reason -> count for every file that is not a picture and none of `used`, and for what is never read.
 
-        Files that may hold data are named.
+        Files are named; `why` says more of some of them.
         """
+        why = why or {}
         rest = [f for f in self.files if f.kind != "picture" and f.path not in used]
         heif = sum(f.kind == "heif" for f in rest)
-        data = sorted((f for f in rest if f.kind in DATA_KINDS), key=lambda f: DATA_KINDS.index(f.kind))
-        reasons = {
-            f"not read: {named(data)}": len(data),
-            "not a picture file": len(rest) - len(data) - heif,
+        data = sorted((f for f in rest if f.kind in DATA_KINDS or f.path in why), key=_by_kind)
+        others = [f for f in rest if f.kind not in (*DATA_KINDS, "heif") and f.path not in why]
+        said = [f for f in data if f.path in why][:SHOWN]
+        unsaid = [f for f in data if f.path not in {one.path for one in said}]
+        reasons = {f"not read: {why[f.path]}": 1 for f in said} | {
+            f"not read: {named(unsaid)}": len(unsaid),
+            f"not a picture file: {named(others)}": len(others),
             HEIF_UNREAD: heif,
         }
-        return {reason: count for reason, count in reasons.items() if count} | dict(self.others)
+        return {reason: count for reason, count in reasons.items() if count} | {
+            unread.in_words(reason): unread.count for reason, unread in self.others.items()
+        }
+
+
+def _by_kind(file: File) -> int:
+    return DATA_KINDS.index(file.kind) if file.kind in DATA_KINDS else len(DATA_KINDS)
+
+
+def plain_path(name: str) -> str:
+    """A path for comparison: in lower case and one form of accents, with slashes."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
 
 
 def printable(name: str | Path) -> str:
@@ -131,7 +178,7 @@ def inventory(root: Path) -> Inventory:
         walk = _Walk(root, bar)
         walk.folder(root, "")
         walk.follow_links()
-    return Inventory(root, tuple(sorted(walk.files, key=lambda file: file.key)), walk.others, walk.outside)
+    return Inventory(root, tuple(sorted(walk.files, key=lambda file: file.key)), dict(walk.others), walk.outside)
 
 
 class _Walk:
@@ -140,7 +187,7 @@ class _Walk:
     def __init__(self, root: Path, bar: tqdm) -> None:
         self.bar = bar
         self.files: list[File] = []
-        self.others: Counter[str] = Counter()
+        self.others: defaultdict[str, Unread] = defaultdict(Unread)
         self.outside = 0
         self.root = os.path.realpath(root)
         self.seen: set[str] = set()
@@ -151,13 +198,13 @@ class _Walk:
         try:
             entries = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
         except OSError:
-            self.others["folder that cannot be opened"] += 1
+            self.others["folder that cannot be opened"].add(key)
             return
         for entry in entries:
             self.bar.update()
             below = f"{key}{printable(entry.name)}"
             if JUNK.fullmatch(entry.name):
-                self.others[JUNK_REASON] += _count(Path(entry.path))
+                self.others[JUNK_REASON].add(below, _count(Path(entry.path)))
             elif entry.is_symlink():
                 self._link(Path(entry.path), below)
             elif entry.is_dir(follow_symlinks=False):
@@ -165,13 +212,13 @@ class _Walk:
             elif entry.is_file(follow_symlinks=False):
                 self.files.append(_file(Path(entry.path), below))
             else:
-                self.others[SPECIAL] += 1
+                self.others[SPECIAL].add(below)
 
     def _link(self, path: Path, key: str) -> None:
         try:
             mode = path.stat().st_mode
         except OSError:
-            self.others[DEAD] += 1
+            self.others[DEAD].add(key)
             return
         target = os.path.realpath(path)
         self.outside += not f"{target}/".startswith(f"{self.root}/")
@@ -180,13 +227,13 @@ class _Walk:
         elif stat.S_ISREG(mode):
             self.files.append(_file(path, key))
         else:
-            self.others[SPECIAL] += 1
+            self.others[SPECIAL].add(key)
 
     def follow_links(self) -> None:
         while self.links:
             path, key, target = self.links.pop(0)
             if target in self.seen or f"{self.root}/".startswith(f"{target.rstrip('/')}/"):
-                self.others[AGAIN] += 1
+                self.others[AGAIN].add(key)
             else:
                 self.folder(path, f"{key}/")
 
@@ -229,5 +276,5 @@ def kind_of(path: Path) -> str:
 
 def named(files: Sequence[File]) -> str:
     """The first of some files, for messages."""
-    shown: Iterator[str] = (file.key for file in files[:3])
-    return ", ".join(shown) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    shown: Iterator[str] = (file.key for file in files[:SHOWN])
+    return ", ".join(shown) + (f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else "")

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.data.readers.beside import tables_beside
 from pipeline.data.readers.inventory import printable
-from pipeline.data.readers.listed import Listed, files_of, listed, tables_of
+from pipeline.data.readers.listed import Listed, files_of, listed
 from pipeline.data.table import ALL, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
@@ -25,7 +26,7 @@ class Row(NamedTuple):
 
 def label_tables(root: Path, recipe: Recipe) -> list[Listed]:
     """The tables in a folder that label pictures below it."""
-    return [one for one in tables_of(root, recipe) if one.labels]
+    return [one for one in tables_beside(root, recipe).tables if one.labels]
 
 
 def tables_to_read(given: Path, recipe: Recipe) -> list[Listed]:

@@ -58,6 +58,7 @@ def class_labels(
         InputError: a number without a code table, or a name that is not a class; the message counts the pictures.
     """
     table = TABLES.get(recipe.label_codes or "", {}) if codes is None else codes
+    class_map = _class_map(recipe)
     counts = Counter(name if name is None or name.strip() else None for name in names)
     _refuse_numbers([name for name in counts if name is not None], counts, table, recipe, place)
     meanings: dict[str | None, tuple[int, str]] = {None: (-1, NO_LABEL)}
@@ -67,7 +68,7 @@ def class_labels(
             continue
         word = _word(name, table, recipe)
         try:
-            found = canonical(word, recipe.classes, recipe.class_map)
+            found = canonical(word, recipe.classes, class_map)
         except UnknownClass as error:
             unknown[name] = str(error)
         except InputError as error:
@@ -111,18 +112,39 @@ def joined_names(parts: Sequence[Mapping[str, Mapping[str, int]]]) -> Names:
 
 def unmatched_keys(class_map: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
     """The keys of `class_map` that are no name in the source."""
-    there = {plain(part) for name in names for part in (name, *name.split(" = "))}
-    return [key for key in class_map if plain(key) not in there]
+    there = {_key(part) for name in names for part in (name, *name.split(" = "))}
+    return [key for key in class_map if _key(key) not in there]
+
+
+def _key(name: str) -> str:
+    """A name for comparison with the keys of `class_map`: `1`, `01` and `1.0` are one, as YAML and pandas write it."""
+    return code_of(name) if is_number(name) else plain(name)
+
+
+def _class_map(recipe: Recipe) -> dict[str, str | None]:
+    """`class_map` by the names that `_key` writes.
+
+    Raises:
+        InputError: two of its keys are one number, and lead to different classes.
+    """
+    found: dict[str, str | None] = {}
+    for key, target in recipe.class_map.items():
+        if is_number(key) and found.setdefault(_key(key), target) != target:
+            raise InputError(f"class_map names {_key(key)!r} twice, with different classes; keep one")
+        if not is_number(key):
+            found[key] = target
+    return found
 
 
 def _mapped(name: str, recipe: Recipe) -> bool:
-    known = {plain(key) for key in (*recipe.class_map, *recipe.classes)}
-    return plain(name) in known
+    return plain(name) in {plain(own) for own in recipe.classes} or _key(name) in {_key(k) for k in recipe.class_map}
 
 
 def _word(name: str, table: Mapping[str, str], recipe: Recipe) -> str:
     """The name that a code stands for; `class_map` and own classes that are numbers are asked before."""
-    return name if _mapped(name, recipe) or not is_number(name) else table[code_of(name)]
+    if not is_number(name) or plain(name) in {plain(own) for own in recipe.classes}:
+        return name
+    return code_of(name) if _mapped(name, recipe) else table[code_of(name)]
 
 
 def _refuse_numbers(

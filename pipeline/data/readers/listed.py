@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.data.readers.files import listed_pictures
-from pipeline.data.readers.inventory import File, Inventory, inventory
+from pipeline.data.readers.inventory import PAPERS, File, Inventory, inventory, plain_path
 from pipeline.data.readers.roles import Roles, find_roles
 from pipeline.data.readers.tables import Table, read_table
 from pipeline.data.table import SPLITS_IN_WORDS, split_in, split_of
@@ -19,8 +19,7 @@ from pipeline.settings.recipe import Recipe
 DEEPEST = 3  # folders above a table; deeper text files belong to one picture each
 MOST_TABLES = 200
 OF_ANOTHER = ("fer2013new.csv",)  # votes for the rows of fer2013.csv
-LINE_BY_LINE = (".csv", ".tsv", ".tab", ".txt", ".lst", ".jsonl", ".ndjson")
-TRIED = 50  # rows that are looked up to see whether a table means pictures that are here
+ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|[\\/]|\w+://")  # how paths of another machine begin
 
 
 @dataclass(frozen=True)
@@ -79,61 +78,11 @@ def listed(path: Path, recipe: Recipe) -> Listed:
     return Listed(table, find_roles(table.columns, recipe, str(path)))
 
 
-def tables_of(root: Path, recipe: Recipe) -> list[Listed]:
-    """The tables in the folder `root` that mean pictures below it, with labels or not.
-
-    Raises:
-        InputError: such a table cannot be read, or its columns fit more than one role.
-    """
-    found = []
-    for file in candidates(inventory(root)):
-        try:
-            table = read_table(file.path, recipe.csv_encoding)
-        except InputError:
-            if _lists_pictures(file.path, root):
-                raise
-            continue  # counted as a file that is not read
-        try:
-            one = Listed(table, find_roles(table.columns, recipe, str(file.path)))
-        except InputError:
-            if _means_pictures(table, root):
-                raise
-            continue
-        says = one.labels or one.roles.split or one.roles.person or split_in(file.path.stem)
-        if one.roles.picture and says and one.names and _here(one, root):
-            found.append(one)
-    return found
-
-
 def candidates(files: Inventory) -> list[File]:
     """The text and parquet files that may be tables of the whole folder."""
     shallow = [f for f in files.files if f.kind in ("table", "parquet") and len(f.folders) < DEEPEST]
-    shallow = [file for file in shallow if file.name not in OF_ANOTHER]
+    shallow = [file for file in shallow if file.name not in OF_ANOTHER and not PAPERS.fullmatch(file.name)]
     return shallow if len(shallow) <= MOST_TABLES else [f for f in shallow if not f.folders][:MOST_TABLES]
-
-
-def _means_pictures(table: Table, root: Path) -> bool:
-    """Whether some column names pictures that are here."""
-    return any(
-        _find(root, table.path, cell)
-        for cells in table.columns.values()
-        for cell in cells[:TRIED]
-        if cell and "." in cell
-    )
-
-
-def _lists_pictures(path: Path, root: Path) -> bool:
-    """Whether most lines of a damaged table name pictures that are here; prose and other formats do not."""
-    if path.suffix.lower() not in LINE_BY_LINE:
-        return False
-    with path.open("rb") as file:
-        lines = file.read(2**16).decode("latin-1").replace("\0", "").splitlines()[1:TRIED]
-    cells = [[cell for cell in re.split(r"[\s,;|\"]+", line) if "." in cell] for line in lines if line.strip()]
-    return 2 * sum(any(_find(root, path, cell) for cell in line) for line in cells) > len(cells)
-
-
-def _here(one: Listed, root: Path) -> bool:
-    return any(_find(root, one.path, name) for name in one.names[:TRIED] if name)
 
 
 def files_of(one: Listed, root: Path) -> list[Path]:
@@ -142,7 +91,7 @@ def files_of(one: Listed, root: Path) -> list[Path]:
     Raises:
         InputError: a name leads out of the folder, means no file or several, or two rows mean the same.
     """
-    found = [_find(root, one.path, name) for name in one.names]
+    found = [find_picture(root, one.path, name) for name in one.names]
     if all(found):
         by_file: dict[Path, int] = {}
         for row, file in enumerate(found):
@@ -154,11 +103,16 @@ def files_of(one: Listed, root: Path) -> list[Path]:
                 )
         return list(by_file)
     missing = found.index(None)
+    if ELSEWHERE.match(one.names[missing]):
+        raise InputError(
+            f"{one.table.place(missing)}: {one.names[missing]!r} is a path of another machine; write the paths of "
+            f"pictures as they are below {root}"
+        )
     names, lines = one.names[missing : missing + 1], one.table.lines[missing : missing + 1]
     return listed_pictures(one.path, lines, names, [one.path.parent], one.table.unit)
 
 
-def _find(root: Path, table: Path, name: str) -> Path | None:
+def find_picture(root: Path, table: Path, name: str) -> Path | None:
     """The picture file that a cell means, or None."""
     if not name or "\0" in name or len(os.fsencode(name)) > 4096:
         return None
@@ -172,6 +126,4 @@ def _find(root: Path, table: Path, name: str) -> Path | None:
             return path
     if name.startswith(("/", "..")):
         return None
-    return inventory(root).endings.get(
-        unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
-    )
+    return inventory(root).endings.get(plain_path(name))

@@ -14,9 +14,10 @@ from datasets import Dataset, DatasetDict, Image, Value, load_dataset, load_from
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
+from pipeline.data.readers.configs import CARD, Named, named_files, split_of_path
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import File, inventory, named
-from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, split_in, split_of
+from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -104,10 +105,12 @@ def _files_by_split(path: Path) -> dict[str, list[Path]]:
     Raises:
         InputError: there is none, only some of them name a split, or their columns differ.
     """
+    if (card := named_files(path)) is not None:
+        return _of_card(path, card)
     files = picture_files(path)
     if not files:
         raise InputError(f"data_path {path}: no parquet file with a column of pictures; name one with --data_path")
-    splits = [_split_of_file(file) for file in files]
+    splits = [split_of_path(file) for file in files]
     if any(splits) and not all(splits):
         other = [file for file, split in zip(files, splits, strict=True) if split is None]
         raise InputError(
@@ -119,6 +122,22 @@ def _files_by_split(path: Path) -> dict[str, list[Path]]:
     for file, split in zip(files, splits, strict=True):
         found.setdefault(split or ONE, []).append(file.path)
     return found
+
+
+def _of_card(path: Path, card: Named) -> dict[str, list[Path]]:
+    """The files of each split as README.md names them.
+
+    Raises:
+        InputError: it names files other than parquet, or their columns differ.
+    """
+    files = [file for of_split in card.splits.values() for file in of_split]
+    if other := [file for file in files if file.kind != "parquet"]:
+        raise InputError(
+            f"{path / CARD}, configs: {named(other)} no parquet file, and the folder holds parquet files of pictures: "
+            "move one kind away, or name one file with --data_path"
+        )
+    _refuse_other_columns(path, files)
+    return {split: [file.path for file in of_split] for split, of_split in card.splits.items()}
 
 
 def _with_rows(path: Path, files: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
@@ -138,10 +157,6 @@ def _is_empty(path: Path) -> bool:
         return int(pq.read_metadata(path).num_rows) == 0
     except (OSError, pa.ArrowException):
         return False  # so that loading says what is wrong with it
-
-
-def _split_of_file(file: File) -> str | None:
-    return split_in(Path(file.name).stem) or next((s for s in map(split_of, reversed(file.folders)) if s), None)
 
 
 def _refuse_other_columns(path: Path, files: Sequence[File]) -> None:

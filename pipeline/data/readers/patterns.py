@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.data.readers.below_classes import splits_in_names
+from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of
 from pipeline.data.table import ALL, Reading, split_of
 from pipeline.errors import InputError
@@ -76,8 +78,11 @@ def read(recipe: Recipe) -> Reading:
     if not root.is_dir():
         raise InputError(f"data_path {root} is not a folder; label_pattern reads the paths of pictures in a folder")
     pattern = pattern_of(recipe)
+    beside = tables_beside(root, recipe)
+    refuse_unused(beside, (), recipe, NAME, of_folders=False)
     pictures = inventory(root).of("picture")
-    labelled = _labelled(pictures, pattern)
+    place = f"data_path {root}, label_pattern {recipe.label_pattern}"
+    labelled = _labelled(pictures, pattern, recipe, place)
     if not labelled:
         shown = pictures[0].key if pictures else "none"
         raise InputError(
@@ -85,9 +90,11 @@ def read(recipe: Recipe) -> Reading:
             f"first {shown}; change the pattern"
         )
     name = root.resolve().name
-    parts = parts_of(labelled, name, recipe, f"data_path {root}, label_pattern {recipe.label_pattern}")
-    lost = len(pictures) - len(labelled)
-    others = ({"name that label_pattern does not fit": lost} if lost else {}) | inventory(root).left_out(())
+    parts = parts_of(labelled, name, recipe, place)
+    fitting = {one.path for one in labelled}
+    lost = [file for file in pictures if file.path not in fitting]
+    others = {f"name that label_pattern does not fit: {named(lost)}": len(lost)} if lost else {}
+    others |= inventory(root).left_out((), reasons(beside, root))
     whole = whole_of(parts, f"data_path {root}", others)
     person = "label and person" if "person" in pattern.regex.groupindex else "label"
     source = Source(
@@ -101,10 +108,14 @@ def read(recipe: Recipe) -> Reading:
     return Reading((source,), whole.tables)
 
 
-def _labelled(pictures: Sequence[File], pattern: Pattern) -> list[Labelled]:
-    """The pictures that the pattern fits; their first folders are splits if all of them are named so."""
+def _labelled(pictures: Sequence[File], pattern: Pattern, recipe: Recipe, place: str) -> list[Labelled]:
+    """The pictures that the pattern fits; their first folders or their names are splits if all of them are."""
     found = [(file, match) for file in pictures if (match := pattern.regex.search(file.key))]
-    splits = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
+    if not pattern.meanings:
+        _refuse_parts_of_words(found, place)
+    splits: list[str | None] = [split_of(file.folders[0]) if file.folders else None for file, _ in found]
+    if found and not any(splits):
+        splits = list(splits_in_names([file for file, _ in found], recipe, place, NAME) or splits)
     of_splits = all(splits)
     labelled = []
     for (file, match), split in zip(found, splits, strict=True):
@@ -113,6 +124,28 @@ def _labelled(pictures: Sequence[File], pattern: Pattern) -> list[Labelled]:
         person = match.groupdict().get("person")
         labelled.append(Labelled(file.path, file.key, name, split if split and of_splits else ALL, person))
     return labelled
+
+
+def _refuse_parts_of_words(found: Sequence[tuple[File, re.Match[str]]], place: str) -> None:
+    """Stop where the label is a part of a longer word in some names only: `happy` in `unhappy_1.png`."""
+    parts = [(file, match) for file, match in found if _in_a_word(match)]
+    if parts and len(parts) < len(found):
+        file, match = parts[0]
+        raise InputError(
+            f"{place}: {match['label']!r} is a part of a longer word in {file.key}, and a whole word in other names: "
+            "let the pattern end at the ends of words, such as '(?<![a-zA-Z])(?P<label>happy|sad)(?![a-zA-Z])'"
+        )
+
+
+def _in_a_word(match: re.Match[str]) -> bool:
+    start, end = match.span("label")
+    before, after = match.string[max(start - 1, 0) : start], match.string[end : end + 1]
+    label = match["label"] or ""
+    if not label or not label[0].isalpha() or not label[-1].isalpha():
+        return False
+    new_word = before.islower() and label[0].isupper()  # `S1Happy`
+    next_word = label[-1].islower() and after.isupper()  # `happyFace`
+    return (before.isalpha() and not new_word) or (after.isalpha() and not next_word)
 
 
 def pattern_of(recipe: Recipe) -> Pattern:

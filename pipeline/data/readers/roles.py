@@ -35,26 +35,21 @@ LABEL = (
     *("labelname", "emotionname", "expressionname", "classlabel", "emotionlabel", "expressionlabel", "labeltext"),
     *("target", "targets", "category", "categories", "facialexpression", "facialemotion", "groundtruth", "gt", "y"),
     *("classid", "labelid", "emotionid", "expressionid", "categoryid", "emotioncode", "labelcode", "classindex"),
-    *("labelidx", "classidx", "emotionclass", "expressionclass", "affect", "sentiment"),
+    *("labelidx", "classidx", "emotionclass", "expressionclass", "affect", "sentiment", "cls", "lbl"),
 )
 SPLIT = ("split", "splits", "usage", "set", "subset", "partition", "phase", "datasplit", "datasetsplit", "splitname")
-FOLD = (
-    "fold",
-    "folds",
-    "part",
-    "dataset",
-    "type",
-    "purpose",
-    "stage",
-    "mode",
-)  # where their values are names of splits
+FOLD = ("fold", "folds", "part", "dataset", "type", "purpose", "stage", "mode")  # where their values name one split
+MOST_SPELLINGS = 20  # of the names of splits in a column
 PERSON = (
     *("person", "persons", "personid", "personname", "subject", "subjects", "subjectid", "subjectname", "subjid"),
     *("subj", "identity", "identityid", "identities", "idperson", "actor", "actorid", "actorname", "participant"),
     *("participantid", "individual", "individualid", "celebrity", "userid", "speaker", "speakerid", "patient"),
     *("patientid", "pid", "sid", "idsubject", "volunteer", "volunteerid", "peopleid"),
 )
-SPLIT_FLAGS = ("istest", "istrain", "istraining", "isval", "isvalidation", "testset", "trainset", "intest", "intrain")
+NUMBERED_FOLDS = re.compile(r"(cv|k|cross|crossval|validation)?folds?(id|no|nr|number|index|idx)?|cv|cvsplit|cvset")
+FLAG = re.compile(r"(?:is|in|for|use|used)*(.+?)(?:flag|set|split|mask)?")  # `is_test`, `inTrain`, `test_flag`
+PREDICTED = {"pred", "preds", "predicted", "prediction", "predictions"}
+YES_OR_NO = {"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"}
 IGNORE = "none"  # the value of split_column and person_column that reads none
 
 
@@ -109,11 +104,11 @@ def split_and_person(columns: Mapping[str, Column], recipe: Recipe, place: str) 
 
 
 def _refuse_flags(columns: Mapping[str, Column], place: str) -> None:
-    """Stop at columns such as `is_test`: they hold the data's own split, in a form that is not read."""
-    flags = [name for name in columns if plain_column(name) in SPLIT_FLAGS]
+    """Stop at columns such as `is_test` or `fold`: they hold the data's own split, in a form that is not read."""
+    flags = [name for name, cells in columns.items() if _is_flag(name, cells) or _is_fold(name, cells)]
     if flags:
         raise InputError(
-            f"{place}: {' and '.join(flags)} seem to say which split a row belongs to: write one column with the names "
+            f"{place}: {' and '.join(flags)} may say which split a row belongs to: write one column with the names "
             "train, validation and test instead, or add --split_column none if they say something else"
         )
 
@@ -128,7 +123,8 @@ def _named(columns: Mapping[str, Column], usual: Sequence[str], given: str | Non
             there = ", ".join(columns)
             raise InputError(f"{place}: no column {given} (columns: {there}); name one of them with --{role}_column")
         return found[:1]
-    return [name for name in columns if plain_column(name) in usual]
+    inside = [name for name in columns if "." in name and plain_column(name.rpartition(".")[2]) in usual]
+    return [name for name in columns if plain_column(name) in usual] or inside
 
 
 def _one(role: str, found: Sequence[str], place: str) -> str | None:
@@ -215,17 +211,56 @@ def _refuse_disagreement(columns: Mapping[str, Column], words: str, numbers: str
 
 
 def _folds(columns: Mapping[str, Column], recipe: Recipe) -> list[str]:
-    """Columns that may be anything by their names, and whose cells are all names of splits."""
-    if recipe.split_column is not None:
-        return []
-    return [
-        name
-        for name in columns
-        if plain_column(name) in FOLD and any(columns[name]) and all(c is None or split_of(c) for c in columns[name])
-    ]
+    """Columns of any name whose cells are all names of splits: of several splits, or of one where the name fits."""
+    return [name for name, cells in columns.items() if recipe.split_column is None and _holds_splits(name, cells)]
+
+
+def _holds_splits(name: str, cells: Column) -> bool:
+    spelled = {cell for cell in set(cells) if cell}
+    if not spelled or len(spelled) > MOST_SPELLINGS:
+        return False
+    splits = {split_of(cell) for cell in spelled}
+    return None not in splits and (len(splits) > 1 or plain_column(name) in FOLD)
+
+
+def _is_flag(name: str, cells: Column) -> bool:
+    """Whether a column such as `is_test` says yes or no of a split."""
+    said = FLAG.fullmatch(plain_column(name))
+    word = said[1] if said else ""
+    named = split_of(word) if word != "valid" else None  # which rather says that a row may be used
+    return bool(named) and _is_yes_or_no(cells)
+
+
+def _is_fold(name: str, cells: Column) -> bool:
+    """Whether a column such as `fold` numbers parts of the data for cross-validation."""
+    return bool(NUMBERED_FOLDS.fullmatch(plain_column(name))) and len(set(cells)) > 1 and _numeric(cells)
 
 
 def _shares(columns: Mapping[str, Column]) -> tuple[str, ...]:
     """Columns that are called as expressions and hold numbers: shares, probabilities or counts of votes."""
-    found = tuple(name for name in columns if is_expression(name) and _numeric(columns[name]))
-    return found if len(found) >= 2 and len({meaning(name) for name in found}) == len(found) else ()
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in columns.items():
+        if (parts := share_parts(name)) and (_numeric(cells) or _is_yes_or_no(cells)):
+            groups.setdefault((parts[0], parts[2]), []).append(name)
+    found = max(groups.values(), key=len, default=[])
+    words = {meaning(parts[1]) for name in found if (parts := share_parts(name))}
+    return tuple(found) if len(found) >= 2 and len(words) == len(found) else ()
+
+
+def share_parts(column: str) -> tuple[str, str, str] | None:
+    """What stands before an expression in the name of a column, the expression, and what follows; None without one.
+
+    `emotion_happy`, `prob.happy` and `happy (%)` are columns of happiness; `pred_happy` is what a model says.
+    """
+    if is_expression(column):
+        return "", column, ""
+    words = re.split(r"([\W_]+)", column)
+    found = [i for i, word in enumerate(words) if word and is_expression(word)]
+    if len(found) != 1 or {word.casefold() for word in words} & PREDICTED:
+        return None
+    at = found[0]
+    return "".join(words[:at]), words[at], "".join(words[at + 1 :])
+
+
+def _is_yes_or_no(cells: Column) -> bool:
+    return any(cells) and {cell.casefold() for cell in set(cells) if cell} <= YES_OR_NO

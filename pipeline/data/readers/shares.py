@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pipeline.data.readers.roles import share_parts
 from pipeline.errors import InputError
 from pipeline.expressions import canonical
 from pipeline.settings.recipe import Recipe
+
+TRUTH = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "false": 0.0, "no": 0.0, "f": 0.0, "n": 0.0}
 
 
 def labels_of_shares(
@@ -28,13 +31,14 @@ def labels_of_shares(
     """
     values = np.array([[_share(cell, place, row) for cell in each] for row, each in enumerate(cells)], dtype=np.float64)
     values = values.reshape(-1, len(columns))
-    meanings = [canonical(column, recipe.classes, recipe.class_map) for column in columns]
+    words = [parts[1] if (parts := share_parts(column)) else column for column in columns]
+    meanings = [canonical(word, recipe.classes, recipe.class_map) for word in words]
     into = np.zeros((len(columns), len(recipe.classes)))
     for column, meaning in enumerate(meanings):
         if meaning is not None:
             into[column, recipe.classes.index(meaning)] = 1
     outside = [column for column, meaning in enumerate(meanings) if meaning is None]
-    names = [*recipe.classes, *(columns[column].strip().lower() for column in outside)]
+    names = [*recipe.classes, *(words[column].strip().lower() for column in outside)]
     grouped = np.hstack([values @ into, values[:, outside]])
     best = grouped.max(1, initial=0)
     leading = grouped.argmax(1) if grouped.size else np.zeros(len(values), int)
@@ -52,7 +56,7 @@ def labels_of_shares(
 
 def _share(cell: str | None, place: Callable[[int], str], row: int) -> float:
     try:
-        value = float(cell or 0)
+        value = TRUTH.get((cell or "0").casefold(), -1.0) if cell and cell.isalpha() else float(cell or 0)
     except ValueError:
         value = -1.0
     if not 0 <= value < np.inf:

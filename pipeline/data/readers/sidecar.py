@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.data.readers.agreement import Said, refuse_other_folders, said_class
+from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
 from pipeline.data.readers.files import local_path
-from pipeline.data.readers.inventory import File, inventory
+from pipeline.data.readers.inventory import File, Inventory, inventory, named
+from pipeline.data.readers.labels import class_labels
 from pipeline.data.readers.roles import find_roles
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of
-from pipeline.data.readers.tables import as_text
+from pipeline.data.readers.tables import as_text, flat
 from pipeline.data.readers.text import read_text
 from pipeline.data.table import ALL, Reading, split_in, split_of
 from pipeline.errors import InputError
@@ -23,39 +26,44 @@ BESIDE = (".cls", ".json")
 
 
 def matches(path: Path, recipe: Recipe) -> str | None:
-    """Why `path` holds pictures with files of their classes beside them, or None: the first picture has one."""
-    first = next(iter(inventory(path).of("picture")), None) if path.is_dir() else None
-    beside = first and _beside(first.path)
-    return f"{beside.name} beside {first.name}" if first and beside else None
+    """Why `path` holds pictures with files of their classes beside them, or None: a picture has one."""
+    first = next(iter(_beside(inventory(path)).items()), None) if path.is_dir() else None
+    return f"{first[1].name} beside {first[0].name}" if first else None
 
 
-def _beside(picture: Path) -> Path | None:
-    """The file of its class beside a picture: the same name up to the first dot."""
-    key = picture.name.partition(".")[0]
-    return next((p for suffix in BESIDE if (p := picture.with_name(key + suffix)).is_file()), None)
+def _beside(files: Inventory) -> dict[File, Path]:
+    """The file of its class beside each picture that has one: the same name up to the first dot."""
+    there = {file.key: file.path for file in files.files if file.name.endswith(BESIDE)}
+    if not there:
+        return {}
+    found = {}
+    for file in files.of("picture"):
+        key = "/".join((*file.folders, file.name.partition(".")[0]))
+        path = next((there[key + suffix] for suffix in BESIDE if key + suffix in there), None)
+        if path is not None:
+            found[file] = path
+    return found
 
 
 def read(recipe: Recipe) -> Reading:
     """The pictures below `recipe.data_path` with the classes of the files beside them.
 
     Raises:
-        InputError: a file of a class cannot be read, or a class is unknown.
+        InputError: a file of a class cannot be read, a class is unknown, or folders or a table say something else.
     """
     root = local_path(recipe)
     files = inventory(root)
-    beside = {file: found for file in files.of("picture") if (found := _beside(file.path))}
-    splits = {file: _split(file) for file in beside}
-    if not all(splits.values()):
-        splits = {}
-    pictures = [
-        Labelled(file.path, file.key, label, splits.get(file) or ALL, person)
-        for file, (label, person) in {file: _said(path, recipe) for file, path in beside.items()}.items()
-    ]
+    beside = _beside(files)
+    tables = tables_beside(root, recipe)
+    refuse_unused(tables, set(beside.values()), recipe, NAME, of_folders=False)
+    pictures = _pictures(beside, recipe)
     suffixes = " and ".join(sorted({path.suffix for path in beside.values()}))
-    parts = parts_of(pictures, root.resolve().name, recipe, f"data_path {root}, files {suffixes}")
-    lost = len(files.of("picture")) - len(beside)
-    others = ({"picture without a file of its class": lost} if lost else {}) | files.left_out(set(beside.values()))
-    whole = whole_of(parts, f"data_path {root}", others)
+    place = f"data_path {root}, files {suffixes}"
+    refuse_other_folders(root, _said_of(pictures, beside, recipe, place), recipe, place, NAME)
+    parts = parts_of(pictures, root.resolve().name, recipe, place)
+    without = [file for file in files.of("picture") if file not in beside]
+    others = {f"picture without a file of its class: {named(without)}": len(without)} if without else {}
+    whole = whole_of(parts, f"data_path {root}", others | files.left_out(set(beside.values()), reasons(tables, root)))
     source = Source(
         id=root.resolve().name,
         title=root.resolve().name,
@@ -65,6 +73,24 @@ def read(recipe: Recipe) -> Reading:
         names=whole.names,
     )
     return Reading((source,), whole.tables)
+
+
+def _pictures(beside: Mapping[File, Path], recipe: Recipe) -> list[Labelled]:
+    splits = {file: _split(file) for file in beside}
+    if not all(splits.values()):
+        splits = {}
+    said = {file: _said(path, recipe) for file, path in beside.items()}
+    return [
+        Labelled(file.path, file.key, label, splits.get(file) or ALL, person) for file, (label, person) in said.items()
+    ]
+
+
+def _said_of(pictures: list[Labelled], beside: Mapping[File, Path], recipe: Recipe, place: str) -> list[Said]:
+    """What the files say of their pictures."""
+    labels, why = class_labels([one.name for one in pictures], recipe, place)
+    classes = [said_class(label, str(reason), recipe) for label, reason in zip(labels.tolist(), why, strict=True)]
+    each = zip(pictures, classes, beside.values(), strict=True)
+    return [Said(one.path, one.key, name, str(path)) for one, name, path in each]
 
 
 def _split(file: File) -> str | None:
@@ -82,8 +108,11 @@ def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, Mapping):
         return as_text(content), None
-    cells = {str(key): [as_text(value)] for key, value in content.items()}
+    cells = {name: [as_text(value)] for name, value in flat(content).items()}
     roles = find_roles(cells, recipe, str(path))
     if roles.label is None:
-        raise InputError(f"{path}: no label among its keys {', '.join(cells)}; name it with --label_column")
+        raise InputError(
+            f"{path}: no label among its keys {', '.join(cells)}; name it with --label_column, or leave such files out "
+            "with --source folder"
+        )
     return cells[roles.label][0], cells[roles.person][0] if roles.person else None

@@ -144,8 +144,18 @@ def _of_rows(path: Path, rows: Sequence[Any], lines: Sequence[int], unit: str) -
     for row, line in zip(rows, lines, strict=True):
         if not isinstance(row, dict):
             raise InputError(f'{path} {unit} {line}: expected a mapping such as {{"file": "a.png", "label": "happy"}}')
-    names = list(dict.fromkeys(str(name) for row in rows for name in row))
-    return Table(path, {name: [as_text(row.get(name)) for row in rows] for name in names}, lines, unit)
+    cells = [flat(row) for row in rows]
+    names = list(dict.fromkeys(name for row in cells for name in row))
+    return Table(path, {name: [as_text(row.get(name)) for row in cells] for name in names}, lines, unit)
+
+
+def flat(row: Mapping[Any, Any], above: str = "") -> dict[str, Any]:
+    """A mapping with mappings inside as one mapping: `{"meta": {"subject": 1}}` has the key `meta.subject`."""
+    cells: dict[str, Any] = {}
+    for key, value in row.items():
+        name = f"{above}{key}"
+        cells |= flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return cells
 
 
 def as_text(value: Any) -> str | None:

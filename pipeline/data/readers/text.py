@@ -3,10 +3,17 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.errors import InputError
 
-MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+MARKS = (
+    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),  # before UTF-16, whose mark one of them begins with
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+csv.field_size_limit(2**26)  # a cell may hold the pixels of a picture; the default is 128 KB
 
 
 class OtherEncoding(InputError):  # noqa: N818 (named after what the file has)
@@ -34,24 +41,57 @@ def csv_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, lis
     """Line number and cells of every row that is not blank; the first line decides between comma, semicolon and tab.
 
     Raises:
-        OtherEncoding: the file is not in UTF-8 or UTF-16, or not in `encoding`.
-        InputError: the file is not csv.
+        OtherEncoding: the file is not in UTF-8, UTF-16 or UTF-32, or not in `encoding`.
+        InputError: the file is not csv, or a quote that is not closed swallows rows; the message names the line.
     """
     try:
         used = encoding_of(path, encoding)
         with path.open(encoding=used, newline="") as file:
             first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(first))
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield reader.line_num, [cell.strip() for cell in cells]
+            yield from _rows(path, file, _delimiter(first))
     except UnicodeError as error:
         raise _other_encoding(path, used, error) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except csv.Error as error:
-        raise InputError(f"{path} cannot be read as a csv file: {error}; save it again as csv in UTF-8") from None
+
+
+def _rows(path: Path, file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of an open file; quotes are read strictly, because a lone one takes the rows after it into its cell."""
+    lines: list[str] = []  # those of the row that is read
+
+    def kept() -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line
+
+    reader = csv.reader(kept(), delimiter=delimiter, strict=True)
+    width = 0
+    while True:
+        start = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            if reader.line_num > start or "end of data" in str(error):
+                raise InputError(f"{path} line {start}: a quote opens here and is not closed; close it") from None
+            raise InputError(f"{path} line {start}: not csv ({error}); write a quote in a quoted cell twice") from None
+        if cells is None:
+            return
+        width = width or len(cells)
+        if len(lines) > 1 and _swallowed(lines, delimiter, width):
+            raise InputError(
+                f"{path} line {start}: a quote opens here and closes on line {reader.line_num}, and the lines between "
+                "look like rows of their own; close the quote, or remove the line breaks from the cell"
+            )
+        lines.clear()
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _swallowed(lines: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether the first line of a row and another one both have all fields, so that they are rows by themselves."""
+    whole = [line.count(delimiter) + 1 >= width for line in lines]
+    return width > 1 and whole[0] and any(whole[1:])
 
 
 def encoding_of(path: Path, encoding: str | None = None) -> str:
@@ -73,7 +113,7 @@ def _delimiter(first: str) -> str:
 def _other_encoding(path: Path, encoding: str, error: UnicodeError) -> OtherEncoding:
     """The line and the byte that cannot be read; lines of UTF-16 are not found by their bytes."""
     name = "UTF-8" if encoding.startswith("utf-8") else encoding
-    if not name.startswith("utf-16"):
+    if not name.startswith(("utf-16", "utf-32")):
         with path.open("rb") as file:
             for line, content in enumerate(file, 1):
                 try:

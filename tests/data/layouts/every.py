@@ -10,13 +10,17 @@ from tests.data.layouts import (
     known_codes,
     losses,
     made_splits,
+    not_understood,
     numbers,
     own_classes,
     own_splits,
+    parts,
     persons,
     private_files,
+    said_twice,
     stray,
     tables_beside,
+    unsaid,
     vanishing,
 )
 
@@ -33,6 +37,9 @@ KINDS = (
     made_splits.layout,
     stray.layout,
     own_classes.layout,
+    said_twice.layout,
+    not_understood.layout,
+    parts.layout,
 )
 FURTHER = (
     archives,
@@ -40,5 +47,6 @@ FURTHER = (
     first_shares,
     known_codes,
     private_files,
+    unsaid,
 )  # modules that add layouts to one of these kinds
 LAYOUTS = [layout for kind in KINDS for layout in kind.layouts]
