@@ -27,7 +27,7 @@ def loose_pictures_in_train(at: Place) -> None:
     list(at.faces("train/{n}.png", 8, ["happiness"], fate=LEFT_OUT))
 
 
-@layout("folder", right_or_refused("link"))
+@layout("folder", right_or_refused("link|happy/more"))
 def a_linked_folder_in_a_class(at: Place) -> None:
     """happy/more is a link to a folder outside: its pictures are read, or the link is counted."""
     at.class_folders()
