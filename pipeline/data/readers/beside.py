@@ -176,7 +176,11 @@ def _closed(files: Inventory) -> Iterator[tuple[Path, str]]:
     for file in files.files:
         if CLOSED.fullmatch(file.name) and len(file.folders) < DEEPEST:
             yield file.path, f"{file.path} is a table in a form that is not read: save it as csv in UTF-8"
-        elif file.name.lower().endswith(OF_ONE_PICTURE) and file.key.rpartition(".")[0] in stems:
+        elif (
+            file.kind != "picture"
+            and file.name.lower().endswith(OF_ONE_PICTURE)
+            and file.key.rpartition(".")[0] in stems
+        ):
             yield (
                 file.path,
                 (
