@@ -50,6 +50,13 @@ def webdataset(root):
     (root / "0001.cls").write_text("happy", encoding="utf-8")
 
 
+def ckplus(root):
+    save(root / "cohn-kanade-images" / "S005" / "001" / "S005_001_00000011.png")
+    label = root / "Emotion" / "S005" / "001" / "S005_001_00000011_emotion.txt"
+    label.parent.mkdir(parents=True)
+    label.write_text("   3.0000000e+00\n", encoding="utf-8")
+
+
 HELD = {
     "folder": folder,
     "csv": csv_file,
@@ -59,6 +66,7 @@ HELD = {
     "rafdb": save_rafdb,
     "affectnet": save_affectnet_csv,
     "expw": save_expw,
+    "ckplus": ckplus,
     "curated": curated,
     "webdataset": webdataset,
 }

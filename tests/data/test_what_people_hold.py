@@ -471,7 +471,8 @@ def test_a_table_in_any_plain_form_is_read(tmp_path, name, text, encoding):
 )
 def test_a_table_in_another_encoding_is_refused_by_line_and_read_with_csv_encoding(tmp_path, name, text):
     listed(tmp_path, text, name, "cp1252")
-    refused(tmp_path, rf"{name} line \d: the byte 0xe9 is not UTF-8; save it as UTF-8, or set --csv_encoding")
+    line = 1 + text[: text.index("\xe9")].count("\n")
+    refused(tmp_path, rf"{name} line {line}: the byte 0xe9 is not UTF-8; save it as UTF-8, or set --csv_encoding")
     reading = read(tmp_path, csv_encoding="cp1252")
     assert rows(reading) == {"all": {"happiness": 1, "sadness": 1}}
     assert reading.tables["all"]["person"][0] == "José"

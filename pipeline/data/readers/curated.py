@@ -48,7 +48,8 @@ def read(recipe: Recipe) -> Reading:
     kept = {s: t.remove_columns([c for c in t.column_names if c in MADE_BY_CURATION]) for s, t in tables.items()}
     records = [source_from_json(id, entry) for id, entry in report["sources"].items()]
     sources = tuple(_said(record) for record in _of_each(records, kept))
-    searched = report.get("copies", {}).get("near") is not None
+    copies = report.get("copies")  # earlier versions had none
+    searched = None if copies is None else copies["near"] is not None
     return Reading(sources, DatasetDict(kept), near_copies=searched)
 
 
