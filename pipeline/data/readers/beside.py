@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from pipeline.data.readers.inventory import Inventory, inventory, plain_path
-from pipeline.data.readers.listed import DEEPEST, Listed, candidates, find_picture
+from pipeline.data.readers.listed import DEEPEST, MOST_TABLES, Listed, candidates, find_picture
 from pipeline.data.readers.roles import find_roles
 from pipeline.data.readers.tables import Column, read_table
 from pipeline.data.readers.text import encoding_of
@@ -17,6 +17,7 @@ from pipeline.settings.recipe import Recipe
 
 LOOKED_UP = 2000  # cells of a column without a known name that are looked up
 LOOKED_AT = 2**22  # characters of a damaged table
+HEAD = 2**12  # characters that tell text from other files
 LONGEST = 4096  # characters of a path
 # Tables in forms that are not read; whether they name pictures is not known.
 CLOSED = re.compile(
@@ -25,6 +26,12 @@ CLOSED = re.compile(
     re.I,
 )
 OF_ONE_PICTURE = (".txt", ".xml")  # of the name of the picture beside them
+BESIDE_ONE = (*OF_ONE_PICTURE, ".json", ".cls")  # where they lie deep below, they are of one picture each
+# Documents and programs: they may name pictures as examples.
+NO_LIST = re.compile(
+    r"(readme|licen[sc]e|citation|about|changelog).*|.*\.(md|rst|pdf|html?|bib|tex|log|py|ipynb|sh|m|r|js|css|svg|rtf)",
+    re.I,
+)
 
 
 class Beside(NamedTuple):
@@ -64,6 +71,11 @@ def tables_beside(root: Path, recipe: Recipe) -> Beside:
             found.tables.append(one)
         elif why := _unclear(one, files):
             found.unclear[file.path] = why
+    for path in _texts(files):
+        if _text_names_pictures(path, recipe, files):
+            found.unclear[path] = (
+                f"{path} names pictures of this folder, and is not read: write a csv file of what it says"
+            )
     return found
 
 
@@ -114,7 +126,16 @@ def names_picture(cell: str | None, files: Inventory) -> bool:
 
 
 def _names_pictures(cells: Column, files: Inventory) -> bool:
-    return any(names_picture(cell, files) for cell in cells[:: len(cells) // LOOKED_UP + 1])
+    some = [cell for cell in cells[:: len(cells) // LOOKED_UP + 1] if cell]
+    return any(names_picture(cell, files) for cell in some) or _are_stems(some, files)
+
+
+def _are_stems(cells: Sequence[str], files: Inventory) -> bool:
+    """Whether half of the cells are names without suffix; numbers only if they name half of the pictures."""
+    there = {plain_path(cell).rpartition("/")[2] for cell in cells if len(cell) <= LONGEST}
+    found = there & files.stems
+    pictures = len(files.of("picture")) if all(name.isdigit() for name in found) else 0
+    return len(found) > 1 and 2 * len(found) >= max(len(there), pictures)
 
 
 def _says(one: Listed) -> bool:
@@ -155,7 +176,11 @@ def _closed(files: Inventory) -> Iterator[tuple[Path, str]]:
     for file in files.files:
         if CLOSED.fullmatch(file.name) and len(file.folders) < DEEPEST:
             yield file.path, f"{file.path} is a table in a form that is not read: save it as csv in UTF-8"
-        elif file.name.lower().endswith(OF_ONE_PICTURE) and file.key.rpartition(".")[0] in stems:
+        elif (
+            file.kind != "picture"
+            and file.name.lower().endswith(OF_ONE_PICTURE)
+            and file.key.rpartition(".")[0] in stems
+        ):
             yield (
                 file.path,
                 (
@@ -163,6 +188,17 @@ def _closed(files: Inventory) -> Iterator[tuple[Path, str]]:
                     "csv file with the columns path,label"
                 ),
             )
+
+
+def _texts(files: Inventory) -> list[Path]:
+    """Other files of text, by content: lists without a suffix, tables deep below."""
+    tables = {file.path for file in candidates(files)}
+    found = [
+        file.path
+        for file in files.files
+        if file.kind in ("table", "other") and file.path not in tables and not NO_LIST.fullmatch(file.name)
+    ]
+    return [path for path in found if not path.name.lower().endswith(BESIDE_ONE)][:MOST_TABLES]
 
 
 def _text_names_pictures(path: Path, recipe: Recipe, files: Inventory) -> bool:
@@ -180,7 +216,8 @@ def _words(path: Path, recipe: Recipe) -> Iterator[Sequence[str]]:
     try:
         encoding = encoding_of(path, recipe.csv_encoding)
         with path.open(encoding=encoding, errors="replace") as file:
-            text = file.read(LOOKED_AT)
+            text = file.read(HEAD)
+            text += file.read(LOOKED_AT) if "\0" not in text else ""  # the rest of it, unless it is not text
     except (OSError, UnicodeError):
         return
     for line in text.splitlines():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from pipeline.expressions import is_expression
 from pipeline.pictures import FORMATS, HEIF_HEAD, HEIF_UNREAD
 
 # fmt: off
@@ -126,10 +127,15 @@ class Inventory:
 
         Without suffix only names that no other word or number looks like.
         """
-        names = {plain_path(file.name) for file in self.of("picture")}
-        stems = {name.rpartition(".")[0] for name in names if name.endswith(PICTURE_SUFFIXES)}
-        stems = {stem for stem in stems if len(stem) > 2 and re.search(r"\d", stem) and not stem.isdigit()}
-        return frozenset(names | stems)
+        clear = {stem for stem in self.stems if len(stem) > 2 and re.search(r"\d", stem) and not stem.isdigit()}
+        return frozenset(clear | {plain_path(file.name) for file in self.of("picture")})
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The names of the pictures without suffix, in lower case, but those of expressions."""
+        names = (plain_path(file.name) for file in self.of("picture"))
+        stems = {name.rpartition(".")[0] if name.endswith(PICTURE_SUFFIXES) else name for name in names}
+        return frozenset(stem for stem in stems if not is_expression(stem))
 
     def left_out(self, used: Collection[Path], why: Mapping[Path, str] | None = None) -> dict[str, int]:
         """Reason -> count for every file that is not a picture and none of `used`, and for what is never read.

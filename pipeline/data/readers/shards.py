@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 
 # A hash may follow the number, another one in each part.
 PART = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<of>[-_]of[-_])(?P<total>\d+)(?:-[0-9a-f]{8,})?(?P<tail>(?:\.\w+)*)")
+FROM_ZERO = 5  # digits: programs that write so many count from 0, people count from 1
 SHOWN = 3  # missing parts in a message
 MOST = 100_000  # parts that a name may speak of
 
@@ -27,10 +28,10 @@ def refuse_missing_parts(root: Path, files: Iterable[File]) -> None:
             found[match["head"], match["of"], match["total"], match["tail"]].add(match["number"])
     for (head, of, total, tail), numbers in found.items():
         there = {int(number) for number in numbers}
-        start = int(0 not in there and int(total) in there)  # some count from 1
+        width = len(next(iter(numbers)))
+        start = int(0 not in there and (int(total) in there or width < FROM_ZERO))
         missing = [n for n in range(start, start + int(total)) if n not in there]
         if missing:
-            width = len(next(iter(numbers)))
             names = ", ".join(f"{head}{n:0{width}d}{of}{total}{tail}" for n in missing[:SHOWN])
             more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
             raise InputError(

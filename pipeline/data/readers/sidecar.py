@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.data.readers.agreement import Said, refuse_other_folders, said_class
 from pipeline.data.readers.beside import reasons, refuse_unused, tables_beside
@@ -13,7 +14,7 @@ from pipeline.data.readers.roles import find_roles
 from pipeline.data.readers.rows import Labelled, parts_of, whole_of
 from pipeline.data.readers.tables import as_text, flat
 from pipeline.data.readers.text import read_text
-from pipeline.data.table import ALL, Reading, split_in, split_of
+from pipeline.data.table import ALL, SPLITS_IN_WORDS, Reading, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
@@ -76,13 +77,16 @@ def read(recipe: Recipe) -> Reading:
 
 
 def _pictures(beside: Mapping[File, Path], recipe: Recipe) -> list[Labelled]:
-    splits = {file: _split(file) for file in beside}
-    if not all(splits.values()):
-        splits = {}
-    said = {file: _said(path, recipe) for file, path in beside.items()}
-    return [
-        Labelled(file.path, file.key, label, splits.get(file) or ALL, person) for file, (label, person) in said.items()
-    ]
+    """The pictures with what their files say; splits by the files if they say some, otherwise by folders."""
+    said = [_said(path, recipe) for path in beside.values()]
+    splits = [one.split for one in said] if any(one.split for one in said) else [_split(file) for file in beside]
+    if not all(splits):
+        if any(one.split for one in said):
+            without = next(path for path, split in zip(beside.values(), splits, strict=True) if not split)
+            raise InputError(f"{without} names no split, and others do: add it, or set --split_column none")
+        splits = [None] * len(said)
+    each = zip(beside, said, splits, strict=True)
+    return [Labelled(file.path, file.key, one.label, split or ALL, one.person) for file, one, split in each]
 
 
 def _said_of(pictures: list[Labelled], beside: Mapping[File, Path], recipe: Recipe, place: str) -> list[Said]:
@@ -97,17 +101,24 @@ def _split(file: File) -> str | None:
     return next((s for folder in file.folders if (s := split_of(folder) or split_in(folder))), None)
 
 
-def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
-    """The class and the person that a file beside a picture names."""
+class Words(NamedTuple):
+    """What a file says of the picture beside it."""
+
+    label: str | None
+    person: str | None = None
+    split: str | None = None
+
+
+def _said(path: Path, recipe: Recipe) -> Words:
     text = read_text(path, recipe.csv_encoding).strip()
     if path.suffix != ".json":
-        return text or None, None
+        return Words(text or None)
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, Mapping):
-        return as_text(content), None
+        return Words(as_text(content))
     cells = {name: [as_text(value)] for name, value in flat(content).items()}
     roles = find_roles(cells, recipe, str(path))
     if roles.label is None:
@@ -115,4 +126,8 @@ def _said(path: Path, recipe: Recipe) -> tuple[str | None, str | None]:
             f"{path}: no label among its keys {', '.join(cells)}; name it with --label_column, or leave such files out "
             "with --source folder"
         )
-    return cells[roles.label][0], cells[roles.person][0] if roles.person else None
+    cell = cells[roles.split][0] if roles.split else None
+    split = split_of(cell) if cell else None
+    if cell and split is None:
+        raise InputError(f"{path}: unknown split {cell!r}; splits are {SPLITS_IN_WORDS}; or set --split_column none")
+    return Words(cells[roles.label][0], cells[roles.person][0] if roles.person else None, split)

@@ -47,7 +47,7 @@ def labels_with_one_comma_too_many(at: Place) -> None:
     at.table("labels.csv", "path,label,annotator", rows)
 
 
-@layout("csv", refused(r"persons\.csv line", OUT))
+@layout("csv", refused(r"persons\.csv line 22", "opens here and is not closed", OUT))
 def persons_with_a_lone_quote(at: Place) -> None:
     """A persons.csv with a cell that opens a quote and never closes it."""
     rows = [(p, n % 5, '"x' if n == 20 else "y") for n, (p, _) in enumerate(faces(at))]
@@ -121,6 +121,41 @@ def lists_of_names_without_suffix(at: Place) -> None:
     names = [PurePosixPath(path).stem for path, _ in faces(at)]
     for split in ("train", "test"):
         at.write(f"{split}.txt", "\n".join(name for n, name in enumerate(names) if split_of(n) == split))
+
+
+@layout("text", refused(r"train\.txt|test\.txt", "names pictures", OUT))
+def lists_of_numbers(at: Place) -> None:
+    """train.txt and test.txt of the numbers that the pictures are called."""
+    names = [PurePosixPath(path).stem for path, _ in at.faces("{word}/{n}.png")]
+    for split in ("train", "test"):
+        at.write(f"{split}.txt", "\n".join(name for n, name in enumerate(names) if split_of(n) == split))
+
+
+@layout("text", refused("testlist", "names pictures", OUT))
+def a_list_without_a_suffix(at: Place) -> None:
+    """A file testlist of the pictures of the test split."""
+    at.write("testlist", "\n".join(path for n, (path, _) in enumerate(faces(at)) if split_of(n) == "test"))
+
+
+@layout("text", refused(r"splits\.yaml", "names pictures", OUT))
+def a_list_in_yaml(at: Place) -> None:
+    """splits.yaml with the pictures of the test split."""
+    at.write("splits.yaml", "test:\n" + "".join(f"- {path}\n" for path, _ in faces(at)[:9]))
+
+
+@layout("csv", refused(r"meta/a/b/c/split\.csv", "names pictures", OUT))
+def a_table_deep_below(at: Place) -> None:
+    """meta/a/b/c/split.csv beside class folders."""
+    splits(at, "meta/a/b/c/split.csv")
+
+
+@layout("folder", right(prints=("README.txt", "history.csv", "files.txt")))
+def files_that_say_nothing_of_the_pictures(at: Place) -> None:
+    """A README.txt with two examples, a history.csv of epochs, and a files.txt of all pictures."""
+    paths = [path for path, _ in faces(at)]
+    at.write("README.txt", f"For example {paths[0]}, or {paths[1]}, and so on.\n")
+    at.table("history.csv", "epoch,loss", [(n, 1 / (n + 1)) for n in range(9)])
+    at.write("files.txt", "\n".join(paths))
 
 
 @layout("json", refused(r"splits\.json", OUT))

@@ -103,6 +103,13 @@ def all_parquet_parts_with_a_hash_each(at: Place) -> None:
         at.parquet(f"data/train-{part:05d}-of-00002-{name}.parquet", rows)
 
 
+@layout("parquet", refused("missing", r"data/train-00001-of-00002\.parquet"))
+def a_parquet_part_with_a_hash_that_is_missing(at: Place) -> None:
+    """train-00000-of-00002-<hash>.parquet only."""
+    rows = [{"image": at.cell(w), "label": WORDS[w]} for w in EVERY * 4]
+    at.parquet("data/train-00000-of-00002-0123456789abcdef.parquet", rows)
+
+
 @layout("webdataset", refused("missing", r"train-00001-of-00003\.tar"))
 def a_web_dataset_part_that_is_missing(at: Place) -> None:
     """train-00000-of-00003.tar and 00002."""

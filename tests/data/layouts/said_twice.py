@@ -101,3 +101,13 @@ def a_table_of_labels_beside_a_table_of_splits(at: Place) -> None:
     rows = [(p, WORDS[w]) for p, w in at.faces("faces/{n}.png")]
     at.table("labels.csv", "path,label", rows)
     at.table("split.csv", "path,split", [(p, "test" if n % 4 == 0 else "train") for n, (p, _) in enumerate(rows)])
+
+
+@layout("webdataset", right())
+def a_json_of_label_split_and_person_of_each_picture(at: Place) -> None:
+    """x.png beside x.json {"label", "split", "person"}."""
+    for n, label in enumerate(EVERY * 4):
+        split, person = ("test", "ann") if n % 4 == 0 else ("train", f"p{n % 3}")
+        path = at.face(f"faces/{n}.png", label, split=split, person=person)
+        content = {"label": WORDS[label], "split": split, "person": person}
+        at.write(path.replace(".png", ".json"), json.dumps(content))
