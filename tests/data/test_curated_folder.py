@@ -53,10 +53,11 @@ def test_the_terminal_counts_every_source_and_names_what_is_left_out(tmp_path, c
     main(["own_faces", *given, *limits, "--output_dir", str(tmp_path / "out")])
     printed = capsys.readouterr().out.splitlines()
     table = printed.index("source  class                 train  validation  test")
-    assert printed[table - 5 : table] == [
+    assert printed[table - 6 : table] == [
         "data: one, left out of validation: 1 damaged",
         "data: one, the first that cannot be used: val/happiness/cut.png (damaged)",
         "data: dropped from train by leaks: 2 rows with a copy, a person or another label elsewhere",
+        "data: dropped from train by caps: 1 rows of two/sadness",
         "data: persons: unknown, so one person may be in several splits",
         "warning: few rows of a class, so figures of it will be uncertain; train (below 30): happiness 8, sadness 5; "
         "validation (below 10): happiness 8; test (below 10): happiness 8, sadness 8",

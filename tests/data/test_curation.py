@@ -62,7 +62,7 @@ def test_persons_of_one_name_in_two_sources_are_two_persons(tmp_path):
         ([{"data_path": "a", "validation_share": 0.2}], "sources: validation_share is not a setting of one source"),
         ([{"data_path": "a", "leaks": "report"}], "sources: leaks is not a setting of one source"),
         ([{"data_path": "a", "flip": 0.1}], "sources: flip is not a setting of one source"),
-        ([{"path": "a"}], "sources: path is not a setting of one source; those are class_map, crop, data_path"),
+        ([{"path": "a"}], "sources: path is not a setting of one source; those are class_map, crop, csv_encoding"),
     ],
 )
 def test_an_entry_of_sources_holds_the_settings_of_one_source(entries, message):

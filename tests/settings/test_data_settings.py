@@ -120,10 +120,12 @@ def test_split_column_names_the_split_or_none(listed, read) -> None:
 
 def test_csv_encoding_reads_a_table_that_is_not_utf_8(listed, read) -> None:
     path = listed("label,person", "happy,José", "sad,Zoë")
-    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    table = path / "labels.csv"
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
     with pytest.raises(InputError, match=r"csv line 2: the byte 0xe9 is not UTF-8; .* or set --csv_encoding"):
         read(path)
-    assert read(path, csv_encoding="cp1252").tables["all"]["person"][:] == ["José", "Zoë"]
+    for given in (path, table):
+        assert read(given, csv_encoding="cp1252").tables["all"]["person"][:] == ["José", "Zoë"]
     with pytest.raises(InputError, match="csv_encoding is 'hex', which is not an encoding of text"):
         read(path, csv_encoding="hex")
 
