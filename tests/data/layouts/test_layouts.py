@@ -28,7 +28,9 @@ def test_every_kind_of_trap_has_enough_layouts() -> None:
     for kind in KINDS:
         assert len(kind.layouts) >= 5, kind.title
         assert len({layout.reader for layout in kind.layouts}) >= 3, kind.title
-        assert Counter(layout.quick for layout in kind.layouts)[True] == 1, kind.title
+        assert 1 <= Counter(layout.quick for layout in kind.layouts)[True] <= 3, (
+            kind.title
+        )  # the default tests stay short
 
 
 def first(at: Place) -> Row:
