@@ -212,18 +212,19 @@ def _scans(content: bytes) -> int:
 
 
 CODING_STYLE = re.compile(rb"\xff([\x52\x53])(..)", re.S)
+LONGEST_STYLE = 45  # bytes: with a precinct for each of 33 resolutions
 
 
 def _has_small_blocks(content: bytes) -> bool:
     """Whether a JPEG 2000 has code-blocks or precincts with a side below 32 px: OpenJPEG takes 5 kB for each.
 
-    Every coding style is looked at, also those of tiles. Coded pixels hold no such marker.
+    Every coding style is looked at, also those of tiles. Coded pixels may look like one, so its length must fit.
     """
     for found in CODING_STYLE.finditer(content):
         length = int.from_bytes(found[2], "big")
         style = content[found.end() : found.start() + 2 + length]
         first, at = (0, 5) if found[1] == b"\x52" else (1, 2)
-        if len(style) < at + 5:
+        if length > LONGEST_STYLE or not at + 5 <= len(style) == length - 2:
             continue
         sides = [exponent + 2 for exponent in style[at + 1 : at + 3]]
         if style[first] & 1:

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 SOURCES = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "hub").rglob("*.py"), *ROOT.glob("*.py")])
-OTHER_OPENERS = {"os", "Image", "PILImage", "tarfile", "zipfile", "entry", "archived"}
+OTHER_OPENERS = {"os", "av", "Image", "PILImage", "tarfile", "zipfile", "entry", "archived"}
 """What `.open` is called on if it does not open text."""
 
 

@@ -69,7 +69,7 @@ class Video:
             raise UnusableVideo("not a video that is read (MP4, QuickTime, Matroska, WebM, AVI, MPEG, FLV, WMV)")
         self._file = path.open("rb")
         try:
-            self._container = av.open(self._file, "r", format=kind)
+            self._container = av.open(self._file, mode="r", format=kind)
             self._stream = self._container.streams.video[0]
         except (av.FFmpegError, IndexError, ValueError):
             self._file.close()

@@ -408,6 +408,9 @@ def evaluation_command(run: Path) -> subprocess.CompletedProcess:
     )
 
 
+DESCRIBING = ("config.json", "curation.json", "preprocessor_config.json", "recipe.yaml")
+
+
 @pytest.fixture
 def run(tmp_path):
     """A finished run folder, as far as evaluation sees it."""
@@ -415,12 +418,15 @@ def run(tmp_path):
     folder.mkdir(parents=True)
     write_predictions(folder / "predictions.parquet", drawn_rows("validation", 100), drawn_rows("test", 120, 1))
     (folder / "model.safetensors").write_bytes(b"weights")
-    hashes = {name: sha256(folder / name) for name in ("predictions.parquet", "model.safetensors")}
+    for name in DESCRIBING:
+        (folder / name).write_text("{}", encoding="utf-8")
+    hashes = {name: sha256(folder / name) for name in ("predictions.parquet", "model.safetensors", *DESCRIBING)}
     seal(folder, {"precision": "fp32", "sha256": hashes}, {"stale": True})
     return folder
 
 
-SEALED = {"predictions.parquet", "model.safetensors", "figures/confusion_matrix.png", "figures/reliability.png"}
+FIGURES = ("figures/confusion_matrix.png", "figures/reliability.png")
+SEALED = {"predictions.parquet", "model.safetensors", *FIGURES, *DESCRIBING}
 
 
 def test_the_command_makes_metrics_and_figures_again_and_seals_the_run(run):

@@ -167,7 +167,7 @@ def test_fields_that_name_code_or_places_are_not_there_when_transformers_reads_a
 @pytest.mark.parametrize("argument", OF_TIMM)
 def test_arguments_that_make_timm_load_other_files_are_refused(argument: str) -> None:
     with pytest.raises(InputError, match=f"model_args has {argument}"):
-        without_code({"model_args": {argument: "/tmp/pickle.pth"}})
+        without_code({"model_args": {argument: "/elsewhere/pickle.pth"}})
 
 
 def test_every_argument_of_timm_itself_is_among_them() -> None:
@@ -177,7 +177,7 @@ def test_every_argument_of_timm_itself_is_among_them() -> None:
     assert own - {"model_name"} == set(OF_TIMM)
 
 
-@pytest.mark.parametrize("architecture", ["hf-hub:evil/model", "local-dir:/tmp/x", "../x", "evil/model"])
+@pytest.mark.parametrize("architecture", ["hf-hub:evil/model", "local-dir:/elsewhere/x", "../x", "evil/model"])
 def test_an_architecture_that_names_a_place_is_refused(architecture: str) -> None:
     with pytest.raises(InputError, match="names a place"):
         without_code({"architecture": architecture})

@@ -24,10 +24,10 @@ GRAY = Image.new("L", (2000, 1500), 128)
 SEGMENTS = 300_000
 SMALL_PART = files.chunk(b"abCd")
 HOSTILE: dict[str, tuple[Callable[[], bytes], Fault]] = {
-    "PostScript": (lambda: files.GHOSTSCRIPT % b"/tmp/x", Fault.FORMAT),
+    "PostScript": (lambda: files.GHOSTSCRIPT % b"/elsewhere/x", Fault.FORMAT),
     "an endless PostScript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n", Fault.FORMAT),
     "PostScript behind the header of DOS": (
-        lambda: struct.pack("<IIIIIIIH", 0xC6D3D0C5, 30, 99, 0, 0, 0, 0, 0) + files.GHOSTSCRIPT % b"/tmp/x",
+        lambda: struct.pack("<IIIIIIIH", 0xC6D3D0C5, 30, 99, 0, 0, 0, 0, 0) + files.GHOSTSCRIPT % b"/elsewhere/x",
         Fault.FORMAT,
     ),
     "a JPEG of 6,000 scans": (lambda: files.jpeg_of_scans(600, 400, 6_000), Fault.TOO_SLOW),

@@ -43,6 +43,7 @@ def native_vit(folder: Path) -> None:
 def timm_cnn(folder: Path) -> None:
     FAMILIES["timm/resnet10t"].save(folder / "checkpoint")
     settings = {"image_size": SIZE, "checkpoint": str(folder / "checkpoint"), "output_dir": "-"}
+    settings["geometry"] = "whole_picture"
     save_classifier(*build_model(recipe_from(settings, "test")), folder)
 
 

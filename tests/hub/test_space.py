@@ -71,7 +71,7 @@ def environment_of(dockerfile: Path) -> dict[str, str]:
 
 
 def test_the_folder_holds_only_the_app_what_it_imports_and_the_detector(staged: Path, detector_weights: Path) -> None:
-    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".txt")}
+    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".css", ".js", ".txt")}
     carried = {"hub/__init__.py", "pipeline/__init__.py", *(f"pipeline/{name}.py" for name in CARRIED)}
     made = {f"hub/server/{crop.YUNET}", "Dockerfile", "README.md", "LICENSE"}
     assert files_in(staged) == app | carried | made

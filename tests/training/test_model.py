@@ -193,7 +193,7 @@ def test_drop_path_skips_whole_blocks_only_in_training_and_is_not_saved(tiny) ->
         (lambda d: d.mkdir(), "no config.json"),
         (lambda d: (save_timm(d), (d / "model.safetensors").rename(d / "model.bin")), "is a pickle"),
         (lambda d: d.write_bytes(b"x"), "is a file"),
-        (lambda d: (save_timm(d), (d / "model.safetensors").write_bytes(b"x" * 50)), "not a safetensors file"),
+        (lambda d: (save_timm(d), (d / "model.safetensors").write_bytes(b"x" * 50)), "cannot be read as safetensors"),
         (lambda d: (save_timm(d), (d / "config.json").write_text("{")), "cannot be read"),
         (lambda d: (save_timm(d), (d / "config.json").write_text("{}")), "neither a timm architecture"),
     ],

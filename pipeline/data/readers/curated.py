@@ -43,6 +43,11 @@ def read(recipe: Recipe) -> Reading:
     files = {split: root / f"{split}.parquet" for split in SPLITS}
     # One by one, because train has other columns than validation and test.
     tables = {split: Dataset.from_parquet(str(file)) for split, file in files.items() if file.is_file()}
+    if "image" not in tables["train"].features:
+        raise InputError(
+            f"data_path {recipe.data_path} has labels without pictures: download it, run its rebuild.py on your "
+            "pictures, and give the folder that it writes"
+        )
     for split, table in tables.items():
         if pc.struct_field(table.data.column("image"), "bytes").null_count:
             raise InputError(
@@ -53,11 +58,6 @@ def read(recipe: Recipe) -> Reading:
     names = label.names if isinstance(label, ClassLabel) else []
     if names != recipe.classes:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
-    if "image" not in tables["train"].features:
-        raise InputError(
-            f"data_path {recipe.data_path} has labels without pictures: download it, run its rebuild.py on your "
-            "pictures, and give the folder that it writes"
-        )
     made = MADE_BY_CURATION + MADE_BY_PUBLISHING
     kept = {s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()}
     records = [source_from_json(id, entry) for id, entry in report["sources"].items()]

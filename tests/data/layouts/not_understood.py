@@ -100,7 +100,7 @@ def splits_of_windows(at: Place) -> None:
 @layout("csv", refused(r"split\.csv line 2", "another machine", OUT))
 def splits_of_addresses(at: Place) -> None:
     """A split.csv of addresses file:///home/..."""
-    splits(at, "split.csv", lambda path: f"file:///home/ann/{path}")
+    splits(at, "split.csv", lambda path: f"file:///faces/ann/{path}")
 
 
 @layout("csv", right(prints=(r"not read: split\.csv.*another machine",)), "--source=folder")
