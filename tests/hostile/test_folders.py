@@ -134,7 +134,7 @@ def test_the_server_does_not_start_on_a_spoilt_folder_and_says_why_in_one_line(n
     spoil(folder)
     with pytest.raises(InputError, match=reason) as refused:
         load_model(str(folder), threads=1)
-    said = str(refused.value)
+    said = str(refused.value).replace(str(folder), "")  # onnxruntime repeats the path, which may be long
     assert "\n" not in said and said.isprintable() and len(said) < 500
 
 

@@ -54,6 +54,7 @@ def test_of_two_processes_that_start_together_one_is_sealed_with_its_own_files(t
     assert not (run / LOCK).exists(), "a finished run has no lock"
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_resume_together_one_goes_on_and_the_other_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
     recipe = str(write_recipe(tmp_path / "both.yaml", output_dir=str(run), max_steps=12, save_steps=2))
