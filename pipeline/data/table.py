@@ -33,6 +33,7 @@ SPLIT_SYNONYMS = {
 }
 SPLITS_IN_WORDS = "train, validation (valid, val, dev) and test"
 
+BEFORE_SPLIT = r"(?:partial)?"  # `partial-train`, as the Hub calls the converted part of a large data set
 AFTER_SPLIT = r"(?:set|data|images|imgs|pictures|faces|folder|split)?"  # `train_set`, `test images`
 
 BOX = List(Value("int32"), length=4)  # x, y, width, height in px of the photo; x to the right, y down
@@ -41,7 +42,7 @@ BOX = List(Value("int32"), length=4)  # x, y, width, height in px of the photo; 
 def split_of(name: str) -> str | None:
     """The split that a folder, file or cell names, or None: `Training`, `val` and `test_set` are names of splits."""
     word = re.sub(r"[\W_]+", "", name.casefold())
-    found = re.fullmatch(f"({'|'.join(SPLIT_SYNONYMS)}){AFTER_SPLIT}", word)
+    found = re.fullmatch(f"{BEFORE_SPLIT}({'|'.join(SPLIT_SYNONYMS)}){AFTER_SPLIT}", word)
     return SPLIT_SYNONYMS[found[1]] if found else None
 
 

@@ -5,6 +5,7 @@ from PIL import Image as PILImage
 
 from pipeline.data.curation import curate_sources
 from pipeline.data.readers import read_sources
+from pipeline.data.table import split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from tests.data.folders import TWO, curated, fill, only, pixels, save
@@ -118,3 +119,7 @@ def test_a_split_that_is_not_there_cannot_be_left_out(tmp_path, splits, message)
     fill(tmp_path / "test", 2, 2, start=5000)
     with pytest.raises(InputError, match=message):
         read_sources(Recipe(data_path=str(tmp_path), splits_left_out=splits, **TWO))
+
+
+def test_partial_train_is_the_train_split_that_the_hub_converted_in_part() -> None:
+    assert [split_of(name) for name in ("partial-train", "partial-test", "partial")] == ["train", "test", None]
