@@ -224,7 +224,7 @@ def _refuse_other_weights(folder: Path, model: Any, report: dict[str, Any], name
 def _check(
     prepare: Prepare, run: Callable[[Pixels], Pixels], size: tuple[int, int], classes: int, function: str, name: str
 ) -> None:
-    """Send pictures through the whole chain, one alone and two together: the first batches take longer than others.
+    """Send a batch of one picture and a batch of two through the whole chain: the first batches take longer.
 
     Raises:
         InputError: a step fails, or gives other than finite scores of the right shape.

@@ -94,7 +94,7 @@ class Video:
     def frames(self, every: float) -> Iterator[Frame]:
         """The first frame, and then the first one at or after each multiple of `every` seconds; 0 for all frames.
 
-        The times are those of the file, so a variable frame rate is no obstacle.
+        The times are those of the file, so they are right at a variable frame rate too.
 
         Raises:
             UnusableVideo: at the end, if something in between could not be decoded, or the file is cut off.
