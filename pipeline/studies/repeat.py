@@ -24,6 +24,7 @@ from pipeline.errors import InputError, Stopped
 from pipeline.run_folder import RECIPE, SEAL
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml
+from pipeline.studies.study import finished_runs
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "train_hf.py"
@@ -83,23 +84,11 @@ def parse(argv: list[str]) -> Request:
     names = [path.name for path in options.against]
     if len(set(names)) < len(names):
         raise InputError(f"command line: --against {' '.join(names)} names two studies alike; rename a folder")
-    return Request(runs, {path.name: finished_runs(path) for path in options.against}, options.write)
-
-
-def finished_runs(path: Path) -> list[Path]:
-    """The run at `path`, or the finished runs of the study whose output_dir it is.
-
-    Raises:
-        InputError: there is none.
-    """
-    found = [path] if (path / SEAL).is_file() else [
-        seal.parent
-        for seal in path.parent.glob(f"*/{SEAL}")
-        if re.fullmatch(rf"{re.escape(path.name)}-seed-\d+", seal.parent.name)
-    ]  # fmt: skip
-    if not found:
-        raise InputError(f"--against {path}: no finished run here, and no {path.name}-seed-N beside it")
-    return sorted(found)
+    try:
+        against = {path.name: finished_runs(path) for path in options.against}
+    except InputError as error:
+        raise InputError(f"--against {error}") from None
+    return Request(runs, against, options.write)
 
 
 def find(runs: list[SeedRun]) -> list[Any]:

@@ -4,6 +4,7 @@ The only input is the predictions.parquet of each run. The interval is the 95 % 
 seeds, over rows as in `pipeline.evaluation.values`: all runs are evaluated on the same resamples.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.row_sets import row_sets
 from pipeline.evaluation.values import estimate, metric_values, resampled_values
-from pipeline.run_folder import PREDICTIONS
+from pipeline.run_folder import PREDICTIONS, SEAL
 
 SHOWN = {name: metric.title for name, metric in METRICS.items() if metric.table}
 """Metrics that a study shows, and their titles."""
@@ -51,6 +52,22 @@ class OverSeeds:
     greatest: float
     low: float
     high: float
+
+
+def finished_runs(path: Path) -> list[Path]:
+    """The run at `path`, or the finished runs of the study whose output_dir it is.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [path] if (path / SEAL).is_file() else [
+        seal.parent
+        for seal in path.parent.glob(f"*/{SEAL}")
+        if re.fullmatch(rf"{re.escape(path.name)}-seed-\d+", seal.parent.name)
+    ]  # fmt: skip
+    if not found:
+        raise InputError(f"{path}: no finished run here, and no {path.name}-seed-N beside it")
+    return sorted(found)
 
 
 def row_sets_of(runs: Sequence[Path]) -> list[str]:
