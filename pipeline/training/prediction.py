@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import datasets
 import numpy as np
@@ -14,7 +15,34 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from pipeline.model_folder import plain_folder
 from pipeline.training.collator import EvalCollator
 from pipeline.training.sampler import PictureRows
-from pipeline.training.transforms import map_pictures
+from pipeline.training.transforms import map_pictures, normalize
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A saved model in float32, with the mean and standard deviation of its image processor."""
+
+    model: Any
+    mean: list[float]
+    std: list[float]
+    device: str
+
+    @classmethod
+    def load(cls, folder: Path, device: str) -> Self:
+        """The model in `folder`; its JSON is cleaned and its weights are checked first."""
+        with plain_folder(folder) as place:
+            model = AutoModelForImageClassification.from_pretrained(place, dtype=torch.float32, trust_remote_code=False)
+            processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
+        return cls(model.to(device).eval(), processor.image_mean, processor.image_std, device)
+
+    def logits(self, pixels: torch.Tensor) -> np.ndarray:
+        """Logits `(B, K) float32` of resized pictures `(B, 3, S, S) uint8`."""
+        return self.logits_of_values(normalize(pixels.float() / 255, self.mean, self.std))
+
+    def logits_of_values(self, pixel_values: torch.Tensor) -> np.ndarray:
+        """Logits `(B, K) float32` of the model's input `(B, 3, S, S) float32`."""
+        with torch.inference_mode(), _whole_floats():
+            return np.asarray(self.model(pixel_values.to(self.device)).logits.cpu().numpy())
 
 
 def predict(
@@ -24,18 +52,13 @@ def predict(
 
     `mirrored` mirrors every picture, left to right.
     """
-    with plain_folder(folder) as place:
-        model = AutoModelForImageClassification.from_pretrained(place, dtype=torch.float32, trust_remote_code=False)
-        processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
-    model = model.to(device).eval()
-    collate, logits = EvalCollator(processor.image_mean, processor.image_std), {}
+    model = Classifier.load(folder, device)
+    collate, logits = EvalCollator(model.mean, model.std), {}
     for split, table in tables.items():
         batches_of = torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate)
         loader = tqdm(batches_of, f"predict {split}{', mirrored' if mirrored else ''}", disable=None)
         pictures = (batch["pixel_values"].flip(-1) if mirrored else batch["pixel_values"] for batch in loader)
-        with torch.inference_mode(), _whole_floats():
-            batches = [model(pixels.to(device)).logits.cpu() for pixels in pictures]
-        logits[split] = torch.cat(batches).numpy()
+        logits[split] = np.concatenate([model.logits_of_values(values) for values in pictures])
     return logits
 
 
