@@ -12,7 +12,7 @@ One number sums up: the mean accuracy over all corruptions and strengths as a sh
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from pipeline.data.curation import curate
-from pipeline.data.readers import read_sources
 from pipeline.errors import InputError
 from pipeline.evaluation.figures import save
-from pipeline.evaluation.predictions import read_predictions
-from pipeline.run_folder import PREDICTIONS, Run, read_run, write_json
-from pipeline.settings.files import recipe_from
+from pipeline.run_folder import PREDICTIONS, read_run, write_json
 from pipeline.studies.comparison import paired_difference
 from pipeline.studies.corruptions import CORRUPTIONS, corrupt
+from pipeline.studies.run_pictures import answers_of, pictures_of, some_of
 from pipeline.studies.shift_figures import curves, sheet
 from pipeline.training.prediction import Classifier
 from pipeline.training.transforms import from_bytes, map_pictures
@@ -52,40 +49,19 @@ class Share:
     p: float
 
 
-def pictures_of(run: Run, data_path: str | None, split: str, most: int) -> datasets.Dataset:
-    """At most `most` rows of a split of the run's data, in a fixed order that mixes the classes.
-
-    Raises:
-        InputError: the split is empty, or as the readers.
-    """
-    recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
-    if data_path is not None:
-        recipe = replace(recipe, data_path=data_path)
-    table = curate(read_sources(recipe), recipe).splits[split]
-    if not len(table):
-        raise InputError(f"{run.path.name}: its data have no {split} rows: choose another --split")
-    chosen = np.random.default_rng(0).permutation(len(table))[:most]
-    return table.select(np.sort(chosen))
-
-
 def refuse_other_pictures(run: Path, table: datasets.Dataset, right: NDArray[np.bool_]) -> None:
     """The answers on unchanged pictures `right` (N,) must be those of the run's own predictions.
 
     Raises:
-        InputError: rows are not in predictions.parquet, or more than 1 in 100 have another answer there.
+        InputError: more than 1 in 100 rows have another answer there, or as `answers_of`.
     """
-    saved = read_predictions(run / PREDICTIONS)
-    answer = saved.logits.argmax(1) == saved.label
-    known = dict(zip(zip(saved.source.tolist(), saved.key.tolist(), strict=True), answer.tolist(), strict=True))
-    names = list(zip(table["source"][:], table["key"][:], strict=True))
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise InputError(f"{len(missing)} of {len(names)} pictures are not in {run / PREDICTIONS}, such as "
-                         f"{' '.join(missing[0])}: name the pictures of this run with --data_path")  # fmt: skip
-    differ = sum(known[name] != bool(one) for name, one in zip(names, right, strict=True))
-    if 100 * differ > len(names):
-        raise InputError(f"{differ} of {len(names)} unchanged pictures have another answer than in "
-                         f"{run / PREDICTIONS}: the pictures are not those that the run was evaluated on")  # fmt: skip
+    before, _ = answers_of(run, table)
+    differ = int((before != right).sum())
+    if 100 * differ > len(right):
+        raise InputError(
+            f"{differ} of {len(right)} unchanged pictures have another answer than in {run / PREDICTIONS}: the "
+            "pictures are not those that the run was evaluated on"
+        )
 
 
 def answers(model: Classifier, table: datasets.Dataset, seed: int) -> dict[str, NDArray[np.bool_]]:
@@ -159,7 +135,7 @@ def main(argv: list[str]) -> None:
     if options.most < 1:
         raise InputError(f"--most {options.most}: at least one row is needed")
     run = read_run(options.run)
-    table = pictures_of(run, options.data_path, options.split, options.most)
+    table = some_of(pictures_of(run, options.data_path, options.split), options.most)
     mapped = map_pictures(table, int(run.recipe["image_size"]), "map pictures")
     right = answers(Classifier.load(options.run, "cpu"), mapped, options.seed)
     refuse_other_pictures(options.run, mapped, right[""])

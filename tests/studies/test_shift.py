@@ -12,7 +12,8 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.run_folder import read_run
 from pipeline.studies.corruptions import CORRUPTIONS, EYES, GRAY, MOUTH, corrupt
-from pipeline.studies.shift import answers, main, pictures_of, refuse_other_pictures, summarise
+from pipeline.studies.run_pictures import pictures_of
+from pipeline.studies.shift import answers, main, refuse_other_pictures, summarise
 from pipeline.training.prediction import Classifier
 from pipeline.training.transforms import map_pictures, to_pixels
 
@@ -92,7 +93,7 @@ def test_what_is_left_is_counted_row_by_row() -> None:
 
 def test_other_pictures_than_those_of_the_run_are_refused(finished_run: SimpleNamespace) -> None:
     run = read_run(finished_run.path)
-    table = map_pictures(pictures_of(run, None, "validation", 40), run.recipe["image_size"], "map")
+    table = map_pictures(pictures_of(run, None, "validation"), run.recipe["image_size"], "map")
     right = answers(Classifier.load(run.path, "cpu"), table, 0)
     assert set(right) == {"", *(f"{name} {strength:g}" for name, strength in STRENGTHS)}
     refuse_other_pictures(run.path, table, right[""])
