@@ -88,13 +88,13 @@ def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
 def test_a_folder_that_another_run_finished_or_began_meanwhile_is_not_touched(tiny) -> None:
     recipe = tiny()
     looked = find_run(recipe, resume=False)
-    begin(find_run(recipe, resume=False), recipe, 1, resume=False).release()
+    begin(find_run(recipe, resume=False), recipe, 1, resume=False, splits={}).release()
     with pytest.raises(InputError, match="holds an interrupted run: add --resume"):
-        begin(looked, recipe, 1, resume=False)
+        begin(looked, recipe, 1, resume=False, splits={})
     (recipe.output_dir / ".unfinished" / "recipe.yaml").rename(recipe.output_dir / "recipe.yaml")
     (recipe.output_dir / "evaluation.json").write_text("{}")
     with pytest.raises(InputError, match="was changed by another run meanwhile: choose another --output_dir"):
-        begin(looked, recipe, 1, resume=False)
+        begin(looked, recipe, 1, resume=False, splits={})
     refuse_if_in_use(recipe.output_dir)
 
 
