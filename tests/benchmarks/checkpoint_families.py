@@ -3,9 +3,10 @@
     python -m tests.benchmarks.checkpoint_families [--stage] [NAME ...]
 
 For each: train 3 steps and seal (`train_hf.py`), score pictures (`hub.predict`, with torch), export ONNX, and ask
-`pipeline()` and the server with onnxruntime. `spread` is the largest difference of a probability of the run between two
-pictures: a model that answers the same to every picture proves nothing of its clients, and its row ends there. A cell of
-a client is its largest difference of a probability from the run's own. With --stage also `push_to_hub.py --dry_run`, which asks every client in a fresh process: a minute each.
+`pipeline()` and the server with onnxruntime. `spread` is the largest difference of a probability between two pictures:
+a model that answers the same to all of them proves nothing, and its row ends there. A cell of a client is its largest
+difference of a probability from the run's own. With --stage also `push_to_hub.py --dry_run`, which asks every client in
+a fresh process: a minute each.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ from tests.families import FAMILIES
 
 LEAST_SPREAD = 0.001
 CLIENTS = ("spread", "pipeline()", "server, torch", "server, ONNX")
-QUICK = {"max_steps": 3, "drawn_faces": 60, "learning_rate": 0.01, "vit_config": {}, "evaluate_test": True}
+QUICK = {"max_steps": 3, "drawn_faces": 60, "learning_rate": 0.001, "vit_config": {}, "evaluate_test": True}
 
 
 def main(words: list[str]) -> None:
