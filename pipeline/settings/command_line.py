@@ -89,10 +89,13 @@ def _value(name: str, text: str | None) -> Any:
         return True
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ):  # ValueError: a number of more than 4,300 digits, or a date that does not exist
         if name == "label_pattern":
             return text  # a regular expression; the reader says what is wrong with it
-        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
+        raise InputError(f"command line: the value of --{name} is not YAML: {text[:80]!r}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

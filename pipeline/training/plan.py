@@ -70,19 +70,24 @@ class Plan:
     def describe(self) -> str:
         """What the settings come to here, as the console shows it at the start of a run."""
         return (
-            f"machine: {self.processes} process(es), {self.threads} threads each, "
+            f"machine: {self.processes} process(es), {self.threads} threads each{self._of_environment()}, "
             f"precision {self.recipe.precision} ({self.precision_reason})\n"
             f"batch: {self.rows_per_step} rows = {self.processes} x {self.rows_per_device} x {self.accumulation} "
             "(processes x per device x accumulation)"
         )
+
+    def _of_environment(self) -> str:
+        named = machine.threads_of_environment()
+        ignored = named is not None and self.recipe.threads is None and named != str(self.threads)
+        return f" (OMP_NUM_THREADS={named} is not read: use --threads)" if ignored else ""
 
 
 def make_plan(recipe: Recipe) -> Plan:
     """Work out what `recipe` comes to on this machine.
 
     Raises:
-        InputError: the precision is not supported here, the rows of a step cannot be split evenly, or the launcher
-            started fewer processes than it was asked for.
+        InputError: the precision is not supported here, the rows of a step cannot be split evenly, there are fewer
+            cores than threads, or the launcher started fewer processes than it was asked for.
     """
     machine.refuse_lone_process()
     precision, reason = resolve_precision(recipe.precision)
@@ -93,12 +98,20 @@ def make_plan(recipe: Recipe) -> Plan:
         precision_reason=reason,
         device=device,
         processes=processes,
-        threads=max(1, cores() // machine.local_world_size()),
+        threads=_threads(recipe.threads),
         rows_per_device=rows_per_device,
         accumulation=accumulation,
         batches_on_gpu=device == "cuda"
         and recipe.trainer.get("dataloader_num_workers", 0) == 0,  # worker processes have no GPU
     )
+
+
+def _threads(asked: int | None) -> int:
+    """The threads of this process. More of them than cores would wait for each other in every operation."""
+    here = max(1, cores() // machine.local_world_size())
+    if asked is not None and asked > here:
+        raise InputError(f"threads is {asked}, and each process has {here} core(s) here; lower it or leave it out")
+    return asked or here
 
 
 def resolve_precision(precision: Precision) -> tuple[Precision, str]:
