@@ -69,8 +69,8 @@ class Recipe:
     max_train_samples: Whole | None = setting(None, "data", "train on at most this many rows; null uses all", "rows", ge=1)
     max_eval_samples: Whole | None = setting(None, "data", "evaluate on at most this many rows of each split; null uses all", "rows", ge=1)
 
-    image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1, le=4096)
-    store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1, le=4096)
+    image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1, le=16_384)
+    store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1, le=16_384)
     geometry: Literal["checkpoint", "whole_picture"] = setting("checkpoint", "pictures", "checkpoint: a checkpoint whose processor does not resize the whole picture to a square by bicubic interpolation is refused; whole_picture: its processor is replaced by one that does")
 
     flip: Number = setting(0.5, "augmentation", "horizontal flip", "probability", ge=0, le=1)

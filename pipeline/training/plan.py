@@ -41,6 +41,7 @@ class Plan:
     device: str  # cuda, mps, xpu or cpu
     processes: int
     threads: int  # of this process
+    threads_not_read: str | None  # OMP_NUM_THREADS, where a person set it to something else
     rows_per_device: int  # rows that go through the model at once
     accumulation: int  # how many of these make an optimizer step
     batches_on_gpu: bool  # whether the collators work on the GPU
@@ -69,17 +70,14 @@ class Plan:
 
     def describe(self) -> str:
         """What the settings come to here, as the console shows it at the start of a run."""
+        unread = self.threads_not_read
+        ignored = f" (OMP_NUM_THREADS={unread} is not read: use --threads)" if unread else ""
         return (
-            f"machine: {self.processes} process(es), {self.threads} threads each{self._of_environment()}, "
+            f"machine: {self.processes} process(es), {self.threads} threads each{ignored}, "
             f"precision {self.recipe.precision} ({self.precision_reason})\n"
             f"batch: {self.rows_per_step} rows = {self.processes} x {self.rows_per_device} x {self.accumulation} "
             "(processes x per device x accumulation)"
         )
-
-    def _of_environment(self) -> str:
-        named = machine.threads_of_environment()
-        ignored = named is not None and self.recipe.threads is None and named != str(self.threads)
-        return f" (OMP_NUM_THREADS={named} is not read: use --threads)" if ignored else ""
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -93,12 +91,14 @@ def make_plan(recipe: Recipe) -> Plan:
     precision, reason = resolve_precision(recipe.precision)
     device, processes = machine.device_type(), machine.world_size()
     rows_per_device, accumulation = _split_batch(recipe, processes, device)
+    threads, of_environment = _threads(recipe.threads), machine.threads_of_environment()
     return Plan(
         recipe=replace(recipe, precision=precision),
         precision_reason=reason,
         device=device,
         processes=processes,
-        threads=_threads(recipe.threads),
+        threads=threads,
+        threads_not_read=None if recipe.threads or of_environment == str(threads) else of_environment,
         rows_per_device=rows_per_device,
         accumulation=accumulation,
         batches_on_gpu=device == "cuda"

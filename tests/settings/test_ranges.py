@@ -83,7 +83,7 @@ def test_the_limits_that_a_range_includes_are_taken(each: Setting) -> None:
     for limit in limits(each.kind):
         for name in ("ge", "le"):
             if hasattr(limit, name) and not isinstance(each.default, dict):
-                fitting = {"validation_share": 0.0, "test_share": 0.0, "image_size": 4096}
+                fitting = {"validation_share": 0.0, "test_share": 0.0, "image_size": 16_384}
                 recipe_from(fitting | {each.name: getattr(limit, name)}, "test")
 
 

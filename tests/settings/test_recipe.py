@@ -68,7 +68,7 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         ("--dataloader_drop_last true", "every row counts"),
         ("--remove_unused_columns true", "collators"),
         ("quickstrat", "nearest is quickstart"),
-        ("--image_size big", "image_size is 'big'; it must be a whole number of at least 1"),
+        ("--image_size big", "image_size is 'big'; it must be a whole number from 1 to 16384"),
         ("--learning_rate --max_steps 2", "--learning_rate needs a value: a number above 0"),
         ("--checkpoint", "--checkpoint needs a value: text or null"),
         ("--lr", "--learning_rate"),

@@ -158,6 +158,8 @@ def test_processes_on_one_machine_share_its_cores(tiny, monkeypatch) -> None:
 
 
 def test_threads_of_the_environment_are_not_read_and_the_plan_says_so(tiny, monkeypatch, on_cpu) -> None:
+    for launcher in ("ACCELERATE_MIXED_PRECISION", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(launcher, raising=False)
     words = " (OMP_NUM_THREADS=7 is not read: use --threads)"
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert f"{cores()} threads each{words}," in make_plan(tiny()).describe()
