@@ -16,8 +16,9 @@ from timm.models import save_for_hf
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, ViTImageProcessor, pipeline
 
 from hub.after_training import check_export
-from hub.export import fp32
+from hub.export import fp32, preprocessed
 from hub.export.classifier import load_classifier
+from hub.export.onnx_files import Batch
 from hub.server.engine import load_model, to_scores
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
@@ -124,6 +125,11 @@ def test_every_client_sees_the_pixels_of_training_with_a_timm_cnn(tmp_path: Path
     theirs["the server with onnxruntime"] = by_server(tmp_path / "run", files)
     apart = {name: float(np.abs(scores - ours).max()) for name, scores in theirs.items()}
     assert max(apart.values()) < 1e-4, apart
+    with_preprocessing = tmp_path / preprocessed.FORMAT.file
+    preprocessed.write(load_classifier(tmp_path / "run"), with_preprocessing)
+    pictures = Batch([Image.open(file) for file in files], np.empty(0, np.float32))
+    shares = np.exp(preprocessed.open_preprocessed(with_preprocessing)(pictures))
+    assert np.abs(shares - ours).max() < 0.01
 
 
 def by_pipeline(folder: Path, files: list[Path]) -> np.ndarray:
