@@ -25,6 +25,7 @@ from pipeline.expressions import CLASSES
 from pipeline.settings.recipe import Recipe
 from pipeline.training import saving
 from pipeline.training.checkpoint import open_checkpoint
+from pipeline.training.described_size import TENSORS_OF_HEADS, no_larger_than
 from pipeline.training.head import head_parameters
 from pipeline.training.model import build_model
 from pipeline.training.plan import make_plan
@@ -393,6 +394,19 @@ def test_a_model_that_keeps_what_it_computed_in_a_trial_can_still_be_trained(kin
     ViTImageProcessor().save_pretrained(tmp_path / "checkpoint")
     model, _ = open_checkpoint(make_plan(of()))
     model.train()(pixel_values=torch.randn(2, 3, SIZE, SIZE)).logits.sum().backward()
+
+
+def test_a_model_that_clients_were_asked_with_can_still_be_trained() -> None:
+    settings = WITH_MLP | {"use_relative_position_bias": True, "use_mean_pooling": True}
+    model = transformers.BeitForImageClassification(transformers.BeitConfig(**settings, num_labels=5))
+    check_clients(model, ViTImageProcessor(do_resize=True, size={"height": SIZE, "width": SIZE}, resample=3))
+    model.train()(pixel_values=torch.randn(2, 3, SIZE, SIZE)).logits.sum().backward()
+
+
+def test_a_model_of_many_tiny_layers_is_larger_than_its_weights_too() -> None:
+    with pytest.raises(InputError, match="describes a far larger model"), no_larger_than({"w": torch.zeros(1)}):
+        for _ in range(TENSORS_OF_HEADS):
+            torch.nn.Linear(1, 1)
 
 
 def test_the_classes_stand_in_the_config_of_a_timm_model_too(tmp_path: Path, of) -> None:
