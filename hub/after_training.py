@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "push_to_hub.py"
@@ -29,11 +30,13 @@ def check_export(model: Path) -> None:
     """Trace a saved model as publishing will, before hours of training: torch cannot write every model as ONNX.
 
     Raises:
-        InputError: as `hub.export.onnx_files.graph_of`.
+        InputError: as `hub.export.onnx_files.graph_of` and `hub.export.preprocessed.write`.
     """
+    from hub.export import preprocessed
     from hub.export.classifier import load_classifier
 
-    _ = load_classifier(model).graph
+    with tempfile.TemporaryDirectory() as folder:
+        preprocessed.write(load_classifier(model), Path(folder) / preprocessed.FORMAT.file)
 
 
 def push_to_hub(run: Path, repo_id: str) -> None:

@@ -17,7 +17,9 @@ from huggingface_hub import get_token
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.hparams.metadata import PLUGIN_NAME as HPARAMS
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from hub.private_names import name_patterns
@@ -42,7 +44,7 @@ AROUND = 24
 
 
 def clean_events(source: Path, target: Path) -> None:
-    """Copy only the numbers and pictures of a TensorBoard event file.
+    """Copy only the numbers, pictures and hparams of a TensorBoard event file; of texts among these only `recipe`.
 
     Raises:
         InputError: it is not an event file.
@@ -50,9 +52,7 @@ def clean_events(source: Path, target: Path) -> None:
     with target.open("wb") as file:
         writer = RecordWriter(file)
         for index, event in enumerate(_events(source)):
-            values = [
-                _clean_value(v) for v in event.summary.value if v.WhichOneof("value") in ("simple_value", "image")
-            ]
+            values = [clean for value in event.summary.value if (clean := _clean_value(value)) is not None]
             if index == 0:
                 writer.write(Event(wall_time=event.wall_time, file_version="brain.Event:2").SerializeToString())
             if values:
@@ -60,10 +60,32 @@ def clean_events(source: Path, target: Path) -> None:
                 writer.write(kept.SerializeToString())
 
 
-def _clean_value(value: Summary.Value) -> Summary.Value:
+def _clean_value(value: Summary.Value) -> Summary.Value | None:
     if value.WhichOneof("value") == "image":
         return Summary.Value(tag=value.tag, image=value.image)
-    return Summary.Value(tag=value.tag, simple_value=value.simple_value)
+    if value.WhichOneof("value") == "simple_value":
+        return Summary.Value(tag=value.tag, simple_value=value.simple_value)
+    plugin = value.metadata.plugin_data
+    if plugin.plugin_name != HPARAMS:
+        return None
+    kept = SummaryMetadata.PluginData(plugin_name=HPARAMS, content=_clean_hparams(plugin.content))
+    return Summary.Value(tag=value.tag, metadata=SummaryMetadata(plugin_data=kept))
+
+
+def _clean_hparams(content: bytes) -> bytes:
+    """The names and values of hparams and metrics, without the texts, times and addresses that may stand beside."""
+    data = HParamsPluginData.FromString(content)
+    if data.HasField("experiment"):
+        for name in ("name", "description", "user", "time_created_secs"):
+            data.experiment.ClearField(name)
+    if data.HasField("session_start_info"):
+        start = data.session_start_info
+        for name in ("model_uri", "monitor_url", "group_name", "start_time_secs"):
+            start.ClearField(name)
+        for name in [name for name, value in start.hparams.items() if value.WhichOneof("kind") == "string_value"]:
+            if name != "recipe":
+                del start.hparams[name]
+    return bytes(data.SerializeToString(deterministic=True))
 
 
 def _events(path: Path) -> Iterator[Event]:
@@ -150,6 +172,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
     elif ".tfevents." in path.name:
         for event in _events(path):
             yield "events", str(_without_pictures(event))
+            yield from (("hparams", _hparams_text(value)) for value in event.summary.value)
     else:
         raise InputError(f"{PurePosixPath(path.name)}: a file of this kind cannot be searched and is not published")
 
@@ -172,6 +195,15 @@ def _without_pictures(event: Event) -> Event:
         if value.WhichOneof("value") == "image":
             value.image.encoded_image_string = b""
     return event
+
+
+def _hparams_text(value: Summary.Value) -> str:
+    """The texts among the hparams of a value, which `str` of the event shows as escaped bytes."""
+    plugin = value.metadata.plugin_data
+    if plugin.plugin_name != HPARAMS:
+        return ""
+    start = HParamsPluginData.FromString(plugin.content).session_start_info
+    return "\n".join(f"{name}: {each.string_value}" for name, each in start.hparams.items())
 
 
 def _onnx_text(path: Path) -> str:

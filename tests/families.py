@@ -38,6 +38,20 @@ class Family:
     size: int = 64
 
 
+def _settle(model: torch.nn.Module, size: int) -> None:
+    """Give a net the running statistics of noise: with those of a new one its activations fade, and answers stay."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # keep nothing of the old ones
+    with torch.no_grad():
+        model.train()(torch.randn(8, 3, size, size))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
 def _transformers(model: str, config: str, processor: str, **settings: Any) -> Callable[[Path], torch.nn.Module]:
     def save(folder: Path) -> torch.nn.Module:
         torch.manual_seed(0)
@@ -45,6 +59,7 @@ def _transformers(model: str, config: str, processor: str, **settings: Any) -> C
         for module in made.modules():
             if isinstance(module, torch.nn.Conv2d):  # transformers' own start is so small that deep nets answer 0
                 torch.nn.init.kaiming_normal_(module.weight)
+        _settle(made, 64)
         made.save_pretrained(folder)
         getattr(transformers, processor)().save_pretrained(folder)
         return made.eval()
@@ -52,10 +67,11 @@ def _transformers(model: str, config: str, processor: str, **settings: Any) -> C
     return save
 
 
-def _timm(name: str, **arguments: Any) -> Callable[[Path], torch.nn.Module]:
+def _timm(name: str, size: int = 64, **arguments: Any) -> Callable[[Path], torch.nn.Module]:
     def save(folder: Path) -> torch.nn.Module:
         torch.manual_seed(0)
         made = timm.create_model(name, num_classes=CLASSES_OF_CHECKPOINT, **arguments)
+        _settle(made, size)
         save_for_hf(made, folder, model_args=arguments, safe_serialization=True)
         return made.eval()
 
@@ -111,7 +127,7 @@ FAMILIES: dict[str, Family] = {
         "ghostnet_050", "lcnet_035", "mobilenetv1_100", "mobilenetv2_035", "mobilenetv3_small_050",
         "mobilenetv4_conv_small_035", "mobilevit_xxs", "regnetx_002", "resnet10t", "resnet18", "tinynet_e",
     )},
-    "timm/inception_v3": Family(_timm("inception_v3"), True, 96),
-    "timm/vgg11": Family(_timm("vgg11", mlp_ratio=0.02), True, 224),  # with 4,096 units in between it has 129 M numbers
-    "timm/deit_tiny_distilled_patch16_224": Family(_timm("deit_tiny_distilled_patch16_224"), False, 224),
+    "timm/inception_v3": Family(_timm("inception_v3", 96), True, 96),
+    "timm/vgg11": Family(_timm("vgg11", 224, mlp_ratio=0.02), True, 224),  # with its 4,096 units it has 129 M numbers
+    "timm/deit_tiny_distilled_patch16_224": Family(_timm("deit_tiny_distilled_patch16_224", 224), False, 224),
 }  # fmt: skip

@@ -49,7 +49,9 @@ def write(classifier: Classifier, path: Path) -> None:
     """
     before, after = _before(classifier.processor), AFTER.format(classes=len(classifier.classes))
     model = copy_of(classifier.graph)
-    merged = compose.merge_models(_as_model(before, model), model, [("pixels", INPUT)])
+    # With prefixes, because a traced graph may have a value called `mean` too.
+    head = compose.add_prefix(_as_model(before, model), "before_", rename_inputs=False)
+    merged = compose.merge_models(head, model, [("before_pixels", INPUT)])
     tail = compose.add_prefix(_as_model(parser.parse_graph(after), model), "after_", rename_outputs=False)
     save(compose.merge_models(merged, tail, [(OUTPUT, "after_scores")]), path, classifier.classes)
 

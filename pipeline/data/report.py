@@ -84,12 +84,14 @@ def found(report: Mapping[str, Any]) -> list[str]:
 
 
 def few_rows(report: Mapping[str, Any]) -> str:
-    """The classes with fewer rows than `FEW` among those to use, by split; "" if there are none."""
+    """By split how many classes have fewer rows than `FEW` among those to use, and the smallest; "" if none has."""
     found = []
     for split, counts in report["rows_used"].items():
-        few = ", ".join(f"{name} {count}" for name, count in counts.items() if count < FEW[split])
-        found += [f"{split} (below {FEW[split]}): {few}"] if few else []
-    return f"few rows of a class, so figures of it will be uncertain; {'; '.join(found)}" if found else ""
+        few = {name: count for name, count in counts.items() if count < FEW[split]}
+        if few:
+            least = min(few, key=lambda name: few[name])
+            found.append(f"{split} {len(few)} of {len(counts)} classes below {FEW[split]} ({least} {few[least]})")
+    return f"few rows, so figures of a class are uncertain: {', '.join(found)}" if found else ""
 
 
 def _persons(report: Mapping[str, Any]) -> str:

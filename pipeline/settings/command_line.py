@@ -37,8 +37,8 @@ def parse_command_line(argv: list[str]) -> Command:
     resume = overrides.pop("resume", False)
     if not isinstance(resume, bool):
         raise InputError(f"command line: --resume takes no value, but has {resume!r}")
-    publish = overrides.pop("publish", None)
-    if publish is not None and not isinstance(publish, str):
+    asked, publish = "publish" in overrides, overrides.pop("publish", None)
+    if asked and not isinstance(publish, str):
         raise InputError("command line: --publish needs the name of a repository: --publish USER/NAME")
     path = recipe_path(named or ("own_faces" if "data_path" in overrides else "quickstart"))
     settings = {"output_dir": f"runs/{path.stem}", "seed": 42} | load_yaml(path)
@@ -81,18 +81,22 @@ def _pairs(rest: list[str]) -> dict[str, str | None]:
 
 
 def _value(name: str, text: str | None) -> Any:
-    """The value as YAML reads it; true for a switch without a value."""
+    """The value as YAML reads it; true for a switch without a value. An empty text, as of a shell variable that is not
+    set, is no value."""
+    known = {each.name: each for each in OUR_FIELDS} | trainer_settings()
+    if name in known and (text.strip() == "" if text is not None else not known[name].is_switch):
+        raise InputError(f"command line: --{name} needs a value: {known[name].value}")
     if text is None:
-        known = {each.name: each for each in OUR_FIELDS} | trainer_settings()
-        if name in known and not known[name].is_switch:
-            raise InputError(f"command line: --{name} needs a value: {known[name].value}")
         return True
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ):  # ValueError: a number of more than 4,300 digits, or a date that does not exist
         if name == "label_pattern":
             return text  # a regular expression; the reader says what is wrong with it
-        raise InputError(f"command line: the value of --{name} is not YAML: {text!r}") from None
+        raise InputError(f"command line: the value of --{name} is not YAML: {text[:80]!r}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,27 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
+LARGEST = 10**10
+"""No setting is larger, or below its negative: such a number is a slip, and libraries fail on it in their own words."""
+
+
+def _bounded(value: Any) -> Any:
+    """The value itself.
+
+    Raises:
+        ValueError: it is a finite number beyond `LARGEST`.
+    """
+    if isinstance(value, int | float) and LARGEST < abs(value) < math.inf:
+        raise ValueError(f"is {_short(value)}, and no setting goes beyond {LARGEST:,}")
+    return value
+
+
+def _short(value: float) -> str:
+    """A number in few digits, also where it is too large for a float."""
+    digits = str(value) if isinstance(value, float) else f"{value:,}"
+    return digits if len(digits) < 30 else f"{digits[:12]}... ({len(digits.replace(',', ''))} digits)"
+
+
 def as_number(value: Any) -> Any:
     """Text that people write for a number and YAML reads as text (`1e-6`) as a float; any other value as it is."""
     is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]\d+", value, re.I)
@@ -30,14 +51,15 @@ def _inside(value: Any) -> Any:
     number = as_number(value)
     if isinstance(number, float) and not math.isfinite(number):
         raise ValueError(f"holds {number}; every number in it must be finite")
-    return number
+    return _bounded(number)
 
 
 def _float(value: Any) -> Any:
     try:
-        return float(value) if isinstance(value, str) else value
+        number = float(value) if isinstance(value, str) else value
     except ValueError:
         return value
+    return _bounded(number)
 
 
 def _int(value: Any) -> Any:

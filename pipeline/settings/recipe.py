@@ -57,7 +57,7 @@ class Recipe:
     test_share: Number = setting(0.1, "data", "share of all rows for test if the source has none", "share", ge=0, lt=1)
     splits_left_out: Names = setting([], "data", "splits of the data that are not used, such as a test split without labels; a missing split is then made of train rows")
     split_seed: Whole = setting(0, "data", "seed of made splits, row limits and drawn faces; the training seed is --seed", ge=0)
-    drawn_faces: Whole = setting(6000, "data", "faces that source drawn draws, all splits together", "pictures", ge=1)
+    drawn_faces: Whole = setting(6000, "data", "faces that source drawn draws, all splits together", "pictures", ge=1, le=1_000_000)
     crop: Literal["none", "detect"] = setting("none", "data", "detect: every picture is a photo, and its largest face is cropped as in FER2013; pictures without a face are dropped and counted")
     face_align: bool = setting(False, "data", "crop detect also rotates the face until its eyes are level")
     face_detector: PathText = setting("opencv/face_detection_yunet", "data", "YuNet's ONNX file for crop detect: a file, a local folder or a Hub id")
@@ -69,21 +69,21 @@ class Recipe:
     max_train_samples: Whole | None = setting(None, "data", "train on at most this many rows; null uses all", "rows", ge=1)
     max_eval_samples: Whole | None = setting(None, "data", "evaluate on at most this many rows of each split; null uses all", "rows", ge=1)
 
-    image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1)
-    store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1)
+    image_size: Whole = setting(224, "pictures", "side of the model's input", "px", ge=1, le=16_384)
+    store_size: Whole | None = setting(None, "pictures", "side of the cached train pictures, which are resized in the batch; null is image_size", "px", ge=1, le=16_384)
     geometry: Literal["checkpoint", "whole_picture"] = setting("checkpoint", "pictures", "checkpoint: a checkpoint whose processor does not resize the whole picture to a square by bicubic interpolation is refused; whole_picture: its processor is replaced by one that does")
 
     flip: Number = setting(0.5, "augmentation", "horizontal flip", "probability", ge=0, le=1)
     rotation: Number = setting(10.0, "augmentation", "largest rotation to either side", "degrees", ge=0, le=180)
     crop_area: Number = setting(0.7, "augmentation", "random resized crop keeps at least this share of the area; 1 is off", "share", gt=0, le=1)
-    crop_ratio: Number = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x; 1 is off", "ratio", ge=1)
+    crop_ratio: Number = setting(1.1, "augmentation", "random resized crop: width by height between 1/x and x; 1 is off", "ratio", ge=1, le=10)
     zoom_out: Number = setting(0.0, "augmentation", "the crop may be larger than the picture, by this share of its area; borders are mirrored", "share", ge=0, le=1)
     shift: Number = setting(0.0, "augmentation", "the crop may extend beyond the picture, by this share of the side; borders are mirrored", "share", ge=0, le=1)
     low_resolution: Number = setting(1.0, "augmentation", "the picture is resized to between this share of its side and all of it, and back; 1 is off", "share", gt=0, le=1)
     blur: Number = setting(0.0, "augmentation", "Gaussian blur: largest standard deviation", "share of the side", ge=0, le=0.2)
-    brightness: Number = setting(0.3, "augmentation", "brightness factor between 1 - x and 1 + x", "factor", ge=0)
-    contrast: Number = setting(0.3, "augmentation", "contrast factor between 1 - x and 1 + x", "factor", ge=0)
-    saturation: Number = setting(0.0, "augmentation", "saturation factor between 1 - x and 1 + x", "factor", ge=0)
+    brightness: Number = setting(0.3, "augmentation", "brightness factor between 1 - x and 1 + x", "factor", ge=0, le=10)
+    contrast: Number = setting(0.3, "augmentation", "contrast factor between 1 - x and 1 + x", "factor", ge=0, le=10)
+    saturation: Number = setting(0.0, "augmentation", "saturation factor between 1 - x and 1 + x", "factor", ge=0, le=10)
     erasing: Number = setting(0.25, "augmentation", "random erasing of 2 to 25 % of the area", "probability", ge=0, le=1)
 
     cutmix: Number = setting(0.0, "mixing", "CutMix, per batch", "probability", ge=0, le=1)
@@ -102,16 +102,17 @@ class Recipe:
     label_smoothing: Number = setting(0.0, "loss", "label smoothing, in training only", "share", ge=0, lt=1)
     class_balance: Literal["none", "sampler", "weights", "logit_adjustment"] = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment")
 
-    total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1)
+    total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1, le=1_000_000)
     warmup_epochs: Number = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs", ge=0)
     layer_decay: Number | None = setting(None, "optimisation", "learning rate factor from one layer to the layer below; 1 is off; null is 0.75, or 1 for a model whose layers have no known order", "factor", gt=0, le=1)
     ema_decay: Number = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor", ge=0, lt=1)
     early_stopping: Whole = setting(0, "optimisation", "stop after this many evaluations without a better metric; 0 is off", "evaluations", ge=0)
     precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")
+    threads: Whole | None = setting(None, "optimisation", "threads of torch in each process; null is all cores, shared by the processes of a machine; OMP_NUM_THREADS is not read, because launchers set it", "threads", ge=1)
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
     flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
-    bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1)
+    bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1, le=100_000)
     # fmt: on
 
     trainer: Annotated[MappingProxyType[str, Any], PlainValidator(_read_only)] = Field(

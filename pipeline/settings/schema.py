@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.settings.kinds import OF_TRAINER
 
+SHOWN = 80  # characters of a wrong value in an error
 WORDS = {
     float: "a number",
     int: "a whole number",
@@ -119,7 +120,8 @@ def one_line(error: ValidationError, kinds: Mapping[str, Any]) -> str:
         error: what pydantic raised.
         kinds: name of a setting to its kind.
     """
-    mistake = error.errors(include_url=False)[0]
+    mistakes = error.errors(include_url=False)
+    mistake = next((each for each in mistakes if each["type"] == "value_error"), mistakes[0])
     name, *inside = (str(part) for part in mistake["loc"])
     if name not in kinds:
         return f"unknown setting {name}"
@@ -131,8 +133,14 @@ def one_line(error: ValidationError, kinds: Mapping[str, Any]) -> str:
         where = f"entry {int(inside[0]) + 1}" if get_origin(kind) is list else inside[0]
         hint = " (YAML reads yes, no, on and off so: write the word in quotes)"
         word = hint if isinstance(mistake["input"], bool) and str in flat(element) else ""
-        return f"{name}: {where} is {mistake['input']!r}; it must be {in_words(element)}{word}"
+        return f"{name}: {where} is {_shown(mistake['input'])}; it must be {in_words(element)}{word}"
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     near = get_close_matches(str(mistake["input"]), [str(choice) for choice in choices], n=1)
     nearest = f"; the nearest is {near[0]}" if near else ""
-    return f"{name} is {mistake['input']!r}; it must be {in_words(kinds[name])}{nearest}"
+    return f"{name} is {_shown(mistake['input'])}; it must be {in_words(kinds[name])}{nearest}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written, or its beginning."""
+    written = repr(value)
+    return written if len(written) <= SHOWN else f"{written[:SHOWN]}..."

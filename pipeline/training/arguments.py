@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from accelerate.utils import DynamoBackend
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError, first_line
@@ -21,9 +22,11 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     This starts the process group. Nothing before it may ask torch how many processes there are.
 
     Raises:
-        InputError: Trainer refuses a value, one process sees several GPUs, or the processes did not find each other.
+        InputError: Trainer refuses a value, no compiler of torch has the name, one process sees several GPUs, or the
+            processes did not find each other.
     """
     settings = _settings(plan)
+    _refuse_unknown_compiler(settings)
     if plan.recipe.precision == "fp32":
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
     try:
@@ -41,6 +44,18 @@ def training_arguments(plan: Plan) -> TrainingArguments:
             f"{arguments.world_size}); {ON_A_CPU}"
         )
     return arguments
+
+
+def _refuse_unknown_compiler(settings: dict[str, Any]) -> None:
+    """Refuse a `torch_compile_backend` that accelerate or torch does not know, before anything is compiled."""
+    name = settings.get("torch_compile_backend")
+    if name is None:
+        return
+    import torch._dynamo  # only here: it takes seconds
+
+    known = {backend.value.lower() for backend in DynamoBackend} & set(torch._dynamo.list_backends())
+    if name.lower() not in known:
+        raise InputError(f"torch_compile_backend is {name!r}; it must be one of {', '.join(sorted(known))}")
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

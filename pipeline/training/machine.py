@@ -56,6 +56,13 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def threads_of_environment() -> str | None:
+    """OMP_NUM_THREADS where a person set it. A launcher sets it to 1 where it is unset, which looks the same."""
+    named = os.environ.get("OMP_NUM_THREADS") or None
+    launched = {"ACCELERATE_MIXED_PRECISION", "LOCAL_WORLD_SIZE"} & os.environ.keys()
+    return None if launched and named == "1" else named
+
+
 def quiet_libraries() -> None:
     """Hide the bars of libraries: those of transformers always, the others where no person watches (a file, CI)."""
     import datasets

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, ViTImageProcessor
 
 from pipeline import run_folder
+from pipeline.data.rows import Rows
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
@@ -27,6 +29,7 @@ from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
+from pipeline.training.made_of import ROWS, checkpoint_hashes, note_rows, refuse_other_checkpoint, refuse_other_rows
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 from pipeline.training.saving import save_classifier
 
@@ -64,7 +67,7 @@ def find_run(recipe: Recipe, resume: bool, processes: int = 1) -> RunFolder:
 
     Raises:
         InputError: another process trains there, or it holds a run with other settings, an interrupted run without
-            `--resume` or of another number of processes, or something else.
+            `--resume`, of another number of processes or of a checkpoint with other files, or something else.
     """
     nearest_folder(recipe.output_dir)  # the lock cannot be asked where no folder can be
     refuse_if_in_use(recipe.output_dir)
@@ -88,6 +91,8 @@ def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
+        if (files := _progress(path).get("checkpoint")) is not None:
+            refuse_other_checkpoint(path, recipe.checkpoint, files)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
     there = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
     if RECIPE in there and any(name.startswith("checkpoint-") for name in there):
@@ -150,14 +155,15 @@ def _progress(path: Path) -> dict[str, Any]:
     return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
 
 
-def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> Lock:
-    """Make the folder and lock it; write the settings, processes, and all steps that the run was resumed from.
+def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool, splits: Mapping[str, Rows]) -> Lock:
+    """Make the folder and lock it; write the settings, processes, what the run is made of, and where it was resumed.
 
     Returns:
         The lock. This process owns the folder until the lock is released or the process ends.
 
     Raises:
-        InputError: the folder cannot be made, or another process began, continued or finished a run there meanwhile.
+        InputError: the folder cannot be made, another process began, continued or finished a run there meanwhile, or
+            `splits` has other rows than the run began with.
     """
     try:
         run.path.mkdir(parents=True, exist_ok=True)
@@ -167,19 +173,23 @@ def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> Lock:
     except OSError as error:
         raise InputError(f"output_dir {run.path} cannot be made: {error.strerror}; choose another") from None
     try:
-        _begin(run, recipe, processes, resume)
+        _begin(run, recipe, processes, resume, splits)
     except BaseException:
         lock.release()
         raise
     return lock
 
 
-def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
+def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool, splits: Mapping[str, Rows]) -> None:
     if _look(recipe, resume, processes) != run:
         raise InputError(f"output_dir {run.path} was changed by another run meanwhile: choose another --output_dir")
+    if (run.aside / ROWS).is_file():
+        refuse_other_rows(run.path, run.aside / ROWS, splits)
     run.aside.mkdir(exist_ok=True)
+    note_rows(run.aside / ROWS, splits)
     steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
-    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
+    files = checkpoint_hashes(recipe.checkpoint)
+    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps, "checkpoint": files})
     recipe.save(run.aside / RECIPE)
     recipe.save(run.path / RECIPE)  # to read while the run trains
 
@@ -224,7 +234,7 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     for weights in run.aside.rglob("*.safetensors"):  # safetensors lets only the owner read them, whatever the umask
         weights.chmod((run.aside / SEAL).stat().st_mode)
     shutil.copyfile(run.aside / RECIPE, run.path / RECIPE)
-    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS))
+    moved = (p for p in run.aside.iterdir() if p.name not in (RECIPE, PROGRESS, ROWS))
     for item in sorted(moved, key=lambda p: p.name == SEAL):
         target = run.path / item.name
         if target.is_dir():

@@ -41,6 +41,7 @@ class Plan:
     device: str  # cuda, mps, xpu or cpu
     processes: int
     threads: int  # of this process
+    threads_not_read: str | None  # OMP_NUM_THREADS, where a person set it to something else
     rows_per_device: int  # rows that go through the model at once
     accumulation: int  # how many of these make an optimizer step
     batches_on_gpu: bool  # whether the collators work on the GPU
@@ -69,8 +70,10 @@ class Plan:
 
     def describe(self) -> str:
         """What the settings come to here, as the console shows it at the start of a run."""
+        unread = self.threads_not_read
+        ignored = f" (OMP_NUM_THREADS={unread} is not read: use --threads)" if unread else ""
         return (
-            f"machine: {self.processes} process(es), {self.threads} threads each, "
+            f"machine: {self.processes} process(es), {self.threads} threads each{ignored}, "
             f"precision {self.recipe.precision} ({self.precision_reason})\n"
             f"batch: {self.rows_per_step} rows = {self.processes} x {self.rows_per_device} x {self.accumulation} "
             "(processes x per device x accumulation)"
@@ -81,24 +84,34 @@ def make_plan(recipe: Recipe) -> Plan:
     """Work out what `recipe` comes to on this machine.
 
     Raises:
-        InputError: the precision is not supported here, the rows of a step cannot be split evenly, or the launcher
-            started fewer processes than it was asked for.
+        InputError: the precision is not supported here, the rows of a step cannot be split evenly, there are fewer
+            cores than threads, or the launcher started fewer processes than it was asked for.
     """
     machine.refuse_lone_process()
     precision, reason = resolve_precision(recipe.precision)
     device, processes = machine.device_type(), machine.world_size()
     rows_per_device, accumulation = _split_batch(recipe, processes, device)
+    threads, of_environment = _threads(recipe.threads), machine.threads_of_environment()
     return Plan(
         recipe=replace(recipe, precision=precision),
         precision_reason=reason,
         device=device,
         processes=processes,
-        threads=max(1, cores() // machine.local_world_size()),
+        threads=threads,
+        threads_not_read=None if recipe.threads or of_environment == str(threads) else of_environment,
         rows_per_device=rows_per_device,
         accumulation=accumulation,
         batches_on_gpu=device == "cuda"
         and recipe.trainer.get("dataloader_num_workers", 0) == 0,  # worker processes have no GPU
     )
+
+
+def _threads(asked: int | None) -> int:
+    """The threads of this process. More of them than cores would wait for each other in every operation."""
+    here = max(1, cores() // machine.local_world_size())
+    if asked is not None and asked > here:
+        raise InputError(f"threads is {asked}, and each process has {here} core(s) here; lower it or leave it out")
+    return asked or here
 
 
 def resolve_precision(precision: Precision) -> tuple[Precision, str]:

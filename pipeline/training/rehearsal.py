@@ -6,6 +6,7 @@ first forward or backward pass. A trial step on noise uses them all, so that a m
 
 import copy
 import tempfile
+from collections.abc import Collection
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -24,6 +25,7 @@ from pipeline.training.steps import build_trainer
 
 # Their values are checked, but not whether they work here.
 UNCHECKED = {"lr_scheduler_type", "optim", "torch_compile_mode", "ddp_backend"}
+COMPILING = ("torch_compile", "torch_compile_backend", "torch_compile_mode")
 SURE = {"disable_tqdm"} | TrainerRanges.__annotations__.keys() - UNCHECKED
 SOME_LENGTH = (100, 1000)  # steps of warm-up and of the run, where its length follows from the data
 
@@ -72,19 +74,32 @@ def _trial(plan: Plan, args: TrainingArguments, built: Built) -> None:
 
 
 def _culprits(plan: Plan, built: Built) -> list[str]:
-    """The settings of Trainer without which the trial does not fail: each one is left out in turn."""
-    found = []
-    for name, value in plan.recipe.trainer.items():
-        if name in SURE:
-            continue
-        others = MappingProxyType({other: kept for other, kept in plan.recipe.trainer.items() if other != name})
-        without = replace(plan, recipe=replace(plan.recipe, trainer=others))
-        try:
-            if _failure(without, training_arguments(without), built) is None:
-                found.append(f"{name} {value!r}")
-        except InputError:  # another setting does not work without it
-            continue
-    return found
+    """The settings of Trainer without which the trial does not fail: each one is left out in turn.
+
+    Compiling takes a minute, so all of its settings are left out first, and stay out if they are not the cause.
+    """
+    trainer = plan.recipe.trainer
+    compiling = [name for name in COMPILING if name in trainer]
+    if compiling:
+        if _works(plan, built, without=compiling):
+            return [f"{name} {trainer[name]!r}" for name in compiling]
+        plan = _leaving_out(plan, compiling)
+    doubtful = [name for name in plan.recipe.trainer if name not in SURE]
+    return [f"{name} {trainer[name]!r}" for name in doubtful if _works(plan, built, without=[name])]
+
+
+def _works(plan: Plan, built: Built, without: Collection[str]) -> bool:
+    """Whether the trial succeeds without these settings; another one may not work without them."""
+    others = _leaving_out(plan, without)
+    try:
+        return _failure(others, training_arguments(others), built) is None
+    except InputError:
+        return False
+
+
+def _leaving_out(plan: Plan, names: Collection[str]) -> Plan:
+    others = MappingProxyType({name: value for name, value in plan.recipe.trainer.items() if name not in names})
+    return replace(plan, recipe=replace(plan.recipe, trainer=others))
 
 
 def _noise(plan: Plan, rows: int) -> Dataset:

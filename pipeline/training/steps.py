@@ -120,7 +120,8 @@ def begin(
     The first process holds the lock for all of the launch. A new run shows its first batch in TensorBoard.
     """
     own = machine.rank() == 0
-    lock = output_dir.begin(run, plan.recipe, plan.processes, resume) if own else nullcontext()
+    rows = data.curated.rows
+    lock = output_dir.begin(run, plan.recipe, plan.processes, resume, rows) if own else nullcontext()
     for name in run.damaged:
         machine.say(f"resume: {name} was not written to its end and is passed over")
     if resume:
@@ -128,8 +129,8 @@ def begin(
         machine.say(f"resume: {start}")
     if own and run.checkpoint is None and log_results.may_be_shown(data.curated.report):
         with EventFile(run.logs) as events:
-            rows, size = PictureRows(data.train, plan.recipe.targets), plan.rows_per_device
-            log_results.log_first_batch(events, rows, trainer.train_sampler, trainer.train_collator, size)
+            train, size = PictureRows(data.train, plan.recipe.targets), plan.rows_per_device
+            log_results.log_first_batch(events, train, trainer.train_sampler, trainer.train_collator, size)
     return lock
 
 

@@ -3,8 +3,10 @@
     python -m tests.benchmarks.checkpoint_families [--stage] [NAME ...]
 
 For each: train 3 steps and seal (`train_hf.py`), score pictures (`hub.predict`, with torch), export ONNX, and ask
-`pipeline()` and the server with onnxruntime. A cell of a client is its largest difference of a probability from the
-run's own. With --stage also `push_to_hub.py --dry_run`, which asks every client in a fresh process: a minute each.
+`pipeline()` and the server with onnxruntime. `spread` is the largest difference of a probability between two pictures:
+a model that answers the same to all of them proves nothing, and its row ends there. A cell of a client is its largest
+difference of a probability from the run's own. With --stage also `push_to_hub.py --dry_run`, which asks every client in
+a fresh process: a minute each.
 """
 
 import contextlib
@@ -32,8 +34,9 @@ from pipeline.training.prediction import probabilities_of_files
 from tests.conftest import write_recipe
 from tests.families import FAMILIES
 
-CLIENTS = ("pipeline()", "server, torch", "server, ONNX")
-QUICK = {"max_steps": 3, "drawn_faces": 60, "learning_rate": 0.01, "vit_config": {}, "evaluate_test": True}
+LEAST_SPREAD = 0.001
+CLIENTS = ("spread", "pipeline()", "server, torch", "server, ONNX")
+QUICK = {"max_steps": 3, "drawn_faces": 60, "learning_rate": 0.001, "vit_config": {}, "evaluate_test": True}
 
 
 def main(words: list[str]) -> None:
@@ -77,15 +80,18 @@ def _quietly(command: Callable[[list[str]], None], *words: str) -> list[str]:
 
 
 def _differences(run: Path, folder: Path, size: int) -> list[str]:
-    """The largest difference of a probability of each client from the run's own, over pictures of many kinds."""
+    """The spread, then the largest difference of each client from the run's own, over pictures of many kinds."""
     kinds = picture_kinds(folder / "pictures", sorted((run / "examples").glob("*.png"))[:2], (size, size))
     files = [file for kind in kinds.values() for file in kind]
     own = probabilities_of_files(run, {"all": files}, size)["all"]
+    spread = float(np.ptp(own, axis=0).max())
+    if spread < LEAST_SPREAD:
+        raise ValueError(f"its probabilities differ by {spread:.1g} between pictures")
     released = folder / "released"
     shutil.copytree(run, released)
     export_onnx(load_run(run), released, None, [fp32.FORMAT], drawn_faces())
     scores = [_of_pipeline(run, files), _of_server(run, files), _of_server(released, files)]
-    return [f"{np.abs(each - own).max():.1g}" for each in scores]
+    return [f"{spread:.1g}", *(f"{np.abs(each - own).max():.1g}" for each in scores)]
 
 
 def _of_pipeline(folder: Path, files: list[Path]) -> np.ndarray:

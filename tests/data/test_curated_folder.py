@@ -59,8 +59,8 @@ def test_the_terminal_counts_every_source_and_names_what_is_left_out(tmp_path, c
         "data: dropped from train by leaks: 2 rows with a copy, a person or another label elsewhere",
         "data: dropped from train by caps: 1 rows of two/sadness",
         "data: persons: unknown, so one person may be in several splits",
-        "warning: few rows of a class, so figures of it will be uncertain; train (below 30): happiness 8, sadness 5; "
-        "validation (below 10): happiness 8; test (below 10): happiness 8, sadness 8",
+        "warning: few rows, so figures of a class are uncertain: train 2 of 2 classes below 30 (sadness 5), validation "
+        "1 of 2 classes below 10 (happiness 8), test 2 of 2 classes below 10 (happiness 8)",
     ]
     assert [line.split() for line in printed[table : table + 9]] == [
         ["source", "class", "train", "validation", "test"],

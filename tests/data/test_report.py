@@ -61,7 +61,7 @@ def test_training_prints_the_same_lines_before_the_model_is_built(tmp_path, monk
     plan = make_plan(recipe)
     steps.load_data(plan, training_arguments(plan))
     assert [line for line in SAID if line not in said] == []
-    assert any(line.startswith("warning: few rows of a class") for line in said)
+    assert any(line.startswith("warning: few rows, so") for line in said)
 
 
 def test_rows_that_settings_drop_have_a_line_each(tmp_path):
@@ -127,9 +127,11 @@ def test_classes_with_few_rows_are_listed_by_split():
         "test": {"happiness": 10, "fear": 10, "sadness": 10},
     }
     assert few_rows({"rows_used": used}) == (
-        "few rows of a class, so figures of it will be uncertain; train (below 30): fear 29; "
-        "validation (below 10): fear 9, sadness 0"
+        "few rows, so figures of a class are uncertain: train 1 of 3 classes below 30 (fear 29), validation 2 of 3 "
+        "classes below 10 (sadness 0)"
     )
+    seven = {f"class {number}": 1 for number in range(7)}
+    assert len(few_rows({"rows_used": dict.fromkeys(used, seven)})) < 200
     enough = {"train": {"fear": 30}, "validation": {"fear": 10}}
     assert few_rows({"rows_used": enough}) == ""
 
@@ -137,7 +139,7 @@ def test_classes_with_few_rows_are_listed_by_split():
 def test_the_warning_counts_the_rows_that_row_limits_leave(tmp_path):
     fill(tmp_path, 120, 120)
     assert few_rows(curated(tmp_path).report) == ""
-    assert "train (below 30): happiness" in few_rows(curated(tmp_path, max_train_samples=40).report)
+    assert "train 2 of 2 classes below 30 (" in few_rows(curated(tmp_path, max_train_samples=40).report)
 
 
 def with_persons(root: Path, known: tuple[str, ...]) -> Path:

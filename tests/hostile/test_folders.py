@@ -206,7 +206,7 @@ def test_links_of_the_cache_of_the_hub_lead_to_its_blobs_and_nowhere_else(tmp_pa
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("end", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
 def test_an_entry_point_that_is_stopped_removes_its_temporary_files(end: str, tmp_path: Path) -> None:
     code = (
         "import sys, tempfile, time; from pipeline.errors import end_in_one_line\n"

@@ -16,10 +16,14 @@ from onnx import TensorProto, helper
 from PIL import Image as PILImage
 from PIL.PngImagePlugin import PngInfo
 from safetensors.numpy import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto as EventTensor
+from tensorboard.plugins.hparams.metadata import EXPERIMENT_TAG, SESSION_START_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import hparams
 
 from hub.privacy import clean_events, refuse_private
 from pipeline.errors import InputError
@@ -74,6 +78,11 @@ def in_events(folder: Path, text: str) -> None:
     write_events(folder / "events.out.tfevents.1", Event(summary=Summary(value=[value])))
 
 
+def in_hparams(folder: Path, text: str) -> None:
+    summary = hparams({"recipe": text}, {})[1]
+    write_events(folder / "events.out.tfevents.1", Event(summary=summary))
+
+
 def in_picture_note(folder: Path, text: str) -> None:
     note = PngInfo()
     note.add_text("Comment", text, zip=True)
@@ -101,7 +110,17 @@ def in_predictions(folder: Path, text: str) -> None:
     pq.write_table(pa.table({"key": ["a.png", text]}), folder / "predictions.parquet")
 
 
-PLACES = (in_card, in_json, in_events, in_picture_note, behind_the_pixels, in_onnx, in_weights, in_predictions)
+PLACES = (
+    in_card,
+    in_json,
+    in_events,
+    in_hparams,
+    in_picture_note,
+    behind_the_pixels,
+    in_onnx,
+    in_weights,
+    in_predictions,
+)
 
 
 def write_events(path: Path, *events: Event) -> None:
@@ -246,6 +265,22 @@ def test_events_keep_numbers_and_pictures_and_lose_the_rest(tmp_path: Path) -> N
     assert kept[0].file_version == "brain.Event:2"
     assert [(v.tag, v.simple_value) for v in kept[1].summary.value] == [("loss", 0.5)]
     assert kept[2].summary.value[0].image == picture
+    assert b"annette" not in target.read_bytes()
+
+
+def test_events_keep_hparams_without_their_texts(tmp_path: Path) -> None:
+    source, target = tmp_path / "events.out.tfevents.1", tmp_path / "events.out.tfevents.0"
+    settings = {"recipe": "quickstart", "flip": 0.5, "data_path": f"{ROOT}home/annette/faces", "near_copies": True}
+    write_events(
+        source, *(Event(step=3, summary=each) for each in hparams(settings, {"final/validation/accuracy": 0.9}))
+    )
+    clean_events(source, target)
+    events = EventAccumulator(str(target)).Reload()
+    start = HParamsPluginData.FromString(events.summary_metadata[SESSION_START_INFO_TAG].plugin_data.content)
+    kept = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.session_start_info.hparams.items()}
+    assert kept == {"recipe": "quickstart", "flip": 0.5, "near_copies": True}
+    metrics = HParamsPluginData.FromString(events.summary_metadata[EXPERIMENT_TAG].plugin_data.content).experiment
+    assert [info.name.tag for info in metrics.metric_infos] == ["final/validation/accuracy"]
     assert b"annette" not in target.read_bytes()
 
 

@@ -23,6 +23,7 @@ class Seen:
     folder: Path = Path()
     batches: list[torch.Tensor] = field(default_factory=list)  # pixel_values of the train batches
     train_dtypes: set[torch.dtype] = field(default_factory=set)
+    threads: set[int] = field(default_factory=set)  # of torch, in training
     last_dtype: torch.dtype | None = None  # of the last matrix product outside training
     attention: set[str] = field(default_factory=set)
     skipped: list[float] = field(default_factory=list)  # share of rows that each block left as they were, in training
@@ -37,6 +38,7 @@ def watched(seen: Seen) -> Iterator[None]:
         if not module.training:
             return
         if isinstance(module, torch.nn.Conv2d):
+            seen.threads.add(torch.get_num_threads())
             seen.batches.append(args[0].detach().clone())
         if isinstance(module, torch.nn.LayerNorm) and len(entered) == 2:
             same = (entered.pop() == args[0]).flatten(1).all(1)
@@ -80,6 +82,7 @@ OBSERVED: dict[str, Any] = {
     "attention": "sdpa",
     "drop_path": 0.5,
     "precision": "bf16",
+    "threads": 1,
     "learning_rate": 1e-12,
     "logging_steps": 1,
     "warmup_epochs": 0.34,

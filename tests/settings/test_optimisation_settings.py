@@ -56,6 +56,11 @@ def test_precision_is_the_dtype_of_training_only(seen: Seen) -> None:
     assert seen.last_dtype == torch.float32, "predictions are made in float32"
 
 
+def test_threads_are_those_that_torch_trains_with(seen: Seen) -> None:
+    assert seen.threads == {1}
+    assert json.loads((seen.folder / "environment.json").read_text())["threads"] == 1
+
+
 def test_evaluate_test_evaluates_the_test_split(seen: Seen) -> None:
     run = seen.folder
     assert {"validation", "official", "clean"} <= json.loads((run / "evaluation.json").read_text()).keys()

@@ -8,6 +8,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import InputError
+from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import recipe_from
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.schema import Setting, flat
@@ -63,12 +64,27 @@ def test_a_value_of_another_type_is_refused_with_the_type(each: Setting, value: 
     assert refused(each.name, value) == f"test: {each.name} is {value!r}; it must be {each.value}"
 
 
+@pytest.mark.parametrize("value", ["1e300", "-1e300", "1e11", "9" * 500], ids=lambda value: value[:9])
+@pytest.mark.parametrize("each", NUMERIC, ids=lambda each: each.name)
+def test_a_finite_number_beyond_any_use_is_refused_in_a_line_of_readable_length(each: Setting, value: str) -> None:
+    with pytest.raises(InputError, match=f"command line: {each.name} is ") as said:
+        parse_command_line([f"--{each.name}={value}"])
+    assert "\n" not in str(said.value) and len(str(said.value)) < 250
+
+
+def test_a_number_that_yaml_cannot_hold_is_refused() -> None:
+    for value in ("9" * 5000, "2026-99-99"):
+        with pytest.raises(InputError, match="command line: the value of --max_steps is not YAML: "):
+            parse_command_line(["--max_steps", value])
+
+
 @pytest.mark.parametrize("each", CHECKED, ids=lambda each: each.name)
 def test_the_limits_that_a_range_includes_are_taken(each: Setting) -> None:
     for limit in limits(each.kind):
         for name in ("ge", "le"):
             if hasattr(limit, name) and not isinstance(each.default, dict):
-                recipe_from({"validation_share": 0.0, "test_share": 0.0} | {each.name: getattr(limit, name)}, "test")
+                fitting = {"validation_share": 0.0, "test_share": 0.0, "image_size": 16_384}
+                recipe_from(fitting | {each.name: getattr(limit, name)}, "test")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +113,10 @@ def test_any_other_value_is_refused_with_what_it_must_be(settings: dict[str, Any
     assert words in refused(name, value)
 
 
+def test_an_absurd_number_inside_a_mapping_is_refused_too() -> None:
+    assert "vit_config is 1e+300, and no setting goes beyond" in refused("vit_config", {"deep": [{"er": 1e300}]})
+
+
 def test_yaml_false_is_the_choice_no() -> None:
     assert recipe_from({"logging_strategy": False}, "test").trainer["logging_strategy"] == "no"
 
@@ -116,9 +136,10 @@ def test_a_recipe_made_in_code_is_checked_too() -> None:
         {"vit_config": {"layer_norm_eps": float("nan")}},
         {"accelerator_config": {"gradient_accumulation_kwargs": {"num_steps": float("inf")}}},
         {"sources": [{"caps": {"fear": float("nan")}}]},
+        {"vit_config": {"deep": [{"er": float("-inf")}]}},
     ],
     ids=str,
 )
 def test_a_number_inside_a_mapping_is_finite_too(typed: dict) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(typed))} holds (nan|inf); every number in it must be finite"):
+    with pytest.raises(InputError, match=f"{next(iter(typed))} holds (nan|-?inf); every number in it must be finite"):
         recipe_from({"output_dir": "runs/x"} | typed, "test")

@@ -52,3 +52,9 @@ def test_a_plateau_is_one_of_the_metric_that_chooses_the_checkpoint(tiny) -> Non
         typed = {"metric_for_best_model": metric, "lr_scheduler_kwargs": {"factor": "1e-1"}, "warmup_epochs": 0.0}
         made = training_arguments(make_plan(tiny(lr_scheduler_type="reduce_lr_on_plateau", **typed)))
         assert made.lr_scheduler_kwargs == {"mode": mode, "factor": 0.1}
+
+
+@pytest.mark.parametrize("name", ["inducter", pytest.param("NO", marks=pytest.mark.slow)])
+def test_an_unknown_compiler_is_refused_with_those_that_are_known(tiny, on_cpu, name: str) -> None:
+    with pytest.raises(InputError, match=rf"torch_compile_backend is '{name}'; it must be one of .*inductor"):
+        training_arguments(make_plan(tiny(torch_compile_backend=name)))

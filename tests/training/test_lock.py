@@ -14,24 +14,30 @@ from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.output_dir import begin, find_run
 from tests.conftest import process_of, run_train_hf, wait_for_checkpoint, write_recipe
 
+SLOW = pytest.mark.slow
 LONG = {"max_steps": 5000, "save_strategy": "steps", "save_steps": 5}
 
 
-def test_a_second_process_is_refused_in_one_line_and_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
-    """With equal settings, with others, and with --resume; and workers do not hold the lock for their parent."""
+SECOND = [["--resume"], pytest.param(["--seed", "0"], marks=SLOW), pytest.param(["--seed", "1"], marks=SLOW)]
+
+
+@pytest.mark.parametrize("more", SECOND, ids=" ".join)
+def test_a_second_process_is_refused_in_one_line_and_a_killed_owner_leaves_no_lock(
+    tmp_path: Path, more: list[str]
+) -> None:
+    """With --resume, with equal settings and with others; and workers do not hold the lock for their parent."""
     run = tmp_path / "run"
     words = [str(write_recipe(tmp_path / "long.yaml", output_dir=str(run), **LONG)), "--dataloader_num_workers", "1"]
     first = process_of(*words)
     try:
         wait_for_checkpoint(first, run, 5)
-        for more in (["--seed", "0"], ["--seed", "1"], ["--resume"]):
-            second = run_train_hf(*words, *more)
-            assert second.returncode == 2
-            assert second.stderr.splitlines()[-1] == (
-                f"error: output_dir {run} is in use by another run (process {first.pid}): wait until it ends, or "
-                "choose another --output_dir"
-            )
-            assert "Traceback" not in second.stderr
+        second = run_train_hf(*words, *more)
+        assert second.returncode == 2
+        assert second.stderr.splitlines()[-1] == (
+            f"error: output_dir {run} is in use by another run (process {first.pid}): wait until it ends, or choose "
+            "another --output_dir"
+        )
+        assert "Traceback" not in second.stderr
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()
@@ -88,13 +94,13 @@ def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
 def test_a_folder_that_another_run_finished_or_began_meanwhile_is_not_touched(tiny) -> None:
     recipe = tiny()
     looked = find_run(recipe, resume=False)
-    begin(find_run(recipe, resume=False), recipe, 1, resume=False).release()
+    begin(find_run(recipe, resume=False), recipe, 1, resume=False, splits={}).release()
     with pytest.raises(InputError, match="holds an interrupted run: add --resume"):
-        begin(looked, recipe, 1, resume=False)
+        begin(looked, recipe, 1, resume=False, splits={})
     (recipe.output_dir / ".unfinished" / "recipe.yaml").rename(recipe.output_dir / "recipe.yaml")
     (recipe.output_dir / "evaluation.json").write_text("{}")
     with pytest.raises(InputError, match="was changed by another run meanwhile: choose another --output_dir"):
-        begin(looked, recipe, 1, resume=False)
+        begin(looked, recipe, 1, resume=False, splits={})
     refuse_if_in_use(recipe.output_dir)
 
 

@@ -36,7 +36,7 @@ from pipeline.training.output_dir import (
 
 def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None:
     """Begin a run, and let its process end."""
-    output_dir.begin(run, recipe, processes, resume).release()
+    output_dir.begin(run, recipe, processes, resume, {}).release()
 
 
 def filled(recipe: Recipe, table: Dataset) -> RunFolder:

@@ -157,6 +157,27 @@ def test_processes_on_one_machine_share_its_cores(tiny, monkeypatch) -> None:
         assert make_plan(tiny()).threads == threads
 
 
+def test_threads_of_the_environment_are_not_read_and_the_plan_says_so(tiny, monkeypatch, on_cpu) -> None:
+    for launcher in ("ACCELERATE_MIXED_PRECISION", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(launcher, raising=False)
+    words = " (OMP_NUM_THREADS=7 is not read: use --threads)"
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert f"{cores()} threads each{words}," in make_plan(tiny()).describe()
+    assert "1 threads each," in make_plan(tiny(threads=1)).describe()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert (cores() > 1) == ("=1 is not read" in make_plan(tiny()).describe())
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert "OMP" not in make_plan(tiny()).describe(), "the launcher may have set it"
+
+
+def test_more_threads_than_cores_are_refused(tiny, monkeypatch) -> None:
+    with pytest.raises(InputError, match=rf"threads is {cores() + 1}, and each process has {cores()} core"):
+        make_plan(tiny(threads=cores() + 1))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(cores()))
+    with pytest.raises(InputError, match=r"threads is 2, and each process has 1 core\(s\) here; lower it"):
+        make_plan(tiny(threads=2))
+
+
 # Where batches are made
 
 
@@ -181,7 +202,8 @@ def test_a_plan_and_its_schedule_cannot_be_changed(tiny) -> None:
             setattr(made, name, 7)
 
 
-def test_a_plan_says_what_its_settings_come_to(tiny, on_cpu) -> None:
+def test_a_plan_says_what_its_settings_come_to(tiny, on_cpu, monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     plan = make_plan(tiny(total_batch_size=128, precision="auto"))
     of_machine, of_batch = plan.describe().splitlines()
     assert plan.recipe.precision in ("fp32", "bf16")

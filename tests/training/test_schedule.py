@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from pipeline.errors import InputError
 from pipeline.training.arguments import training_arguments
@@ -88,3 +89,23 @@ def test_the_hint_of_a_failed_trial_names_only_the_setting_that_fails(tiny, on_c
     with pytest.raises(InputError, match=r"without optim '\w+' it works$") as error:
         start(tiny, "cosine", None, optim="adamw_bnb_8bit", tf32=False)
     assert "lr_scheduler_type" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "culprits"),
+    [
+        ({"optim": "adamw_bnb_8bit", "torch_compile": True}, "without optim 'adamw_bnb_8bit' it works"),
+        ({"torch_compile_backend": "tvm"}, "without torch_compile_backend 'tvm' it works"),
+    ],
+    ids=str,
+)
+def test_a_trial_that_compiles_is_not_compiled_again_for_each_setting(
+    tiny, on_cpu, monkeypatch, settings: dict, culprits: str
+) -> None:
+    compiled: list[str] = []
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *a, **k: compiled.append("once") or real(*a, **k))
+    with pytest.raises(InputError, match=culprits):
+        start(tiny, "cosine", None, **settings)
+    assert len(compiled) <= 1

@@ -144,7 +144,11 @@ def test_bf16_on_a_cpu_really_casts(trainer_of, tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["torch.backends.fp32_precision = 'tf32'", "torch.backends.cuda.matmul.allow_tf32 = True"]
+    "words",
+    [
+        "torch.backends.fp32_precision = 'tf32'",
+        pytest.param("torch.backends.cuda.matmul.allow_tf32 = True", marks=pytest.mark.slow),
+    ],
 )
 def test_final_predictions_are_in_whole_floats_whatever_training_had(words: str) -> None:
     """In a process of its own, because these settings hold for the whole process."""
