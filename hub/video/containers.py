@@ -1,4 +1,4 @@
-"""Which kind of video a file is, and whether all of it is there: by its first bytes and by the lengths that it states."""
+"""Which kind of video a file is, and whether all of it is there, by its first bytes and the lengths that it states."""
 
 import os
 import stat

@@ -134,6 +134,7 @@ def voted(drawn: Run, tmp_path_factory) -> Run:
     curated = curate(read_sources(recipe), recipe)
     environment = drawn.environment | {"processes": 2, "wall_seconds": 3625.5, "train_seconds": 3453.0}
     environment |= {"git_revision": "45bcd369c480618f5b4454be90543669a7272dce", "processor": "EPYC 7"}
+    environment |= {"layer_decay": 0.9}
     return replace(drawn, recipe=recipe.settings(), evaluation=evaluated(curated, folder, recipe),
                    curation=json.loads(json.dumps(curated.report)), environment=environment)  # fmt: skip
 

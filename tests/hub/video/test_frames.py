@@ -109,7 +109,7 @@ def test_what_is_not_a_video_never_reaches_the_decoder(tmp_path: Path, content: 
 def test_a_video_without_its_index_is_damaged(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", ((time, gray()) for time in EVEN))
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UnusableVideo, match="damaged"):
+    with pytest.raises(UnusableVideo, match="cut off: its last [0-9,]+ bytes are missing"):
         Video(path)
 
 
@@ -147,7 +147,9 @@ def test_a_short_video_without_its_last_bytes_is_cut_off_by_what_it_states(
     tmp_path: Path, suffix: str, options: dict[str, str], lost: int
 ) -> None:
     codec = {"avi": "mpeg4", "webm": "libvpx"}.get(suffix, "libx264")
-    path = write_clip(tmp_path / f"clip.{suffix}", [(n / 30, p) for n, (_, p) in enumerate(noise(8))], 0, codec, options)
+    path = write_clip(
+        tmp_path / f"clip.{suffix}", [(n / 30, p) for n, (_, p) in enumerate(noise(8))], 0, codec, options
+    )
     assert len(times(path)) == 8
     path.write_bytes(path.read_bytes() + b"#" * 7)
     assert len(times(path)) == 8, "what stands behind the video is not part of it"
@@ -180,7 +182,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_live_video_that_ends_before_its_first_frame_says_so(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mkv", noise(3), options={"live": "1"})
     content = path.read_bytes()
-    path.write_bytes(content[: content.index(b"\x1f\x43\xb6\x75")])  # the first cluster
+    path.write_bytes(content[: content.index(b"\x1f\x43\xb6\x75") + 200])  # a part of the first frame
     with pytest.raises(UnusableVideo, match="it has no frame"):
         times(path)
 
@@ -189,11 +191,11 @@ def test_pixels_so_wide_that_a_frame_would_fill_the_memory_are_refused(tmp_path:
     path = tmp_path / "wide.mkv"
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 256, 64, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
         stream.codec_context.sample_aspect_ratio = 200
-        file.mux(stream.encode(av.VideoFrame.from_ndarray(gray(height=64, width=256), "rgb24")))
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(gray(height=512, width=512), "rgb24")))
         file.mux(stream.encode(None))
-    with pytest.raises(UnusableVideo, match="frames of 51,200 x 64 px are not read"):
+    with pytest.raises(UnusableVideo, match="frames of 102,400 x 512 px are not read"):
         times(path)
 
 
