@@ -12,7 +12,7 @@ from hub.release import new_place
 from pipeline.errors import InputError
 from pipeline.run_folder import CURATION, read_json
 
-OF_RUNS = ("space", "with_predictions", "face_detector", "data_path")
+OF_RUNS = ("space", "with_predictions", "face_detector", "data_path", "new_version")
 HARMLESS = {"README.md", ".gitattributes", "LICENSE"}
 
 
@@ -34,7 +34,7 @@ def publish_dataset(options: Options) -> None:
     with new_place(options.run) as place:
         folder = place / "staged-dataset"
         stage.stage(curated, folder, pixels, name)
-        privacy.refuse_private(folder, name.partition("/")[0])
+        privacy.refuse_private(folder, name.partition("/")[0], *options.public_name)
         print(staging.listing(folder))
         print("the keys are names in the source; look whether one names a person")
         if options.dry_run:

@@ -249,9 +249,32 @@ def without_keys(folder: Path) -> None:
     pq.write_table(table.set_column(table.column_names.index("key"), "key", empty), folder / "test.parquet")
 
 
+def with_column(folder: Path, name: str, value: Any) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    place, field = table.column_names.index(name), table.schema.field(name)
+    column = pa.array([value] * len(table), field.type)
+    pq.write_table(table.set_column(place, field.with_nullable(True), column), folder / "test.parquet")
+
+
+def with_other_classes(folder: Path) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    metadata = {name: value.replace(b"anger", b"rage") for name, value in table.schema.metadata.items()}
+    pq.write_table(table.replace_schema_metadata(metadata), folder / "test.parquet")
+
+
+def without_field(folder: Path, name: str) -> None:
+    report = json.loads((folder / "curation.json").read_text())
+    del report[name]
+    (folder / "curation.json").write_text(json.dumps(report))
+
+
 def doubled(folder: Path) -> None:
+    """Every row of test twice, also in the report."""
     table = pq.read_table(folder / "test.parquet")
     pq.write_table(pa.concat_tables([table, table]), folder / "test.parquet")
+    report = json.loads((folder / "curation.json").read_text())
+    report["rows_used"]["test"] = {name: 2 * count for name, count in report["rows_used"]["test"].items()}
+    (folder / "curation.json").write_text(json.dumps(report))
 
 
 @pytest.mark.parametrize(
@@ -264,6 +287,18 @@ def doubled(folder: Path) -> None:
         (lambda f: edited(f, datasets=["RAF-DB"]), ["--licence", "CC-BY-4.0"], "is not your own"),
         (lambda f: edited(f, may_publish_pixels=True), ["--licence", "CC-BY-4.0"], "states its own licence"),
         (without_keys, [], "without a key"),
+        (lambda f: (f / "train.parquet").unlink(), [], "has no train.parquet"),
+        (lambda f: without_field(f, "copies"), [], "is not as curation wrote it"),
+        (lambda f: without_field(f, "persons_shared"), [], "is not as curation wrote it"),
+        (lambda f: with_column(f, "source", "theirs"), [], "has rows of theirs, and curation.json has no record of it"),
+        (lambda f: with_column(f, "label", None), [], "has other rows by class than curation.json counts"),
+        (lambda f: with_column(f, "label", 99), [], "has other rows by class than curation.json counts"),
+        (lambda f: with_column(f, "target", None), [], "has targets that are not 7 shares"),
+        (lambda f: with_other_classes(f), [], "is not as curation wrote it"),
+        (lambda f: None, ["--licence", "nonsense"], "--licence 'nonsense': give one licence by its SPDX name"),
+        (lambda f: None, ["--licence", ""], "--licence '': give one licence"),
+        (lambda f: None, ["--licence", "MIT OR Apache-2.0"], "give one licence"),
+        (lambda f: None, ["--new_version", "anna/x"], "--new_version is for a run"),
         (doubled, [], "two rows of"),
         (lambda f: None, ["--space", "anna/demo"], "--space is for a run"),
         (lambda f: None, ["--tag", "v 1"], "--tag 'v 1': it has a space"),
