@@ -174,9 +174,13 @@ def test_packets_with_time_stamps_between_them_are_read(tmp_path: Path) -> None:
     assert container(path) == "mpegts" and len(times(path)) == 5
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "clip.mp4")
-    assert container(tmp_path / "clip.mp4") is None
+def test_a_pipe_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert container(tmp_path / "pipe.mp4") is None
+    writer = os.open(tmp_path / "pipe.mp4", os.O_RDWR)
+    os.write(writer, write_clip(tmp_path / "clip.mp4", noise(2)).read_bytes()[:1000])
+    assert container(tmp_path / "pipe.mp4") is None
+    os.close(writer)
 
 
 def test_a_live_video_that_ends_before_its_first_frame_says_so(tmp_path: Path) -> None:
