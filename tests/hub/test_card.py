@@ -687,6 +687,7 @@ def test_even_classes_are_not_called_uneven(voted: Run) -> None:
     even = voted.curation["rows_used"] | {"train": dict.fromkeys(CLASSES, 12)}
     card = make_card(replace(voted, curation=voted.curation | {"rows_used": even}), PUBLICATION)
     assert "uneven" not in card and "It misses" in card
+    assert f"| always *{CLASSES[0]}*, one of the most frequent training classes |" in card
 
 
 def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:
