@@ -61,7 +61,11 @@ def check(wanted: Wanted) -> None:
         raise InputError(f"--plot {wanted.plot}: end the name in .png, .svg or .pdf")
     files = wanted.files
     for path in files:
-        if not path.resolve().parent.is_dir() or (path.exists() and not path.is_file()):
+        try:
+            usable = path.resolve().parent.is_dir() and (path.is_file() or not path.exists())
+        except OSError:  # a name that no file can have
+            usable = False
+        if not usable:
             raise InputError(f"{path} cannot be written: give a file in a folder that exists")
     if len(files) != len({path.resolve() for path in files}):
         raise InputError(f"{files[0]} is named twice: give each output its own file")

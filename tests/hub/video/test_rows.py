@@ -153,6 +153,7 @@ def test_the_plot_is_drawn(onnx_folder: Path, tmp_path: Path, capsys: pytest.Cap
         (["CLIP", "--csv", "CLIP"], "is one of the files to read"),
         (["CLIP", "--csv", "OUT", "--jsonl", "LINK"], "is one of the files to read"),
         (["CLIP", "--csv", "PIPE"], "cannot be written"),
+        (["CLIP", "--csv", "n" * 300], "cannot be written"),
         (["CLIP", "--csv", "OUT", "--crop", "none", "--plot", "/proc/p.png"], "p.png cannot be written"),
         (["CLIP", "--csv", "OUT", "--json"], "leave --json out"),
         (["CLIP", "--csv", "OUT", "--crop", "none", "--face_detector", "x.onnx"], "leave one of them out"),
