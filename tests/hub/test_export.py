@@ -3,6 +3,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -373,6 +375,13 @@ def test_a_folder_that_is_there_is_not_written_over(run, tmp_path) -> None:
     (tmp_path / "onnx").mkdir()
     with pytest.raises(InputError, match="is there already"):
         export_onnx(run, tmp_path, None)
+
+
+@pytest.mark.slow
+def test_opencv_does_not_read_a_vit_as_the_card_says(exported) -> None:
+    code = "import cv2, sys; cv2.dnn.readNetFromONNX(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(exported[0] / "model.onnx")], capture_output=True)
+    assert done.returncode != 0, "it does now: compare its scores, and change the card and docs/publishing.md"
 
 
 @pytest.mark.slow
