@@ -25,6 +25,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
+from hub import face_detector
 from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
@@ -123,10 +124,10 @@ def _finder(named: str | None, model: str, revision: str) -> Finder:
 def _beside(model: str, revision: str) -> str | None:
     """The path of the detector in the model's folder or repository, or None."""
     if Path(model).is_dir():
-        path = Path(model) / crop.YUNET
+        path = Path(model) / face_detector.FILE
         return str(path) if path.is_file() else None
     try:
-        return hf_hub_download(model, crop.YUNET, revision=revision or None)
+        return hf_hub_download(model, face_detector.FILE, revision=revision or None)
     except Exception:  # it has none, or the Hub does not answer: the next place says so
         return None
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
-from hub import predict
+from hub import face_detector, predict
 from hub.picture_paths import find_pictures
 from hub.server.engine import load_model
 from pipeline import crop
@@ -227,6 +227,14 @@ def test_mistakes_end_in_one_line(
     with pytest.raises(InputError, match=reason) as caught:
         predict.main([given.get(word, word) for word in words])
     assert "\n" not in str(caught.value)
+
+
+def test_the_detector_that_lies_with_the_model_is_the_default(tmp_path: Path, detector_weights: Path) -> None:
+    published = tmp_path / "published"
+    published.mkdir()
+    assert predict._beside(str(published), "") is None
+    file = face_detector.stage(published, detector_weights, draw_face("fear", 0, 1, 40))
+    assert predict._beside(str(published), "") == str(published / file)
 
 
 def test_faces_are_found_as_in_the_app(
