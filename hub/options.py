@@ -45,7 +45,7 @@ def check_names(options: Options) -> None:
     Raises:
         InputError: as `hub.access.check_repo_id`, `hub.ref_names.check_name` and `refuse_clash`.
     """
-    access.check_repo_id(options.repo_id)
+    access.check_repo_id(options.dataset or options.repo_id, "dataset" if options.dataset else "model")
     if options.new_version:
         access.check_repo_id(options.new_version)
     if options.space:
@@ -64,9 +64,18 @@ def check_access(api: HfApi, options: Options) -> Exists:
         return Exists(model=True, space=True)
     model = access.check_access(api, options.repo_id, print, write=not options.create_pr)
     if model:
-        refs = attempts.attempt(f"tags of {options.repo_id}", lambda: api.list_repo_refs(options.repo_id), print)
-        _check_refs(options, [branch.name for branch in refs.branches], [tag.name for tag in refs.tags])
+        check_existing_refs(api, options, options.repo_id, "model")
     return Exists(model, options.space is not None and space_folder.check_space(api, options.space, print))
+
+
+def check_existing_refs(api: HfApi, options: Options, repo_id: str, repo_type: str) -> None:
+    """Check the tag and the branch of a release beside those that the repository has.
+
+    Raises:
+        InputError: as `hub.ref_names.refuse_clash`.
+    """
+    refs = attempts.attempt(f"tags of {repo_id}", lambda: api.list_repo_refs(repo_id, repo_type=repo_type), print)
+    _check_refs(options, [branch.name for branch in refs.branches], [tag.name for tag in refs.tags])
 
 
 def _check_refs(options: Options, branches: list[str], tags: list[str]) -> None:

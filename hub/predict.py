@@ -25,12 +25,13 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
+from hub import face_detector
 from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
 from hub.server.preprocessing import Pixels
-from hub.video.frames import container
-from hub.video.write import Wanted, check, write
+from hub.video.containers import container
+from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line
@@ -60,9 +61,11 @@ def main(argv: list[str]) -> None:
     asked = _parser().parse_args(argv)
     wanted = Wanted(csv=asked.csv, jsonl=asked.jsonl, plot=asked.plot, every=asked.every, smooth=asked.smooth)
     check(wanted)
+    _refuse_contradictions(asked, wanted)
     suffixes = PICTURES | VIDEOS if wanted.any else PICTURES
     paths = find_pictures(asked.paths, _report, suffixes)
-    cropping = asked.crop or _cropping(paths, wanted)
+    refuse_inputs(wanted, paths)
+    cropping = asked.crop or _cropping(paths, wanted, asked.face_detector)
     model = load_model(asked.model, asked.revision)
     finder = _finder(asked.face_detector, asked.model, asked.revision) if cropping == "detect" else None
     if wanted.any:
@@ -79,19 +82,26 @@ def main(argv: list[str]) -> None:
         raise SystemExit(1)
 
 
-def _cropping(paths: list[str], wanted: Wanted) -> str:
-    """How faces are cropped where `--crop` is not given: videos show more than a face.
+def _refuse_contradictions(asked: argparse.Namespace, wanted: Wanted) -> None:
+    if asked.json and wanted.any:
+        raise InputError("--json prints the answers, and --csv and --jsonl write them: leave --json out")
+    if asked.face_detector and asked.crop == "none":
+        raise InputError("--face_detector finds faces, and --crop none does not look for any: leave one of them out")
+
+
+def _cropping(paths: list[str], wanted: Wanted, detector: str | None) -> str:
+    """How faces are cropped where `--crop` is not given: a detector is named, or videos show more than a face.
 
     Raises:
         InputError: there is a video, and no file for its rows.
     """
     video = next((path for path in paths if container(Path(path))), None)
-    if video is None:
-        return "none"
-    if not wanted.any:
+    if video is not None and not wanted.any:
         raise InputError(f"{printable(video)} is a video: name a file for its rows, with --csv FILE or --jsonl FILE")
-    _report(f"--crop detect, because {printable(video)} is a video")
-    return "detect"
+    why = "--face_detector is given" if detector else f"{printable(video)} is a video" if video else None
+    if why:
+        _report(f"--crop detect, because {why}")
+    return "detect" if why else "none"
 
 
 def _finder(named: str | None, model: str, revision: str) -> Finder:
@@ -114,10 +124,10 @@ def _finder(named: str | None, model: str, revision: str) -> Finder:
 def _beside(model: str, revision: str) -> str | None:
     """The path of the detector in the model's folder or repository, or None."""
     if Path(model).is_dir():
-        path = Path(model) / crop.YUNET
+        path = Path(model) / face_detector.FILE
         return str(path) if path.is_file() else None
     try:
-        return hf_hub_download(model, crop.YUNET, revision=revision or None)
+        return hf_hub_download(model, face_detector.FILE, revision=revision or None)
     except Exception:  # it has none, or the Hub does not answer: the next place says so
         return None
 
@@ -211,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         "--crop",
         choices=("none", "detect"),
         help="none: every picture is a cropped face (default); detect: find the faces in photos, as the app does "
-        "(default if a video is named)",
+        "(default if a video or --face_detector is named)",
     )
     parser.add_argument(
         "--face_detector",

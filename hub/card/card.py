@@ -79,7 +79,7 @@ def _of_rows(run: Run) -> dict[str, Any]:
     """What the template says about rows, and how well they are classified."""
     return {
         "best": next(iter(run.row_sets.values())),
-        "majority": {"name": max(run.classes, key=lambda name: run.curation["rows_used"]["train"].get(name, 0))},
+        "majority": _majority(run),
         "strictest": _strictest(run),
         "metrics": metrics_of(run),
         "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
@@ -152,6 +152,12 @@ def _placed(settings: Mapping[str, Any], hub_ids: list[str]) -> dict[str, Any]:
     """Settings of a source without paths of this machine; the face detector is the Hub's by default."""
     kept = {name: value for name, value in settings.items() if name != "face_detector"}
     return {name: "DIR" if name == "data_path" and value not in hub_ids else value for name, value in kept.items()}
+
+
+def _majority(run: Run) -> dict[str, Any]:
+    """The most frequent class of train, the first of several, and whether it is the only one."""
+    counts = [run.curation["rows_used"]["train"].get(name, 0) for name in run.classes]
+    return {"name": run.classes[counts.index(max(counts))], "is_only": counts.count(max(counts)) == 1}
 
 
 def _strictest(run: Run) -> dict[str, Any] | None:

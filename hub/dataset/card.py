@@ -26,7 +26,7 @@ def make_card(curated: Curated, pixels: bool, licence: str, rows: Mapping[str, i
         pixels=pixels,
         rows=rows,
         classes=curated.classes,
-        counts=curated.report["rows"],
+        counts=curated.report["rows_used"],
         sources=curated.sources,
         copies=curated.report["copies"],
         persons=curated.report["persons_shared"],

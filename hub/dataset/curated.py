@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
-from pipeline.run_folder import CURATION, SEAL
+from pipeline.run_folder import CURATION, SEAL, read_json
 from pipeline.source import Source, source_from_json
 
 SPLITS = ("train", "validation", "test")
@@ -49,33 +49,57 @@ def read_curated(path: Path) -> Curated:
     """Read a curated folder.
 
     Raises:
-        InputError: it is something else, or a table is damaged or lacks a column.
+        InputError: it is something else, a table is damaged or lacks a column, or the tables hold other rows than the
+            report says.
     """
     if (path / SEAL).exists():
         raise InputError(f"{path} is a run folder: publish it with --repo_id; --dataset takes a curated folder")
     if not (path / CURATION).is_file():
         raise InputError(f"{path} has no {CURATION}: give a folder that python -m pipeline.curation wrote")
     splits = tuple(split for split in SPLITS if (path / f"{split}.parquet").is_file())
-    if not splits:
+    if "train" not in splits:
         raise InputError(f"{path} has no train.parquet: give a folder that python -m pipeline.curation wrote")
-    schema = _schema(path, splits)
+    schemas = {split: _schema(path / f"{split}.parquet") for split in splits}
+    report = read_json(path / CURATION)
     try:
-        report = json.loads((path / CURATION).read_text(encoding="utf-8"))
         sources = tuple(source_from_json(id, entry) for id, entry in report["sources"].items())
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        classes = tuple(features["label"]["names"])
+        classes, *others = (_classes(schema) for schema in schemas.values())
+        counted = {split: [report["rows_used"][split][name] for name in classes] for split in splits}
+        whole = {"exact", "near"} <= report["copies"].keys() and "persons_shared" in report
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: {CURATION} or a table is not as curation wrote it; run curation again") from None
-    return Curated(path, report, sources, classes, splits)
+        whole = False
+    if not whole or any(other != classes for other in others):
+        raise InputError(f"{path}: {CURATION} or a table is not as curation wrote it; run curation again")
+    curated = Curated(path, report, sources, classes, splits)
+    for split in splits:
+        _check_rows(curated, split, counted[split])
+    return curated
 
 
-def _schema(path: Path, splits: tuple[str, ...]) -> pa.Schema:
-    for split in reversed(splits):  # so that train's is returned
-        file = path / f"{split}.parquet"
-        try:
-            schema = pq.read_schema(file)
-        except (pa.ArrowException, OSError):
-            raise InputError(f"{file} is damaged; run curation again") from None
-        if lacking := [name for name in NEEDED if name not in schema.names]:
-            raise InputError(f"{file} lacks the columns {', '.join(lacking)}: give a folder that curation wrote")
+def _schema(file: Path) -> pa.Schema:
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError):
+        raise InputError(f"{file} is damaged; run curation again") from None
+    if lacking := [name for name in NEEDED if name not in schema.names]:
+        raise InputError(f"{file} lacks the columns {', '.join(lacking)}: give a folder that curation wrote")
     return schema
+
+
+def _classes(schema: pa.Schema) -> tuple[str, ...]:
+    return tuple(json.loads(schema.metadata[b"huggingface"])["info"]["features"]["label"]["names"])
+
+
+def _check_rows(curated: Curated, split: str, counted: list[int]) -> None:
+    """Refuse rows that the report does not know: its counts and its records of sources are what the card says."""
+    table = pq.read_table(curated.path / f"{split}.parquet", columns=["label", "target", "source"])
+    labels, known = table["label"].to_pylist(), {source.id for source in curated.sources}
+    if unknown := sorted(set(map(str, table["source"].to_pylist())) - known):
+        wrong = f"has rows of {unknown[0]}, and {CURATION} has no record of it"
+    elif [labels.count(number) for number in range(len(counted))] != counted or len(labels) != sum(counted):
+        wrong = f"has other rows by class than {CURATION} counts"
+    elif any(target is None or len(target) != len(counted) for target in table["target"].to_pylist()):
+        wrong = f"has targets that are not {len(counted)} shares"
+    else:
+        return
+    raise InputError(f"{curated.path}/{split}.parquet {wrong}; run curation again")

@@ -7,7 +7,8 @@ PICTURES is a folder with picture files, parquet files with pictures, or FER2013
 deep. Unpack archives first. Nothing leaves your computer.
 
 A picture matches by its decoded pixels, so names and places of files do not matter. OUT is a new folder. It is written
-when all rows have their picture; with --allow_missing rows without one are left out, and their keys are listed.
+when all rows have their picture; with --allow_missing rows without one are left out, and some of their keys are named.
+Files of PICTURES that cannot be read are counted.
 """
 
 import argparse
@@ -29,6 +30,7 @@ HASH = "pixels"  # the column with the hash
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", "JPEG2000", "PPM")
 ROWS_AT_ONCE = 256
 SHOWN = 5
+LARGEST = 2**29  # bytes of a picture file
 
 
 def pixel_hash(content: bytes) -> str | None:
@@ -57,6 +59,8 @@ def main() -> None:
     if asked.out.exists():
         sys.exit(f"{asked.out} exists already; name a new folder")
     tables = sorted(here.glob("*.parquet"))
+    if not tables or not (here / "curation.json").is_file():
+        sys.exit(f"{here} lacks the tables or curation.json of the data set; download all of its files")
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{asked.out.name}.", dir=asked.out.parent) as aside:
         found = collect(asked.pictures, wanted(tables), Path(aside, "found"))
@@ -82,27 +86,37 @@ def collect(pictures: Path, hashes: set[str], place: Path) -> dict[str, Path]:
     """Hash -> a copy of the picture in `place`, for each of `hashes` that is found."""
     place.mkdir(parents=True)
     found: dict[str, Path] = {}
-    for content in contents(pictures):
+    unread: list[str] = []
+    for content in contents(pictures, unread):
         value = pixel_hash(content)
         if value in hashes and value not in found:
             found[value] = place / value
             found[value].write_bytes(content)
             if len(found) == len(hashes):
                 break
+    if unread:
+        print(f"{len(unread):,} files could not be read, for example: {', '.join(unread[:SHOWN])}")
     return found
 
 
-def contents(pictures: Path) -> Iterator[bytes]:
-    """The content of every file that may be a picture, and of every picture in parquet files and FER2013's csv."""
+def contents(pictures: Path, unread: list[str]) -> Iterator[bytes]:
+    """The content of every file that may be a picture, and of every picture in parquet files and FER2013's csv.
+
+    Files that cannot be read are added to `unread`, with the reason.
+    """
+    readers = {".parquet": in_parquet, ".csv": in_csv}
     for path in sorted(pictures.rglob("*")) if pictures.is_dir() else [pictures]:
-        if not path.is_file():
-            continue
-        if path.suffix == ".parquet":
-            yield from in_parquet(path)
-        elif path.suffix == ".csv":
-            yield from in_csv(path)
-        else:
-            yield path.read_bytes()
+        if path.is_file():  # not a pipe, which would never end
+            try:
+                yield from readers.get(path.suffix.lower(), in_file)(path)
+            except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+                unread.append(f"{path.name} ({(str(error) or type(error).__name__).splitlines()[0][:80]})")
+
+
+def in_file(path: Path) -> Iterator[bytes]:
+    """The file itself, if it is not too large for a picture."""
+    if path.stat().st_size <= LARGEST:
+        yield path.read_bytes()
 
 
 def in_parquet(path: Path) -> Iterator[bytes]:
@@ -123,11 +137,11 @@ def in_csv(path: Path) -> Iterator[bytes]:
     """The pictures in the column `pixels` of FER2013's csv file, as PNG."""
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
-            levels = (row.get("pixels") or "").split()
+            levels = [int(word) for word in (row.get("pixels") or "").split() if word.isdecimal()]
             side = round(len(levels) ** 0.5)
-            if levels and side * side == len(levels):
+            if levels and side * side == len(levels) and max(levels) < 256:
                 target = io.BytesIO()
-                Image.frombytes("L", (side, side), bytes(map(int, levels))).save(target, "PNG")
+                Image.frombytes("L", (side, side), bytes(levels)).save(target, "PNG")
                 yield target.getvalue()
 
 

@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from hub.dataset import rebuild
 from hub.dataset.card import make_card
 from hub.dataset.curated import Curated
@@ -39,12 +41,14 @@ def decide_pixels(curated: Curated, licence: str | None) -> Pixels:
     """Pictures travel if every source allows it; `licence` states that for sources of one's own.
 
     Raises:
-        InputError: labels of a source may not travel; `licence` is given for a public data set, or for no source.
+        InputError: labels of a source may not travel; `licence` is not one of SPDX, or is given for a public data set,
+            or for no source.
     """
     if kept := [source.id for source in curated.sources if not source.may_publish_labels]:
         raise InputError(f"{', '.join(kept)}: the terms do not allow to publish labels row by row; curate without it")
     held = [source for source in curated.sources if not source.may_publish_pixels]
-    if licence:
+    if licence is not None:
+        _check_licence(licence)
         if not held:
             raise InputError("--licence: every source states its own licence already; leave it out")
         if public := [source.id for source in held if source.datasets or source.origin == "hub"]:
@@ -56,6 +60,16 @@ def decide_pixels(curated: Curated, licence: str | None) -> Pixels:
     licences = {source.licence for source in curated.sources}
     common = licences.pop() if len(licences) == 1 else "other"
     return Pixels(not held, common, tuple(source.id for source in held))
+
+
+def _check_licence(licence: str) -> None:
+    """Refuse what is not one licence by the list of SPDX, in letters of any case."""
+    try:
+        known = canonicalize_license_expression(licence).lower() == licence.lower() and licence.isprintable()
+    except InvalidLicenseExpression:
+        known = False
+    if not known or " " in licence or licence.lower().startswith("licenseref-"):
+        raise InputError(f"--licence {licence!r}: give one licence by its SPDX name, such as CC-BY-4.0 or MIT")
 
 
 def stage(curated: Curated, folder: Path, pixels: Pixels, repo_id: str) -> None:

@@ -1,6 +1,5 @@
 """The tables of a published data set: the same columns in every split, with or without pictures."""
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from .curated import Curated
 from .rebuild import HASH, ROWS_AT_ONCE, pixel_hash
 
 GROUP = "copy_group"  # rows with the same number show the same pixels
+NEAR_GROUP = "near_copy_group"  # rows with the same number show one picture; null without the search
 OWN = ("label", "target", "source", "person", "key")
 MARKS = ("clean", "clean_near")  # null in train
 
@@ -32,6 +32,7 @@ def features(curated: Curated, pixels: bool) -> Features:
         "key": Value("string"),
         HASH: Value("string"),
         GROUP: Value("int64"),
+        NEAR_GROUP: Value("int64"),
         **{mark: Value("bool") for mark in MARKS},
     }
     return Features(({"image": Image()} if pixels else {}) | columns)
@@ -40,13 +41,15 @@ def features(curated: Curated, pixels: bool) -> Features:
 def write_tables(curated: Curated, folder: Path, pixels: bool) -> dict[str, int]:
     """Write a parquet file for each split; return split -> rows.
 
-    Persons get numbers in place of names. The groups of copies go across splits.
+    Persons get numbers in place of names, in the order in which they appear: a hash of a name could be guessed. The
+    numbers of persons and groups of copies go across splits.
 
     Raises:
         InputError: a row without a key, two rows with the same, or a picture that cannot be decoded.
     """
     schema = features(curated, pixels).arrow_schema
     groups: dict[str, int] = {}
+    persons: dict[str, str] = {}
     keys: set[tuple[str, str]] = set()
     with (
         ThreadPoolExecutor(cores()) as pool,
@@ -65,7 +68,7 @@ def write_tables(curated: Curated, folder: Path, pixels: bool) -> dict[str, int]
                         row |= {
                             HASH: value,
                             GROUP: groups.setdefault(value, len(groups)),
-                            "person": _number(row["person"]),
+                            "person": _number(row["person"], persons),
                         }
                     writer.write_table(pa.Table.from_pylist(rows, schema=schema))
                     bar.update(len(rows))
@@ -74,9 +77,10 @@ def write_tables(curated: Curated, folder: Path, pixels: bool) -> dict[str, int]
 
 def _batches(curated: Curated, split: str) -> Iterator[list[dict[str, Any]]]:
     table = curated.table(split)
-    there = [name for name in ("image", *OWN, *MARKS) if name in table.schema_arrow.names]
+    optional = (*MARKS, NEAR_GROUP)
+    there = [name for name in ("image", *OWN, *optional) if name in table.schema_arrow.names]
     for batch in table.iter_batches(ROWS_AT_ONCE, columns=there):
-        yield [dict.fromkeys(MARKS) | row for row in batch.to_pylist()]
+        yield [dict.fromkeys(optional) | row for row in batch.to_pylist()]
 
 
 def _check_key(curated: Curated, split: str, row: dict[str, Any], keys: set[tuple[str, str]]) -> None:
@@ -90,6 +94,6 @@ def _check_key(curated: Curated, split: str, row: dict[str, Any], keys: set[tupl
     keys.add(key)
 
 
-def _number(person: str | None) -> str | None:
-    """A stable number in place of a person's name, which the data set must not give away."""
-    return None if person is None else hashlib.blake2b(person.encode(), digest_size=6).hexdigest()
+def _number(person: str | None, persons: dict[str, str]) -> str | None:
+    """The number of a person, whose name the data set must not give away; new ones are added to `persons`."""
+    return None if person is None else persons.setdefault(person, f"person-{len(persons) + 1}")

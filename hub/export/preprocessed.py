@@ -48,12 +48,11 @@ def write(classifier: Classifier, path: Path) -> None:
         InputError: the image processor does something that the file does not.
     """
     before, after = _before(classifier.processor), AFTER.format(classes=len(classifier.classes))
-    model = copy_of(classifier.graph)
-    # With prefixes, because a traced graph may have a value called `mean` too.
-    head = compose.add_prefix(_as_model(before, model), "before_", rename_inputs=False)
-    merged = compose.merge_models(head, model, [("before_pixels", INPUT)])
+    # Prefixes, because torch names values after operations: a CNN's graph has a `mean` of its own.
+    model = compose.add_prefix(copy_of(classifier.graph), "model_")
+    merged = compose.merge_models(_as_model(before, model), model, [("pixels", f"model_{INPUT}")])
     tail = compose.add_prefix(_as_model(parser.parse_graph(after), model), "after_", rename_outputs=False)
-    save(compose.merge_models(merged, tail, [(OUTPUT, "after_scores")]), path, classifier.classes)
+    save(compose.merge_models(merged, tail, [(f"model_{OUTPUT}", "after_scores")]), path, classifier.classes)
 
 
 def _before(processor: Any) -> onnx.GraphProto:

@@ -13,15 +13,15 @@ from typing import Any, Self
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from pipeline.pictures import MAX_PIXELS, MAX_SIDE
 
-STILL = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jp2 ", b"crx "}
-"""Brands of ISO media files that hold pictures."""
-BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
-"""What a QuickTime or MP4 file can begin with."""
-CUT_OFF = 1.0  # seconds: a video that ends so much before its own length was cut off
+from .containers import container, missing_bytes, open_file
+
+READ = "MP4, QuickTime, Matroska, WebM, AVI, MPEG, FLV, WMV"
+CUT_OFF = 1.0  # seconds: a video that ends so much before its own length was cut off, where bytes do not say so
 
 
 class UnusableVideo(ValueError):  # noqa: N818 (named after the video)
@@ -36,25 +36,6 @@ class Frame:
     picture: NDArray[np.uint8]
 
 
-def container(path: Path) -> str | None:
-    """FFmpeg's name of the container that the file's content begins like; None if it is not a video."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(400)
-    except OSError:
-        return None
-    kinds = {
-        "mov": head[4:8] in BOXES and not (head[4:8] == b"ftyp" and head[8:12] in STILL),
-        "matroska": head.startswith(b"\x1a\x45\xdf\xa3"),  # WebM too
-        "avi": head.startswith(b"RIFF") and head[8:12] == b"AVI ",
-        "mpeg": head.startswith(b"\0\0\1\xba"),
-        "mpegts": head[:1] == head[188:189] == head[376:377] == b"G",
-        "flv": head.startswith(b"FLV\1"),
-        "asf": head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # WMV
-    }
-    return next((name for name, fits in kinds.items() if fits), None)
-
-
 class Video:
     """An open video; a context manager.
 
@@ -66,18 +47,26 @@ class Video:
         """Raises UnusableVideo: not a video, no picture in it, or too large."""
         kind = container(path)
         if kind is None:
-            raise UnusableVideo("not a video that is read (MP4, QuickTime, Matroska, WebM, AVI, MPEG, FLV, WMV)")
-        self._file = path.open("rb")
+            raise UnusableVideo(f"not a video that is read ({READ})")
+        try:
+            self._file = open_file(path)
+        except OSError as error:  # it went since it was looked at
+            raise UnusableVideo(str(error.strerror or error)) from None
+        self._missing = missing_bytes(self._file, kind)
         try:
             self._container = av.open(self._file, mode="r", format=kind)
-            self._stream = self._container.streams.video[0]
-        except (av.FFmpegError, IndexError, ValueError):
+            # A cover is a track too; `best` takes another if there is one.
+            self._stream = self._container.streams.best("video")
+            if self._stream is None or self._stream.disposition & Disposition.attached_pic:
+                raise ValueError
+        except (av.FFmpegError, ValueError):
             self._file.close()
-            raise UnusableVideo("damaged, or it has no picture track") from None
-        size = self._stream.width, self._stream.height
-        if not all(size) or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
+            raise UnusableVideo(self._cut_off or "damaged, or it has no picture track") from None
+        try:
+            _check_size(self._stream.width, self._stream.height)
+        except UnusableVideo:
             self.close()
-            raise UnusableVideo(f"frames of {size[0]:,} x {size[1]:,} px are not read")
+            raise
         self._stream.thread_type = "AUTO"
         self.duration = self._length()
 
@@ -99,23 +88,33 @@ class Video:
         Raises:
             UnusableVideo: at the end, if something in between could not be decoded, or the file is cut off.
         """
-        damaged, last, due = 0, 0.0, -np.inf
+        count, damaged, last, due = 0, 0, 0.0, -np.inf
         for packet in self._packets():
+            damaged += packet.is_corrupt  # bytes before it are missing
             try:
                 decoded = packet.decode()
             except av.FFmpegError:
                 damaged += 1
                 continue
             for frame in decoded:
+                count, damaged = count + 1, damaged + frame.is_corrupt
                 last = self._time(frame, last)
                 if last >= due:
                     due = (np.floor(last / every + 1e-6) + 1) * every - 1e-6 if every else -np.inf
                     yield Frame(last, self._upright(frame))
         if damaged:
             raise UnusableVideo(f"damaged: {damaged} parts could not be decoded")
+        if self._cut_off:
+            raise UnusableVideo(f"{self._cut_off}; it ends at {last:.1f} s")
+        if not count:
+            raise UnusableVideo("it has no frame")
         end = last + float((self._stream.start_time or 0) * (self._stream.time_base or 0))  # Matroska counts from 0
         if self.duration is not None and end < self.duration - max(CUT_OFF, 0.05 * self.duration):
             raise UnusableVideo(f"cut off: it ends at {last:.1f} s, and says that it lasts {self.duration:.1f} s")
+
+    @property
+    def _cut_off(self) -> str:
+        return f"cut off: its last {self._missing:,} bytes are missing" if self._missing else ""
 
     def _packets(self) -> Iterator[Any]:
         try:
@@ -139,5 +138,11 @@ class Video:
         """Square pixels first, then the turn that a phone wrote into the file."""
         shape = self._stream.sample_aspect_ratio
         width = max(1, round(frame.width * float(shape))) if shape else frame.width
+        _check_size(width, frame.height)
         picture = frame.reformat(width=width, format="rgb24").to_ndarray()
         return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+def _check_size(width: int, height: int) -> None:
+    if not width or not height or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UnusableVideo(f"frames of {width:,} x {height:,} px are not read")

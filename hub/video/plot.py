@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from pipeline.errors import InputError
 
 PANELS = 8
 POINTS = 1000  # a track with more samples is drawn by the means of so many stretches
@@ -20,10 +24,11 @@ class _Track:
 
 
 def draw(table: Path, classes: Sequence[str], target: Path) -> str:
-    """Draw the csv file `table` into the picture `target`; return a line that says what is drawn."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Draw the csv file `table` into the picture `target`; return a line that says what is drawn.
 
+    Raises:
+        InputError: `target` cannot be written.
+    """
     tracks = _tracks(table, classes)
     if not tracks:
         return f"{target} is not drawn: no video has a face"
@@ -48,9 +53,19 @@ def draw(table: Path, classes: Sequence[str], target: Path) -> str:
         if number == 1:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1.12), ncols=4, fontsize=8, frameon=False)
     axes.set_xlabel("seconds")
-    figure.savefig(target, dpi=110)
+    _save(figure, target.resolve())
     left = len(tracks) - len(shown)
     return f"{target}: {len(shown)} tracks" + (f"; {left} shorter ones are not drawn" if left else "")
+
+
+def _save(figure: Figure, target: Path) -> None:
+    aside = target.with_name(f"{target.name}.unfinished")
+    try:
+        figure.savefig(aside, dpi=110, format=target.suffix[1:].lower())
+        aside.replace(target)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise InputError(f"{target} cannot be written: {error.strerror}") from None
 
 
 def _tracks(table: Path, classes: Sequence[str]) -> list[_Track]:

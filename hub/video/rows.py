@@ -19,9 +19,10 @@ from hub.picture_paths import printable
 from hub.server.engine import Model, to_scores
 from hub.server.faces import Cut, Finder
 from pipeline.cores import cores
-from pipeline.pictures import UnusablePicture, decode
+from pipeline.pictures import Fault, UnusablePicture, decode
 
-from .frames import UnusableVideo, Video, container
+from .containers import container
+from .frames import READ, UnusableVideo, Video
 from .row import NO_FACE, Row
 from .smoothing import Smoother
 from .tracks import Tracker
@@ -112,7 +113,8 @@ def _picture(path: str) -> Iterator[_Shot]:
     try:
         yield _Shot(file, np.asarray(decode(path)), end=True)
     except UnusablePicture as error:
-        yield _Shot(file, error=str(error), end=True)
+        also = f", and not a video ({READ})" if error.fault is Fault.FORMAT else ""
+        yield _Shot(file, error=f"{error}{also}", end=True)
 
 
 def _duration(path: str) -> float:

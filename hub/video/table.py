@@ -46,8 +46,7 @@ def opened(classes: Sequence[str], as_csv: Path | None, as_lines: Path | None) -
 
 @contextmanager
 def _aside(path: Path) -> Iterator[IO[str]]:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give the name of a file")
+    path = path.resolve()  # a link stays a link
     aside = path.with_name(path.name + ".unfinished")
     try:
         # Exclusively: an older file of this name may be somebody's own, or that of another run.

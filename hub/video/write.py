@@ -1,6 +1,7 @@
 """Write the rows of files as the command asks, and say what was written."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from hub.server.engine import Model
 from hub.server.faces import Finder
 from pipeline.errors import InputError
 
-from .plot import draw
 from .row import NO_FACE
 from .rows import rows
 from .table import opened
@@ -34,6 +34,11 @@ class Wanted:
     smooth: float = 0.0
 
     @property
+    def files(self) -> list[Path]:
+        """Everything that is written."""
+        return [path for path in (self.csv, self.jsonl, self.plot) if path is not None]
+
+    @property
     def any(self) -> bool:
         """Whether rows are written at all."""
         return self.csv is not None or self.jsonl is not None
@@ -54,19 +59,35 @@ def check(wanted: Wanted) -> None:
         raise InputError("--plot draws what --csv writes: add --csv FILE")
     if wanted.plot and wanted.plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"--plot {wanted.plot}: end the name in .png, .svg or .pdf")
-    files = [path for path in (wanted.csv, wanted.jsonl, wanted.plot) if path is not None]
+    files = wanted.files
     for path in files:
-        if path.is_dir() or not path.absolute().parent.is_dir():
+        try:
+            usable = path.resolve().parent.is_dir() and (path.is_file() or not path.exists())
+        except OSError:  # a name that no file can have
+            usable = False
+        if not usable:
             raise InputError(f"{path} cannot be written: give a file in a folder that exists")
-    if len(files) != len({path.absolute() for path in files}):
+    if len(files) != len({path.resolve() for path in files}):
         raise InputError(f"{files[0]} is named twice: give each output its own file")
+
+
+def refuse_inputs(wanted: Wanted, paths: Sequence[str]) -> None:
+    """Refuse to write over a picture or video that is read.
+
+    Raises:
+        InputError: the file is named.
+    """
+    read = {os.path.realpath(path) for path in paths}
+    for path in wanted.files:
+        if os.path.realpath(path) in read:
+            raise InputError(f"{path} is one of the files to read: give another name to write to")
 
 
 def write(model: Model, finder: Finder | None, paths: Sequence[str], wanted: Wanted, say: Callable[[str], None]) -> int:
     """Write the rows and the plot; return how many files could not be read, or not to their end.
 
     Raises:
-        InputError: as `opened`.
+        InputError: as `opened` and `draw`.
     """
     count, empty, faults = 0, 0, []
     with opened(model.classes, wanted.csv, wanted.jsonl) as table:
@@ -83,5 +104,7 @@ def write(model: Model, finder: Finder | None, paths: Sequence[str], wanted: Wan
     say(f"{written}: {count:,} rows of {len(paths):,} files; {empty:,} pictures or frames without a face; "
         f"{len(faults):,} files with an error")  # fmt: skip
     if wanted.plot and wanted.csv:
+        from .plot import draw  # here: without a plot nothing loads matplotlib
+
         say(draw(wanted.csv, model.classes, wanted.plot))
     return len(faults)

@@ -18,6 +18,8 @@ from pipeline.errors import InputError, Stopped
 from pipeline.run_folder import CURATION, write_json
 
 ROWS_AT_ONCE = 256  # in memory, with their pictures
+NEAR_COPY_GROUP = "near_copy_group"
+"""Column of a curated folder: rows with the same number show one picture; not there without the search."""
 
 
 def refuse_existing(out: Path) -> None:
@@ -36,8 +38,11 @@ def write_curated(out: Path, curated: Curated) -> None:
     Raises:
         Stopped: on SIGTERM; nothing is left behind, as after any error.
     """
+    groups = curated.near_copy_groups
+    tables = {split: table if groups is None else table.add_column(NEAR_COPY_GROUP, groups[split])
+              for split, table in curated.splits.items()}  # fmt: skip
     with new_folder(out) as folder:
-        write_tables(folder, curated.splits, curated.report)
+        write_tables(folder, tables, curated.report)
         write_page(curated.report, curated.rows, folder / "index.html")
 
 

@@ -28,11 +28,14 @@ class Curated:
         splits: train, validation and, where there is one, test; the tables of the rows to use.
         report: plain values for `curation.json`.
         rows: the rows of each split with their measures, before `max_train_samples` and `max_eval_samples`.
+        near_copy_groups: for each table (N,) int, equal for rows that show one picture, across splits; None without the
+            search for near copies.
     """
 
     splits: DatasetDict
     report: dict[str, Any]
     rows: dict[str, Rows]
+    near_copy_groups: Mapping[str, np.ndarray] | None = None
 
     @property
     def label_rule(self) -> str | None:
@@ -105,7 +108,8 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     if recipe.row_weights:
         weights = row_weights(splits["train"], recipe)[chosen["train"]]
         tables["train"] = tables["train"].add_column("weight", weights, feature=Value("float32"))
-    return Curated(tables, report, splits)
+    groups = {split: rows.picture[positions] for split, positions in used.items()} if recipe.near_copies else None
+    return Curated(tables, report, splits, groups)
 
 
 def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:

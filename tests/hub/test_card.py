@@ -27,7 +27,7 @@ from pipeline.expressions import CLASSES
 from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml, recipe_from, recipe_path
-from pipeline.settings.recipe import Recipe
+from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.source import Source
 from tests.hub import sample_card
 
@@ -134,6 +134,7 @@ def voted(drawn: Run, tmp_path_factory) -> Run:
     curated = curate(read_sources(recipe), recipe)
     environment = drawn.environment | {"processes": 2, "wall_seconds": 3625.5, "train_seconds": 3453.0}
     environment |= {"git_revision": "45bcd369c480618f5b4454be90543669a7272dce", "processor": "EPYC 7"}
+    environment |= {"layer_decay": 0.9}
     return replace(drawn, recipe=recipe.settings(), evaluation=evaluated(curated, folder, recipe),
                    curation=json.loads(json.dumps(curated.report)), environment=environment)  # fmt: skip
 
@@ -294,7 +295,7 @@ def test_clients_are_listed_with_their_differences_or_why_one_was_not_compared(v
     assert "| RGBA (5) | 3e-06 | 0.0021 |" in card
     assert "- onnxruntime was not compared: onnxruntime not installed." in card
     assert "which changes a probability by up to 0.015." in card
-    assert "pipeline(), transformers.js, its own resize: each ran its lines" in card, "those that were asked, no others"
+    assert "pipeline(); transformers.js, its own resize: each ran its lines" in card, "those that were asked, no others"
 
 
 # What the Hub reads
@@ -513,6 +514,7 @@ def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: 
     card = ModelCard(make_card(network, PUBLICATION))
     assert "`pip install timm` first" in card.text and "A resnet18, input of" in card.text
     assert "onnx" in card.data.tags and "transformers.js" not in card.data.tags and "await" not in card.text
+    assert "5.0 gives other scores for some networks of timm" in card.text and "crashes" not in card.text
     usual = ModelCard(make_card(voted, PUBLICATION))
     assert "transformers.js" in usual.data.tags and "await" in usual.text and "pip install timm" not in usual.text
 
@@ -669,6 +671,24 @@ def test_a_layer_decay_that_followed_from_the_model_is_the_one_in_the_table(vote
     assert "`layer_decay`" not in make_card(run, PUBLICATION)
     known = replace(run, environment=voted.environment | {"layer_decay": 0.75})
     assert re.search(r"\| `layer_decay` \| 0.75 \|", make_card(known, PUBLICATION))
+
+
+def test_settings_that_1_switches_off_are_not_listed(voted: Run) -> None:
+    off = [setting.name for setting in OUR_FIELDS if "1 is off" in setting.help]
+    assert len(off) > 3
+    listed = make_card(replace(voted, recipe=voted.recipe | dict.fromkeys(off, 0.5)), PUBLICATION)
+    switched_off = dict.fromkeys(off, 1.0)
+    run = replace(voted, recipe=voted.recipe | switched_off, environment=voted.environment | {"layer_decay": 1.0})
+    assert all(f"| `{name}` |" in listed for name in off if name != "layer_decay")
+    assert not [name for name in off if f"| `{name}` |" in make_card(run, PUBLICATION)]
+
+
+def test_even_classes_are_not_called_uneven(voted: Run) -> None:
+    assert "Classes are uneven. Of " in make_card(voted, PUBLICATION)
+    even = voted.curation["rows_used"] | {"train": dict.fromkeys(CLASSES, 12)}
+    card = make_card(replace(voted, curation=voted.curation | {"rows_used": even}), PUBLICATION)
+    assert "uneven" not in card and "It misses" in card
+    assert f"| always *{CLASSES[0]}*, one of the most frequent training classes |" in card
 
 
 def test_what_was_done_to_rows_of_train_is_shown(voted: Run) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
-from hub import predict
+from hub import face_detector, predict
 from hub.picture_paths import find_pictures
 from hub.server.engine import load_model
 from pipeline import crop
@@ -177,6 +177,18 @@ def test_files_of_folders_that_are_left_out_are_counted(pictures: Path) -> None:
     assert said == [LEFT_OUT + ": .heic 2, .txt 1, no suffix 1"]
 
 
+def test_linked_folders_are_counted_and_not_searched(pictures: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    (tmp_path / "own").mkdir()
+    draw_face("fear", 0, 1, 40).save(tmp_path / "own" / "a.png")
+    (tmp_path / "own" / "circle").symlink_to(tmp_path)
+    (tmp_path / "own" / "more").symlink_to(pictures)
+    assert find_pictures([str(tmp_path / "own")], said.append) == [str(tmp_path / "own" / "a.png")]
+    (line,) = said
+    assert line.startswith("not searched, because they are links: 2 folders, such as ")
+    assert len(find_pictures([str(tmp_path / "own" / "more")], said.append)) > 1, "one that is named is searched"
+
+
 def test_a_folder_without_pictures_is_named(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     said: list[str] = []
@@ -215,6 +227,14 @@ def test_mistakes_end_in_one_line(
     with pytest.raises(InputError, match=reason) as caught:
         predict.main([given.get(word, word) for word in words])
     assert "\n" not in str(caught.value)
+
+
+def test_the_detector_that_lies_with_the_model_is_the_default(tmp_path: Path, detector_weights: Path) -> None:
+    published = tmp_path / "published"
+    published.mkdir()
+    assert predict._beside(str(published), "") is None
+    file = face_detector.stage(published, detector_weights, draw_face("fear", 0, 1, 40))
+    assert predict._beside(str(published), "") == str(published / file)
 
 
 def test_faces_are_found_as_in_the_app(

@@ -21,7 +21,7 @@ BEFORE: tuple[str, ...] = ("parquet",)  # its tables are parquet files
 
 CURATED = "from a curated folder: "
 FILES = ("curation.json", "train.parquet")
-MADE_BY_CURATION = ("clean", "clean_near", "weight")  # columns that a next curation works out itself
+MADE_BY_CURATION = ("clean", "clean_near", "near_copy_group", "weight")  # columns that a next curation works out itself
 MADE_BY_PUBLISHING = ("pixels", "copy_group")  # of a curated folder that comes from the Hub
 
 

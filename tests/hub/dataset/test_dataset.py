@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,7 @@ def test_without_pictures_the_data_set_is_rebuilt_hash_by_hash(
     files = hub.repo(NAME, "dataset").files()
     for name, content in files.items():
         assert b"\x89PNG" not in content and b"person 3" not in content, name
+        assert hashlib.blake2b(b"person 3", digest_size=6).hexdigest().encode() not in content, "a hash can be guessed"
     refused = command("-m", "pipeline.curation", "own_faces", "--data_path", NAME, "--output_dir", str(tmp_path / "no"))
     assert refused.returncode == 2 and "run its rebuild.py" in refused.stderr
 
@@ -189,8 +191,28 @@ def test_fer2013s_csv_holds_the_pictures_too(tmp_path: Path) -> None:
     levels = " ".join(map(str, picture.tobytes()))
     (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n2,{levels},Training\n")
     picture.save(tmp_path / "same.png")
-    csv, png = contents(tmp_path)
+    csv, png = contents(tmp_path, [])
     assert pixel_hash(csv) == pixel_hash(png) is not None
+
+
+def test_files_that_cannot_be_read_do_not_stop_the_search_and_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hub.dataset.rebuild import collect
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    picture = draw_face("fear", 0, 1, 48).convert("L")
+    (mine / "a.csv").write_text('pixels,x\n"1 2 999 4",1\n"nan nan",2\n,3\n' + f'"{"9" * 200_000}",4\n')
+    (mine / "b.parquet").write_bytes(b"PAR1")
+    (mine / "c.csv").write_bytes(b"\xff\x00" * 10)
+    os.mkfifo(mine / "d.png")
+    (mine / "e.png").symlink_to("gone.png")
+    picture.save(mine / "f.png")
+    value = pixel_hash((mine / "f.png").read_bytes())
+    assert value is not None
+    assert list(collect(mine, {value, "of another"}, tmp_path / "found")) == [value]
+    assert "2 files could not be read, for example: a.csv (" in capsys.readouterr().out
 
 
 def test_the_card_is_one_the_hub_reads(command: Command, own: Path, tmp_path: Path) -> None:
@@ -227,9 +249,32 @@ def without_keys(folder: Path) -> None:
     pq.write_table(table.set_column(table.column_names.index("key"), "key", empty), folder / "test.parquet")
 
 
+def with_column(folder: Path, name: str, value: Any) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    place, field = table.column_names.index(name), table.schema.field(name)
+    column = pa.array([value] * len(table), field.type)
+    pq.write_table(table.set_column(place, field.with_nullable(True), column), folder / "test.parquet")
+
+
+def with_other_classes(folder: Path) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    metadata = {name: value.replace(b"anger", b"rage") for name, value in table.schema.metadata.items()}
+    pq.write_table(table.replace_schema_metadata(metadata), folder / "test.parquet")
+
+
+def without_field(folder: Path, name: str) -> None:
+    report = json.loads((folder / "curation.json").read_text())
+    del report[name]
+    (folder / "curation.json").write_text(json.dumps(report))
+
+
 def doubled(folder: Path) -> None:
+    """Every row of test twice, also in the report."""
     table = pq.read_table(folder / "test.parquet")
     pq.write_table(pa.concat_tables([table, table]), folder / "test.parquet")
+    report = json.loads((folder / "curation.json").read_text())
+    report["rows_used"]["test"] = {name: 2 * count for name, count in report["rows_used"]["test"].items()}
+    (folder / "curation.json").write_text(json.dumps(report))
 
 
 @pytest.mark.parametrize(
@@ -242,8 +287,23 @@ def doubled(folder: Path) -> None:
         (lambda f: edited(f, datasets=["RAF-DB"]), ["--licence", "CC-BY-4.0"], "is not your own"),
         (lambda f: edited(f, may_publish_pixels=True), ["--licence", "CC-BY-4.0"], "states its own licence"),
         (without_keys, [], "without a key"),
+        (lambda f: (f / "train.parquet").unlink(), [], "has no train.parquet"),
+        (lambda f: without_field(f, "copies"), [], "is not as curation wrote it"),
+        (lambda f: without_field(f, "persons_shared"), [], "is not as curation wrote it"),
+        (lambda f: with_column(f, "source", "theirs"), [], "has rows of theirs, and curation.json has no record of it"),
+        (lambda f: with_column(f, "label", None), [], "has other rows by class than curation.json counts"),
+        (lambda f: with_column(f, "label", 99), [], "has other rows by class than curation.json counts"),
+        (lambda f: with_column(f, "target", None), [], "has targets that are not 7 shares"),
+        (lambda f: with_other_classes(f), [], "is not as curation wrote it"),
+        (lambda f: None, ["--licence", "nonsense"], "--licence 'nonsense': give one licence by its SPDX name"),
+        (lambda f: None, ["--licence", ""], "--licence '': give one licence"),
+        (lambda f: None, ["--licence", "MIT OR Apache-2.0"], "give one licence"),
+        (lambda f: None, ["--new_version", "anna/x"], "--new_version is for a run"),
         (doubled, [], "two rows of"),
         (lambda f: None, ["--space", "anna/demo"], "--space is for a run"),
+        (lambda f: None, ["--tag", "v 1"], "--tag 'v 1': it has a space"),
+        (lambda f: None, ["--tag", "main"], "--tag main: there is a branch of this name"),
+        (lambda f: None, ["--revision", "v..1"], "--revision 'v..1': it has .."),
         (lambda f: None, ["--repo_id", "anna/x"], "name where to publish"),
     ],
 )
@@ -263,6 +323,38 @@ def test_a_repository_with_other_data_is_left_alone(hub: HubServer, command: Com
     done = command("push_to_hub.py", str(own), "--dataset", NAME)
     assert done.returncode == 2 and "holds another data set (data.csv)" in done.stderr
     assert set(hub.repo(NAME, "dataset").files()) == {".gitattributes", "data.csv"}
+
+
+def test_a_data_set_of_other_sources_is_not_replaced(hub: HubServer, command: Command, own: Path, drawn: Path) -> None:
+    assert command("push_to_hub.py", str(own), "--dataset", NAME).returncode == 0
+    before = hub.repo(NAME, "dataset").files()
+    done = command("push_to_hub.py", str(drawn), "--dataset", NAME)
+    assert done.returncode == 2 and f"--dataset {NAME} holds a data set of faces, and " in done.stderr
+    assert hub.repo(NAME, "dataset").files() == before
+
+
+def test_groups_of_near_copies_go_across_splits_and_come_back(tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    for number in range(42):
+        split, name = ("train", "validation", "test")[number // 14], CLASSES[number % 7]
+        (faces / split / name).mkdir(parents=True, exist_ok=True)
+        draw_face(name, 0, number, 48).save(faces / split / name / f"{number:02d}.png")
+    draw_face("anger", 0, 0, 48).resize((80, 80)).save(faces / "test" / "anger" / "again.png")
+    words = ["own_faces", "--data_path", str(faces), "--leaks", "report"]
+    curation.main([*words, "--output_dir", str(tmp_path / "own")])
+    push_to_hub.main([str(tmp_path / "own"), "--dataset", NAME, "--dry_run"])
+    staged = tmp_path / "own-staged-dataset"
+    groups = {
+        Path(row["key"]).stem: (row["near_copy_group"], row["copy_group"])
+        for split in ("train", "validation", "test")
+        for row in pq.read_table(staged / f"{split}.parquet").to_pylist()
+    }
+    assert groups["again"][0] == groups["00"][0] and groups["again"][1] != groups["00"][1]
+    assert len({near for near, _ in groups.values()}) == 42
+    subprocess.run([sys.executable, str(staged / "rebuild.py"), str(faces), str(tmp_path / "whole")], check=True)
+    curation.main(["own_faces", "--data_path", str(tmp_path / "whole"), "--leaks", "report",
+                   "--output_dir", str(tmp_path / "again")])  # fmt: skip
+    assert pq.read_table(tmp_path / "again" / "test.parquet").column_names.count("near_copy_group") == 1
 
 
 def test_the_hash_is_that_of_size_and_pixels() -> None:

@@ -18,9 +18,15 @@ TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1
 """The four numbers of a QuickTime matrix, by the clockwise turn that a player makes, in degrees."""
 
 
-def write_clip(path: Path, frames: Iterable[tuple[float, Picture]], clockwise: int = 0, codec: str = "libx264") -> Path:
-    """A video of pictures `(H, W, 3)` with even sides, each at its time in seconds."""
-    with av.open(str(path), "w") as file:
+def write_clip(
+    path: Path,
+    frames: Iterable[tuple[float, Picture]],
+    clockwise: int = 0,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A video of pictures `(H, W, 3)` with even sides, each at its time in seconds; `options` are FFmpeg's."""
+    with av.open(str(path), "w", options=options or {}) as file:
         stream = None
         for time, picture in frames:
             if stream is None:

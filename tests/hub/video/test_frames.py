@@ -1,12 +1,15 @@
 """Videos: times, sampling, turned and stretched frames, and files that are no videos or damaged."""
 
+import os
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
-from hub.video.frames import UnusableVideo, Video, container
+from hub.video.containers import container
+from hub.video.frames import UnusableVideo, Video
 from tests.hub.video.clips import Picture, write_clip
 
 UNEVEN = [0.0, 0.1, 0.15, 0.7, 1.4, 1.45, 2.0]  # seconds
@@ -106,7 +109,7 @@ def test_what_is_not_a_video_never_reaches_the_decoder(tmp_path: Path, content: 
 def test_a_video_without_its_index_is_damaged(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", ((time, gray()) for time in EVEN))
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UnusableVideo, match="damaged"):
+    with pytest.raises(UnusableVideo, match="cut off: its last [0-9,]+ bytes are missing"):
         Video(path)
 
 
@@ -130,8 +133,95 @@ def test_the_frames_before_a_damage_are_given_and_the_damage_is_named(tmp_path: 
 def test_a_video_that_was_cut_off_is_named(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mkv", noise(100))
     path.write_bytes(path.read_bytes()[:60_000])
-    with Video(path) as video, pytest.raises(UnusableVideo, match=r"cut off: it ends at \d\.\d s"):
+    with Video(path) as video, pytest.raises(UnusableVideo, match=r"cut off: .*; it ends at \d\.\d s"):
         list(video.frames(0))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [("mp4", {"movflags": "+faststart"}), ("mkv", {}), ("webm", {}), ("avi", {}), ("mov", {"movflags": "+faststart"})],
+    ids=lambda word: word if isinstance(word, str) else "",
+)
+@pytest.mark.parametrize("lost", [1, 500])
+def test_a_short_video_without_its_last_bytes_is_cut_off_by_what_it_states(
+    tmp_path: Path, suffix: str, options: dict[str, str], lost: int
+) -> None:
+    codec = {"avi": "mpeg4", "webm": "libvpx"}.get(suffix, "libx264")
+    path = write_clip(
+        tmp_path / f"clip.{suffix}", [(n / 30, p) for n, (_, p) in enumerate(noise(8))], 0, codec, options
+    )
+    assert len(times(path)) == 8
+    path.write_bytes(path.read_bytes() + b"#" * 7)
+    assert len(times(path)) == 8, "what stands behind the video is not part of it"
+    path.write_bytes(path.read_bytes()[: -7 - lost])
+    with pytest.raises(UnusableVideo, match=rf"cut off: its last {lost} bytes are missing|damaged"):
+        times(path)
+
+
+def test_a_lost_packet_of_a_broadcast_is_damage(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.ts", noise(20))
+    content = path.read_bytes()
+    middle = len(content) // 376 * 188
+    path.write_bytes(content[:middle] + content[middle + 188 :])
+    with pytest.raises(UnusableVideo, match="damaged: 1 parts"):
+        times(path)
+
+
+def test_packets_with_time_stamps_between_them_are_read(tmp_path: Path) -> None:
+    content = write_clip(tmp_path / "clip.ts", noise(5)).read_bytes()
+    path = tmp_path / "camera.mts"
+    path.write_bytes(b"".join(bytes(4) + content[at : at + 188] for at in range(0, len(content), 188)))
+    assert container(path) == "mpegts" and len(times(path)) == 5
+
+
+def test_a_pipe_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert container(tmp_path / "pipe.mp4") is None
+    writer = os.open(tmp_path / "pipe.mp4", os.O_RDWR)
+    os.write(writer, write_clip(tmp_path / "clip.mp4", noise(2)).read_bytes()[:1000])
+    assert container(tmp_path / "pipe.mp4") is None
+    os.close(writer)
+
+
+def test_a_live_video_that_ends_before_its_first_frame_says_so(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", noise(3), options={"live": "1"})
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"\x1f\x43\xb6\x75") + 200])  # a part of the first frame
+    with pytest.raises(UnusableVideo, match="it has no frame"):
+        times(path)
+
+
+def test_pixels_so_wide_that_a_frame_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = 200
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(gray(height=512, width=512), "rgb24")))
+        file.mux(stream.encode(None))
+    with pytest.raises(UnusableVideo, match="frames of 102,400 x 512 px are not read"):
+        times(path)
+
+
+@pytest.mark.parametrize("with_video", [True, False])
+def test_a_cover_is_not_a_video(tmp_path: Path, with_video: bool) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as file:
+        cover = file.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "rgb24"
+        cover.disposition = Disposition.attached_pic
+        other = file.add_stream("libx264", rate=10) if with_video else file.add_stream("aac", rate=44_100)
+        if isinstance(other, av.VideoStream):
+            other.width, other.height, other.pix_fmt = 64, 48, "yuv420p"
+        file.mux([*cover.encode(av.VideoFrame.from_ndarray(gray(), "rgb24")), *cover.encode(None)])
+        if isinstance(other, av.VideoStream):
+            file.mux([*other.encode(av.VideoFrame.from_ndarray(gray(20), "rgb24")), *other.encode(None)])
+    if with_video:
+        with Video(path) as video:
+            assert next(video.frames(0)).picture[-1, -1].mean() < 30
+    else:
+        with pytest.raises(UnusableVideo, match="no picture track"):
+            Video(path)
 
 
 def test_sound_without_pictures_is_refused(tmp_path: Path) -> None:

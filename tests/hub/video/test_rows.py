@@ -42,6 +42,7 @@ def test_a_row_per_picture_and_frame_with_the_scores_of_pipeline(
     photos.mkdir()
     draw_face("fear", 0, 1, 64).save(photos / "a.png")
     (photos / "b.png").write_bytes(b"not a picture")
+    os.mkfifo(photos / "pipe.mp4")
     clip = face_clip(photos / "clip.mp4", list(CLASSES))
     out, lines = tmp_path / "out.csv", tmp_path / "out.jsonl"
     with pytest.raises(SystemExit) as ended:
@@ -53,10 +54,12 @@ def test_a_row_per_picture_and_frame_with_the_scores_of_pipeline(
         (str(photos / "a.png"), "", ""),
         (str(photos / "b.png"), "", ""),
         *((str(clip), f"{n / 10}", "1") for n in range(7)),
+        (str(photos / "pipe.mp4"), "", ""),
     ]
-    assert [bool(row["error"]) for row in rows] == [False, True, *[False] * 7]
-    assert "not a JPEG" in rows[1]["error"]
-    for row in rows[:1] + rows[2:]:
+    assert [bool(row["error"]) for row in rows] == [False, True, *[False] * 7, True]
+    assert "not a JPEG" in rows[1]["error"] and "not a video (MP4" in rows[1]["error"]
+    assert rows[-1]["error"] == "not a regular file"
+    for row in rows[:1] + rows[2:-1]:
         scores = [float(row[name]) for name in CLASSES]
         assert sum(scores) == pytest.approx(1, abs=1e-5)
         assert row["label"] == CLASSES[int(np.argmax(scores))]
@@ -133,6 +136,10 @@ def test_the_plot_is_drawn(onnx_folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert "1 tracks" in capsys.readouterr().err
     with Image.open(plot) as drawn:
         assert drawn.width > 600 and len(drawn.convert("RGB").getcolors(1 << 24) or []) > 20
+    out.unlink()
+    with pytest.raises(InputError, match="/proc/p.png cannot be written"):
+        predict.main([str(onnx_folder), str(clip), "--crop", "none", "--csv", str(out), "--plot", "/proc/p.png"])
+    assert len(read(out)) == 14, "the rows stay"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +154,12 @@ def test_the_plot_is_drawn(onnx_folder: Path, tmp_path: Path, capsys: pytest.Cap
         (["CLIP", "--csv", "/no/such/place/out.csv"], "cannot be written"),
         (["CLIP", "--csv", "OUT", "--jsonl", "OUT"], "named twice"),
         (["CLIP", "--csv", "OUT", "--face_detector", "no.onnx"], "face detector no.onnx"),
+        (["CLIP", "--csv", "CLIP"], "is one of the files to read"),
+        (["CLIP", "--csv", "OUT", "--jsonl", "LINK"], "is one of the files to read"),
+        (["CLIP", "--csv", "PIPE"], "cannot be written"),
+        (["CLIP", "--csv", "n" * 300], "cannot be written"),
+        (["CLIP", "--csv", "OUT", "--json"], "leave --json out"),
+        (["CLIP", "--csv", "OUT", "--crop", "none", "--face_detector", "x.onnx"], "leave one of them out"),
     ],
 )
 def test_mistakes_end_in_one_line_and_write_nothing(
@@ -156,9 +169,14 @@ def test_mistakes_end_in_one_line_and_write_nothing(
     reason: str,
 ) -> None:
     clip = face_clip(tmp_path / "clip.mp4", list(CLASSES))
-    given = {"CLIP": str(clip), "OUT": str(tmp_path / "out.csv")}
+    content = clip.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(clip)
+    os.mkfifo(tmp_path / "pipe.csv")
+    given = {"CLIP": str(clip)} | {f: str(tmp_path / f"{f.lower()}.{s}") for f, s in
+                                   (("OUT", "csv"), ("LINK", "jsonl"), ("PIPE", "csv"))}  # fmt: skip
     with pytest.raises(InputError, match=reason):
         predict.main([str(onnx_folder), *(given.get(word, word) for word in words)])
+    assert clip.read_bytes() == content
     assert [path.name for path in tmp_path.glob("*out*")] == []
 
 
