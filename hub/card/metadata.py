@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from pipeline.model_folder import timm_name
 from pipeline.run_folder import MetricFacts, Run
 from pipeline.source import Source, source_from_json
 
@@ -155,9 +156,8 @@ def base_model_of(run: Run) -> str | None:
             return None
         return checkpoint if "/" in checkpoint and HUB_ID.fullmatch(checkpoint) else None
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return f"timm/{config['architecture']}.{config['pretrained_cfg']['tag']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        return timm_name(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError):
         return None
 
 

@@ -26,6 +26,7 @@ from pipeline.training import log_results, machine, output_dir, prediction
 from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import EventFile, TrainingLog
+from pipeline.training.lora import trained_parameters
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of
 from pipeline.training.plan import Plan
@@ -171,6 +172,7 @@ def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, starte
         "threads": plan.threads,
         "precision": plan.recipe.precision,
         "rows_per_step": plan.rows_per_step,
+        "trained_parameters": trained_parameters(trainer.model),
         "layer_decay": layer_decay_of(trainer.model, plan.recipe.layer_decay, plan.recipe.image_size),
         # A folder may be gone later, and its name may look like a Hub id.
         "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
