@@ -1,7 +1,7 @@
-"""The adapter of a LoRA run in a folder of its own: for the base model as clients load it, with the names of the classes.
+"""The adapter of a LoRA run in a folder of its own: for the base as clients load it, with the names of the classes.
 
-A run that starts from timm's plain ViT trains transformers' ViT of the same outputs (`conversion.py`). Clients load that
-base with timm, where query, key and value are one layer. So its adapter is written for timm's layers.
+A run that starts from timm's plain ViT trains transformers' ViT of the same outputs (`conversion.py`). Clients load
+that base with timm, where query, key and value are one layer. So its adapter is written for timm's layers.
 """
 
 import copy
@@ -25,7 +25,7 @@ def write_adapter(model: nn.Module, run: Path) -> None:
     """
     given: Any = model
     folder, config, tensors = run / "adapter", given.peft_config[NAME], adapter_tensors(model)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     shutil.copyfile(run / PROCESSOR, folder / PROCESSOR)
     if given.timm_config is None:
         shutil.copyfile(run / CONFIG, folder / CONFIG)
