@@ -151,8 +151,8 @@ class Recipe:
         for name, value in given.items():
             if value and not self.lora_rank:
                 raise InputError(f"{name} is {value}, and LoRA is off: set --lora_rank, such as 8, or leave {name} out")
-        if self.lora_rank and self.lora_targets == []:
-            raise InputError("lora_targets is an empty list: name a layer, or set null")
+        if self.lora_targets is not None and not all(self.lora_targets or [""]):
+            raise InputError("lora_targets: name a layer, or set null")
 
     def _check_data(self) -> None:
         if len(self.classes) < 2 or len({plain(name) for name in self.classes}) < len(self.classes):

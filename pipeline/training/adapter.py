@@ -10,21 +10,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
+from transformers import AutoModelForImageClassification
 
 from pipeline.expressions import id2label, label2id
-from pipeline.model_folder import CONFIG, PROCESSOR
-from pipeline.training.conversion import lora_for_timm
+from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder
+from pipeline.training.conversion import PEFT, lora_for_timm
+from pipeline.training.head import head_parameters
+from pipeline.training.library_words import quiet
 from pipeline.training.lora import NAME, adapter_tensors, write_adapter_files
 
 
 def write_adapter(model: nn.Module, run: Path) -> None:
-    """Write `adapter/` beside the merged model in `run`, whose config.json and processor it copies.
+    """Write `adapter/` beside the merged model in `run`, with its classifier, config.json and processor.
 
-    The classes are in its config.json: peft's own files do not name them.
+    The classifier is that of the saved model, into which more may be folded. The classes are in config.json, because
+    peft's own files do not name them.
     """
     given: Any = model
-    folder, config, tensors = run / "adapter", given.peft_config[NAME], adapter_tensors(model)
+    folder, config, tensors = run / "adapter", given.peft_config[NAME], adapter_tensors(model) | _head(run)
     folder.mkdir(exist_ok=True)
     shutil.copyfile(run / PROCESSOR, folder / PROCESSOR)
     if given.timm_config is None:
@@ -39,6 +44,14 @@ def write_adapter(model: nn.Module, run: Path) -> None:
         config.alpha_pattern = {name: config.lora_alpha * rank / config.r for name, rank in ranks.items()}
         config.rank_pattern = ranks
     write_adapter_files(config, tensors, folder)
+
+
+def _head(run: Path) -> dict[str, torch.Tensor]:
+    """The classifier of the model in `run`, under the names of an adapter."""
+    with quiet(), plain_folder(run) as place:
+        whole = AutoModelForImageClassification.from_pretrained(place, dtype=torch.float32, trust_remote_code=False)
+    head = head_parameters(whole)
+    return {f"{PEFT}{name}": p.detach() for name, p in whole.named_parameters() if name in head}
 
 
 def _with_classes(config: dict[str, Any], classes: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ they are used as layers at all, what is saved, and that every saved tensor is re
 import copy
 import json
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from pipeline.training.layers import order_of_calls
 QUERY_AND_VALUE = (("q_proj", "v_proj"), ("query", "value"), ("qkv",))
 """What the projections of attention are called in transformers and in timm; the paper adapts query and value."""
 
+NAME = "default"  # of the only adapter; peft leaves it out of the names in the file
+
 
 @dataclass(frozen=True)
 class Base:
@@ -40,9 +43,6 @@ class Base:
 
     hub_id: str | None = None
     timm_config: dict[str, Any] | None = None
-
-
-NAME = "default"  # of the only adapter; peft leaves it out of the names in the file
 
 
 def add_lora(model: PreTrainedModel, recipe: Recipe, base: Base) -> PreTrainedModel:
@@ -73,7 +73,8 @@ def add_lora(model: PreTrainedModel, recipe: Recipe, base: Base) -> PreTrainedMo
         modules_to_save=sorted(head),
     )
     try:
-        wrapped: Any = get_peft_model(model, config)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks transformers in an old way
+            wrapped: Any = get_peft_model(model, config)
     except ValueError as error:  # for example a grouped convolution whose groups do not divide the rank
         raise InputError(f"lora_targets {', '.join(targets)}: {first_line(error)}") from None
     wrapped.peft_config[NAME].base_model_name_or_path = base.hub_id
@@ -86,13 +87,11 @@ def _targets(model: nn.Module, head: set[str], asked: list[str] | None) -> list[
     """The names of the layers to adapt: those asked for, or the projections of query and value."""
     modules = dict(model.named_modules())
     there = ", ".join(sorted({name.rpartition(".")[2] for name in modules if _can_adapt(modules[name], name, head)}))
-    if asked is None:
-        usual = (list(names) for names in QUERY_AND_VALUE if all(_named(modules, name) for name in names))
-        found = next(usual, None)
-        if found is None:
-            raise InputError(f"lora_targets: name layers to adapt; this model has {there}")
-        return found
-    for target in asked:
+    usual = (list(names) for names in QUERY_AND_VALUE if all(_named(modules, name) for name in names))
+    targets = next(usual, []) if asked is None else asked
+    if not targets:
+        raise InputError(f"lora_targets: name layers to adapt; this model has {there}")
+    for target in targets:
         named = _named(modules, target)
         if not named:
             raise InputError(f"lora_targets: no layer of this model is called {target!r}; it has {there}")
@@ -102,7 +101,7 @@ def _targets(model: nn.Module, head: set[str], asked: list[str] | None) -> list[
             if not _can_adapt(modules[name], name, head):
                 kind = type(modules[name]).__name__
                 raise InputError(f"lora_targets: {target} names {name} too, a {kind}; name layers of {there}")
-    return sorted(set(asked))
+    return sorted(set(targets))
 
 
 def _can_adapt(module: nn.Module, name: str, head: set[str]) -> bool:
@@ -190,7 +189,8 @@ def in_words(model: nn.Module) -> str:
     """The console's line about the adapters of a model."""
     given: Any = model
     config = given.peft_config[NAME]
-    of = sum(parameter.numel() for parameter in merged(model).parameters())
+    beside = (".lora_", ".modules_to_save.")  # in the names of what a merged model does not have
+    of = sum(p.numel() for name, p in model.named_parameters() if not any(part in name for part in beside))
     layers = sum(name.endswith("lora_A") for name, _ in model.named_modules())
     return (
         f"lora: rank {config.r} beside {layers} layers ({', '.join(sorted(config.target_modules))}), and the whole "

@@ -26,10 +26,8 @@ from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import LOGS, RECIPE, RESULTS, SEAL, SEALED, WEIGHTS, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
-from pipeline.training.adapter import write_adapter
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
-from pipeline.training.lora import is_adapted
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 from pipeline.training.saving import save_classifier
 
@@ -190,10 +188,8 @@ def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None
 
 
 def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProcessor) -> None:
-    """The three files that every client loads, the adapter of a LoRA run, and a few drawn faces to try them on."""
+    """The three files that every client loads, and a few drawn faces to try them on."""
     save_classifier(model, processor, run.aside)
-    if is_adapted(model):
-        write_adapter(model, run.aside)
     examples = run.aside / "examples"
     examples.mkdir(exist_ok=True)
     for index, name in enumerate(c for c in (model.config.id2label or {}).values() if c in CLASSES):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from hub.server.engine import load_model
@@ -146,6 +146,17 @@ def test_merged_and_adapter_answer_alike_and_other_than_the_base(of_each, tmp_pa
     assert list(adapter.config.id2label.values()) == list(CLASSES)
 
 
+def test_what_is_folded_into_the_saved_classifier_is_in_the_adapter_too(of_each, tmp_path: Path) -> None:
+    model, processor = stirred(of_each())
+    save_classifier(model, processor, tmp_path / "run")
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    colder = {name: t / 2 if name.rpartition(".")[0] in ("classifier", "head") else t for name, t in weights.items()}
+    save_file(colder, tmp_path / "run" / "model.safetensors", metadata={"format": "pt"})
+    write_adapter(model, tmp_path / "run")
+    apart = logits(on_base(tmp_path / "base", tmp_path / "run" / "adapter")) - logits(model) / 2
+    assert apart.abs().max() < 1e-5
+
+
 def test_two_processes_write_the_same_bytes(of, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -265,7 +276,8 @@ def test_what_fits_no_model_is_refused_before_one_is_opened(tiny) -> None:
         ({"lora_rank": 4, "freeze": "backbone"}, "freeze backbone trains only the classifier, lora_rank adapters too"),
         ({"lora_targets": ["q_proj"]}, "lora_targets is .*, and LoRA is off: set --lora_rank"),
         ({"lora_alpha": 8}, "lora_alpha is 8.*, and LoRA is off"),
-        ({"lora_rank": 4, "lora_targets": []}, "lora_targets is an empty list"),
+        ({"lora_rank": 4, "lora_targets": []}, "lora_targets: name a layer, or set null"),
+        ({"lora_rank": 4, "lora_targets": "q_proj,"}, "lora_targets: name a layer, or set null"),
     ]:
         with pytest.raises(InputError, match=said):
             tiny(**settings)
