@@ -1,5 +1,6 @@
 """`push_to_hub.py --adapter`: an adapter in a repository of its own, loaded on its base from a Hub on the loopback."""
 
+import ast
 import json
 import re
 import shutil
@@ -10,11 +11,19 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
+from hub import staging
 from hub.adapter import base_of
+from hub.card.card import make_card
+from hub.card.metadata import Publication
 from hub.run import load_run
+from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
+from pipeline.settings.files import load_yaml, recipe_from
+from pipeline.training.adapter import write_adapter
+from pipeline.training.model import build_for_training
 from push_to_hub import main, parse
 from tests.conftest import ROOT, run_train_hf, save_sharp_model, write_recipe
 from tests.hub_server import HubServer
@@ -56,6 +65,16 @@ def lora_run(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def reseal(run: Path, base: str | None) -> None:
+    """Name another base in the adapter, and seal the run again."""
+    file = run / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": base}))
+    environment, evaluation = (run_folder.read_json(run / n) for n in ("environment.json", "evaluation.json"))
+    sealed = ["recipe.yaml", *(f"adapter/{p.name}" for p in (run / "adapter").iterdir())]
+    environment["sha256"] |= {name: run_folder.sha256(run / name) for name in sealed}
+    run_folder.seal(run, environment, evaluation)
+
+
 def environment(hub: HubServer, home: Path) -> dict[str, str]:
     return hub.client_environment(home / "hf", TOKEN)
 
@@ -66,6 +85,7 @@ def python(hub: HubServer, home: Path, *words: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 def test_an_adapter_goes_up_and_its_card_runs_as_printed(hub: HubServer, lora_run: Path, tmp_path: Path) -> None:
     done = python(hub, tmp_path, "push_to_hub.py", str(lora_run), "--repo_id", REPO, "--adapter", "--tag", "v1")
     assert done.returncode == 0, done.stderr
@@ -92,6 +112,7 @@ def test_an_adapter_goes_up_and_its_card_runs_as_printed(hub: HubServer, lora_ru
         assert TOKEN not in text and str(lora_run.parent) not in text.replace(f"{lora_run}", "")
 
 
+@pytest.mark.slow
 def test_pipeline_never_answers_as_the_bare_base_under_the_name_of_the_adapter(
     hub: HubServer, lora_run: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +147,7 @@ def test_pipeline_never_answers_as_the_bare_base_under_the_name_of_the_adapter(
         assert isinstance(given, str) or max(abs(merged[i] - given[i]) for i in range(7)) < 1e-5, name
 
 
+@pytest.mark.slow
 def test_an_adapter_is_not_sent_beside_a_whole_model(hub: HubServer, lora_run: Path, tmp_path: Path) -> None:
     hub.add_repo("anna/whole", {"config.json": b"{}", "model.safetensors": b"x"})
     done = python(hub, tmp_path, "push_to_hub.py", str(lora_run), "--repo_id", "anna/whole", "--adapter")
@@ -135,6 +157,7 @@ def test_an_adapter_is_not_sent_beside_a_whole_model(hub: HubServer, lora_run: P
     )
 
 
+@pytest.mark.slow
 def test_an_adapter_that_does_not_fit_the_base_on_the_hub_is_not_sent(
     hub: HubServer, lora_run: Path, tmp_path: Path
 ) -> None:
@@ -157,31 +180,58 @@ def test_an_adapter_that_does_not_fit_the_base_on_the_hub_is_not_sent(
     assert not [r for r in hub.requests if r.method == "POST" and "/anna/new" in r.path]
 
 
-def reseal(run: Path, base: str | None) -> None:
-    """The run as if its adapter was made for another base."""
-    from pipeline import run_folder
-
-    file = run / "adapter" / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": base}))
-    environment, evaluation = (run_folder.read_json(run / n) for n in ("environment.json", "evaluation.json"))
-    environment["sha256"]["adapter/adapter_config.json"] = run_folder.sha256(file)
-    run_folder.seal(run, environment, evaluation)
+# Without a process
 
 
-def test_runs_without_an_adapter_or_a_public_base_are_refused(
-    publishable_run: Path, lora_run: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def run(publishable_run: Path, tmp_path: Path) -> Path:
+    """A finished run with an adapter beside its model, as if it was trained with LoRA from `BASE`."""
+    run = shutil.copytree(publishable_run, tmp_path / "run")
+    recipe = recipe_from(load_yaml(run / "recipe.yaml") | {"lora_rank": 2}, "test")
+    model, _ = build_for_training(recipe, "cpu")
+    write_adapter(model, run)
+    recipe.save(run / "recipe.yaml")
+    reseal(run, BASE)
+    return run
+
+
+def test_what_is_staged_is_the_adapter_and_what_the_run_says_of_it(run: Path, tmp_path: Path) -> None:
+    staged = tmp_path / "staged"
+    staging.stage_adapter(load_run(run), staged)
+    names = {p.relative_to(staged).as_posix() for p in staged.rglob("*") if p.is_file()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "config.json", "preprocessor_config.json"} <= names
+    assert not [name for name in names if name.startswith(("adapter/", "model.")) or name == "predictions.parquet"]
+    assert (
+        load_file(staged / "adapter_model.safetensors").keys()
+        == load_file(run / "adapter" / "adapter_model.safetensors").keys()
+    )
+    config = json.loads((staged / "config.json").read_text())
+    assert list(config["id2label"].values()) == list(CLASSES)
+
+
+def test_the_card_of_an_adapter_says_so_and_has_only_lines_that_load_it(run: Path) -> None:
+    card = ModelCard(make_card(load_run(run), Publication(REPO, "v1", base=BASE)))
+    data = card.data
+    assert (data.base_model, data.base_model_relation, data.library_name) == (BASE, "adapter", "peft")
+    assert "lora" in data.tags and data.eval_results and data.pipeline_tag == "image-classification"
+    assert f"**This is a LoRA adapter** of 0.0 MB for [`{BASE}`]" in card.text
+    blocks = re.findall(r"^```python\n(.*?)^```$", card.text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1 and f'PeftModel.from_pretrained(base, "{REPO}", revision="v1")' in blocks[0]
+    ast.parse(blocks[0])
+    assert "model.safetensors" not in card.text.replace("adapter_model.safetensors", "") and "Colab" not in card.text
+
+
+def test_runs_without_an_adapter_or_a_public_base_are_refused(publishable_run: Path, run: Path) -> None:
     with pytest.raises(InputError, match="has no adapter/: it was trained without --lora_rank"):
         base_of(load_run(publishable_run))
-    run = shutil.copytree(lora_run, tmp_path / "run")
+    assert base_of(load_run(run)) == BASE
     reseal(run, None)
     with pytest.raises(InputError, match="has no name on the Hub, so nobody could load the adapter: train with"):
         base_of(load_run(run))
-    assert base_of(load_run(lora_run)) == BASE
 
 
-def test_options_of_whole_models_are_refused(lora_run: Path) -> None:
-    words = [str(lora_run), "--repo_id", REPO, "--adapter"]
+def test_options_of_whole_models_are_refused() -> None:
+    words = ["gone", "--repo_id", REPO, "--adapter"]
     for option in (["--space", "anna/demo"], ["--with_predictions"], ["--data_path"]):
         with pytest.raises(InputError, match=f"{option[0]} is for the whole model; leave it out with --adapter"):
             main([*words, *option])

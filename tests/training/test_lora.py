@@ -1,6 +1,7 @@
 """LoRA: only adapters and head are trained, saved, averaged and resumed; merged and adapter answer alike."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from hub.server.engine import load_model
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
 from pipeline.run_folder import read_json, verify
+from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import find_checkpoint
-from pipeline.training.lora import adapter_tensors, load_adapter, merged, save_adapter
+from pipeline.training.lora import adapter_tensors, in_words, load_adapter, merged, save_adapter
 from pipeline.training.model import build_for_training, build_model
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
+from pipeline.training.output_dir import find_run
 from pipeline.training.saving import save_classifier
-from tests.conftest import write_recipe
+from tests.conftest import TINY, write_recipe
 from tests.families import FAMILIES, Family, _timm
 from tests.training.test_model import save_timm
 from train_hf import main
@@ -172,19 +175,28 @@ def test_a_saved_adapter_of_other_layers_is_not_read(of, tmp_path: Path) -> None
         load_adapter(build_for_training(of(lora_targets=["fc1"]), "cpu")[0], tmp_path)
 
 
-def test_a_run_has_the_merged_model_at_its_root_and_a_sealed_adapter_beside_it(tmp_path: Path, tiny, capsys) -> None:
-    native(tmp_path / "base", tiny)
-    made = {"checkpoint": str(tmp_path / "base"), "lora_rank": 4, "max_steps": 4, "learning_rate": 0.1}
-    run = tmp_path / "run"
-    main([str(write_recipe(tmp_path / "lora.yaml", output_dir=str(run), **made))])
-    assert "lora: rank 4 beside 4 layers (q_proj, v_proj), and the whole head: 1,255 of " in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps with LoRA, its recipe `lora.yaml` and its checkpoint `base` beside it."""
+    folder = tmp_path_factory.mktemp("lora")
+    native(folder / "base", lambda **settings: recipe_from(TINY | {"output_dir": "-"} | settings, "test"))
+    made = {"checkpoint": str(folder / "base"), "lora_rank": 4, "learning_rate": 0.1, "max_steps": 4}
+    made |= {"save_strategy": "steps", "save_steps": 2, "output_dir": str(folder / "run")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_CPU", "1")
+        main([str(write_recipe(folder / "lora.yaml", **made))])
+    return folder / "run"
+
+
+def test_a_run_has_the_merged_model_at_its_root_and_a_sealed_adapter_beside_it(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
     root = AutoModelForImageClassification.from_pretrained(run)
-    assert (logits(on_base(tmp_path / "base", run / "adapter")) - logits(root)).abs().max() < 1e-5
+    assert (logits(on_base(finished.parent / "base", run / "adapter")) - logits(root)).abs().max() < 1e-5
     assert not (run / "adapter_config.json").exists(), "from_pretrained would load the base"
     environment = read_json(run / "environment.json")
     assert environment["trained_parameters"] == 1255 and environment["layer_decay"] == 1
     assert {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"} <= environment["sha256"].keys()
-    assert str(tmp_path) not in (run / "adapter" / "adapter_config.json").read_text()
+    assert str(finished.parent) not in (run / "adapter" / "adapter_config.json").read_text()
     adapters, whole = (
         (run / name).stat().st_size for name in ("adapter/adapter_model.safetensors", "model.safetensors")
     )
@@ -192,6 +204,13 @@ def test_a_run_has_the_merged_model_at_its_root_and_a_sealed_adapter_beside_it(t
     (run / "adapter" / "adapter_config.json").write_text("{}")
     with pytest.raises(InputError, match="adapter_config.json was changed since the run was sealed"):
         verify(run)
+
+
+def test_the_console_says_what_is_trained(of) -> None:
+    model, _ = build_for_training(of(), "cpu")
+    said = "lora: rank 4 beside 4 layers (q_proj, v_proj), and the whole head: 1,255 of 24,135 parameters are trained"
+    assert in_words(model) == said
+    assert sum(p.numel() for p in merged(model).parameters()) == 24135
 
 
 # Averages, best checkpoint, resume
@@ -223,24 +242,20 @@ def test_best_checkpoint_and_resume_are_exact(of, trainer_of) -> None:
     assert not list(Path(whole.args.output_dir).rglob("model.safetensors")), "the base is not saved again"
 
 
-def test_an_interrupted_run_with_other_settings_does_not_offer_an_adapter_to_start_from(tmp_path: Path, tiny) -> None:
-    native(tmp_path / "base", tiny)
-    made = {
-        "checkpoint": str(tmp_path / "base"),
-        "lora_rank": 4,
-        "max_steps": 2,
-        "save_strategy": "steps",
-        "save_steps": 1,
-    }
-    recipe = write_recipe(tmp_path / "lora.yaml", output_dir=str(tmp_path / "run"), **made)
-    main([str(recipe)])
-    run = tmp_path / "run"
+def test_an_interrupted_run_with_other_settings_does_not_offer_an_adapter_to_start_from(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
     (run / ".unfinished").mkdir()
     (run / "recipe.yaml").rename(run / ".unfinished" / "recipe.yaml")
     (run / "evaluation.json").unlink()
+    recipe = recipe_from(load_yaml(run / ".unfinished" / "recipe.yaml") | {"output_dir": str(run)}, "test")
+    assert find_run(recipe, resume=True).checkpoint == run / "checkpoint-4"
     with pytest.raises(InputError, match="an interrupted run with other settings") as error:
-        main([str(recipe), "--lora_alpha", "3"])
+        find_run(replace(recipe, lora_alpha=3), resume=True)
     assert "--checkpoint" not in str(error.value)
+    (run / "checkpoint-4" / "adapter_model.safetensors").write_bytes(b"cut")
+    assert find_run(recipe, resume=True).damaged == ("checkpoint-4",)
 
 
 # What is refused
