@@ -85,27 +85,28 @@ def _clean(value: Any) -> Any:
     return [_clean(each) for each in value] if isinstance(value, list) else value
 
 
-def refuse_adapter(folder: Path) -> None:
+def refuse_adapter(folder: Path, name: str) -> None:
     """Refuse a PEFT adapter, with or without a model beside it: here it would be left out, and the base would answer.
+
+    Args:
+        folder: of a model.
+        name: what the message calls it.
 
     Raises:
         InputError: the folder holds an adapter. The message names its base model if the adapter does.
     """
-    names = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_PICKLE, WEIGHTS, INDEX, ONNX)
-    there = {name for name in names if why_not_own(folder, name) != "is missing"}
+    files = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_PICKLE, WEIGHTS, INDEX, ONNX)
+    there = {file for file in files if why_not_own(folder, file) != "is missing"}
     is_whole, has_weights = bool(there & {WEIGHTS, INDEX, ONNX}), bool(there & {ADAPTER_WEIGHTS, ADAPTER_PICKLE})
     if not has_weights and (is_whole or ADAPTER_CONFIG not in there):
         return
     cure = "merge it with peft's merge_and_unload(), save the result with save_pretrained, and give that folder"
     if is_whole:
-        raise InputError(
-            f"{folder.name} holds a PEFT adapter beside a model, and only one of them would be used: {cure}"
-        )
+        raise InputError(f"{name} holds a PEFT adapter beside a model, and only one of them would be used: {cure}")
     base = read_object(folder, ADAPTER_CONFIG).get("base_model_name_or_path") if ADAPTER_CONFIG in there else None
     of = f" of {base}" if isinstance(base, str) and base.isprintable() else ""
     raise InputError(
-        f"{folder.name} is only a PEFT adapter{of}, without its base model: give the folder of the run that made it, "
-        f"or {cure}"
+        f"{name} is only a PEFT adapter{of}, without its base model: give the folder of the run that made it, or {cure}"
     )
 
 

@@ -79,7 +79,7 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     if not name:
         raise InputError("no model: set FER_MODEL to a run folder, a published folder, or an id on the Hub")
     folder = _folder(name, revision)
-    refuse_adapter(folder)
+    refuse_adapter(folder, name)
     config = read_object(folder, CONFIG)
     classes = class_names(config, name)
     prepare, size = load_preprocessing(folder, name)

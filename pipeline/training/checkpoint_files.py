@@ -46,10 +46,7 @@ def find_checkpoint(checkpoint: str) -> Path:
         if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
             raise InputError(f"checkpoint {checkpoint} does not exist: give a folder, or a Hub id such as user/name")
         path = _download(checkpoint)
-    try:
-        refuse_adapter(path)
-    except InputError as error:
-        raise InputError(f"checkpoint {checkpoint}: {error}") from None
+    refuse_adapter(path, f"checkpoint {checkpoint}")
     if not (path / CONFIG).is_file():
         raise InputError(f"checkpoint {checkpoint} has no {CONFIG}")
     if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():

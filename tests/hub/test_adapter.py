@@ -148,6 +148,14 @@ def test_pipeline_never_answers_as_the_bare_base_under_the_name_of_the_adapter(
 
 
 @pytest.mark.slow
+def test_our_clients_refuse_an_adapter_of_the_hub_by_its_name(hub: HubServer, lora_run: Path, tmp_path: Path) -> None:
+    hub.add_repo("anna/only", {p.name: p.read_bytes() for p in (lora_run / "adapter").iterdir()})
+    done = python(hub, tmp_path, "-m", "hub.predict", "anna/only", str(lora_run / "examples" / "happiness.png"))
+    said = "error: anna/only is only a PEFT adapter of someone/vit, without its base model: give the folder of the run"
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith(said)
+
+
+@pytest.mark.slow
 def test_an_adapter_is_not_sent_beside_a_whole_model(hub: HubServer, lora_run: Path, tmp_path: Path) -> None:
     hub.add_repo("anna/whole", {"config.json": b"{}", "model.safetensors": b"x"})
     done = python(hub, tmp_path, "push_to_hub.py", str(lora_run), "--repo_id", "anna/whole", "--adapter")

@@ -160,7 +160,7 @@ def test_what_is_folded_into_the_saved_classifier_is_in_the_adapter_too(of_each,
     assert apart.abs().max() < 1e-5
 
 
-def test_two_processes_write_the_same_bytes(of, tmp_path: Path) -> None:
+def test_equal_adapters_give_equal_bytes(of, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         save_adapter(build_for_training(of(lora_targets=ALL), "cpu")[0], tmp_path / name)
