@@ -69,7 +69,7 @@ def test_lora_rank_trains_matrices_of_that_rank_and_the_classifier(tiny, trainer
     trainer.train()
     moved = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, first[name])}
     assert moved and all(".lora_" in name or "classifier.modules_to_save" in name for name in moved)
-    assert {p.shape[0] for p in adapted(trainer.model).values()} == {3} and len(adapted(trainer.model)) == 4
+    assert {shape[0] for shape in adapted(trainer.model).values()} == {3} and len(adapted(trainer.model)) == 4
     assert not adapted(trainer_of(tiny(lora_rank=0)).model)
 
 
