@@ -80,7 +80,7 @@ def add_lora(model: PreTrainedModel, recipe: Recipe, base: Base) -> PreTrainedMo
     wrapped.peft_config[NAME].base_model_name_or_path = base.hub_id
     wrapped.timm_config = base.timm_config
     _refuse_unused(model, adapted, recipe.image_size)
-    return wrapped  # type: ignore[no-any-return]
+    return wrapped
 
 
 def _targets(model: nn.Module, head: set[str], asked: list[str] | None) -> list[str]:
@@ -147,7 +147,7 @@ def merged(model: nn.Module) -> PreTrainedModel:
     if not isinstance(model, PeftModel):
         return model  # type: ignore[return-value]
     whole: Any = copy.deepcopy(model)
-    return whole.merge_and_unload()  # type: ignore[no-any-return]
+    return whole.merge_and_unload()
 
 
 def save_adapter(model: nn.Module, folder: Path) -> None:
@@ -161,7 +161,7 @@ def write_adapter_files(config: LoraConfig, tensors: dict[str, torch.Tensor], fo
     save_file(
         {name: t.contiguous() for name, t in tensors.items()}, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"}
     )
-    config.save_pretrained(folder)
+    config.save_pretrained(str(folder))
     file = folder / ADAPTER_CONFIG
     written = json.loads(file.read_text(encoding="utf-8"))
     written |= {"target_modules": sorted(written["target_modules"]), "inference_mode": True}
