@@ -26,6 +26,7 @@ from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import LOGS, RECIPE, RESULTS, SEAL, SEALED, WEIGHTS, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
@@ -91,6 +92,7 @@ def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
+        _refuse_other_base(path, recipe)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
     there = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
     if RECIPE in there and any(name.startswith("checkpoint-") for name in there):
@@ -148,6 +150,20 @@ def _refuse_other_processes(path: Path, processes: int) -> None:
         )
 
 
+def _refuse_other_base(path: Path, recipe: Recipe) -> None:
+    """The checkpoints of a LoRA run do not hold the frozen weights: these are read again, and must be the same."""
+    then, now = _progress(path).get("base_sha256"), _base_sha256(recipe)
+    if now and then and now != then:  # a checkpoint on the Hub may not be here yet: `begin` asks again
+        raise InputError(
+            f"checkpoint {recipe.checkpoint} was changed since the run in {path} began with it: restore it, or choose "
+            "another --output_dir"
+        )
+
+
+def _base_sha256(recipe: Recipe) -> str | None:
+    return weights_sha256(recipe.checkpoint) if recipe.lora_rank and recipe.checkpoint else None
+
+
 def _progress(path: Path) -> dict[str, Any]:
     noted = path / UNFINISHED / PROGRESS
     return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
@@ -182,7 +198,8 @@ def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool) -> None
         raise InputError(f"output_dir {run.path} was changed by another run meanwhile: choose another --output_dir")
     run.aside.mkdir(exist_ok=True)
     steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
-    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps})
+    noted = {"processes": processes, "resumed_from": steps, "base_sha256": _base_sha256(recipe)}
+    write_json(run.aside / PROGRESS, noted)
     recipe.save(run.aside / RECIPE)
     recipe.save(run.path / RECIPE)  # to read while the run trains
 

@@ -24,7 +24,7 @@ from pipeline.training.checkpoint_files import find_checkpoint
 from pipeline.training.lora import adapter_tensors, in_words, load_adapter, merged, save_adapter
 from pipeline.training.model import build_for_training, build_model
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
-from pipeline.training.output_dir import find_run
+from pipeline.training.output_dir import begin, find_run
 from pipeline.training.saving import save_classifier
 from tests.conftest import TINY, write_recipe
 from tests.families import FAMILIES, Family, _timm
@@ -242,6 +242,19 @@ def test_best_checkpoint_and_resume_are_exact(of, trainer_of) -> None:
     assert not list(Path(whole.args.output_dir).rglob("model.safetensors")), "the base is not saved again"
 
 
+@pytest.mark.slow
+def test_activation_checkpointing_trains_the_same_adapters(of, trainer_of) -> None:
+    recipe = of(ema_decay=0.0, **STEPS | {"lora_dropout": 0.0})
+    plain, sparing = (
+        trainer_of(recipe, "plain"),
+        trainer_of(replace(recipe, trainer=recipe.trainer | {"activation_checkpointing": True}), "sparing"),
+    )
+    plain.train(), sparing.train()
+    first = build_for_training(recipe, "cpu")[0]
+    assert (logits(plain.model) - logits(sparing.model)).abs().max() < 1e-5
+    assert (logits(plain.model) - logits(first)).abs().max() > 1e-3
+
+
 def test_an_interrupted_run_with_other_settings_does_not_offer_an_adapter_to_start_from(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +269,19 @@ def test_an_interrupted_run_with_other_settings_does_not_offer_an_adapter_to_sta
     assert "--checkpoint" not in str(error.value)
     (run / "checkpoint-4" / "adapter_model.safetensors").write_bytes(b"cut")
     assert find_run(recipe, resume=True).damaged == ("checkpoint-4",)
+
+
+def test_a_run_is_not_resumed_beside_other_frozen_weights(of, tmp_path: Path) -> None:
+    """A checkpoint holds only the adapters, and would fit them."""
+    recipe = of()
+    begin(find_run(recipe, resume=False), recipe, 1, False).release()
+    assert find_run(recipe, resume=True).path == recipe.output_dir
+    weights = load_file(tmp_path / "base" / "model.safetensors")
+    save_file(
+        weights | {"vit.layernorm.bias": weights["vit.layernorm.bias"] + 1}, tmp_path / "base" / "model.safetensors"
+    )
+    with pytest.raises(InputError, match="base was changed since the run in .* began with it: restore it"):
+        find_run(recipe, resume=True)
 
 
 # What is refused
