@@ -3,6 +3,7 @@
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --tag v1.0
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --space user/demo   # also a Space: a page that shows it
 python push_to_hub.py runs/NAME --repo_id user/fer-vit-tiny --dry_run       # stops after the checks; look at the folder
+python push_to_hub.py runs/NAME --repo_id user/fer-lora --adapter   # only the adapter of a LoRA run, for its base model
 python push_to_hub.py curated --dataset user/faces                  # a folder of pipeline.curation, as a data set
 python push_to_hub.py --help
 """
@@ -25,6 +26,11 @@ def main(argv: list[str]) -> None:
         from hub.dataset.release import publish_dataset
 
         publish_dataset(options)
+        return
+    if options.adapter:
+        from hub.adapter import publish_adapter
+
+        publish_adapter(options)
         return
 
     from huggingface_hub import HfApi
@@ -73,6 +79,8 @@ def parse(argv: list[str]) -> "Options":
     option("--repo_id", metavar="USER/NAME", help="the model repository; created if it does not exist")
     option("--dataset", metavar="USER/NAME", help="publish a curated folder as this data set: with pictures if every "
            "source allows it, otherwise labels, keys, votes, hashes and a script that rebuilds it")  # fmt: skip
+    option("--adapter", action="store_true", help="publish the adapter of a run with --lora_rank, which people load on "
+           "its base model, instead of the merged model")  # fmt: skip
     option("--licence", metavar="SPDX", help="for --dataset: you may publish the pictures of your own sources, under "
            "this licence, such as CC-BY-4.0")  # fmt: skip
     option("--tag", metavar="TAG", help="name of this release, such as v1.0; a tag never moves to other content")
@@ -93,6 +101,8 @@ def parse(argv: list[str]) -> "Options":
     words = parser.parse_args(argv)
     if bool(words.repo_id) == bool(words.dataset):
         raise InputError("name where to publish: --repo_id for a run, or --dataset for a curated folder")
+    if words.adapter and words.dataset:
+        raise InputError("--adapter is for a run; leave it out with --dataset")
     if words.licence and not words.dataset:
         raise InputError("--licence is for --dataset; a run's licence follows from its data")
     if words.create_pr and (words.tag or words.revision != "main"):

@@ -17,6 +17,7 @@ class Options:
     run: Path
     repo_id: str = ""
     dataset: str | None = None
+    adapter: bool = False
     licence: str | None = None
     tag: str | None = None
     revision: str = MAIN

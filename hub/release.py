@@ -7,10 +7,11 @@ pictures and asks clients about drawn faces. The other modules know the run fold
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -190,25 +191,54 @@ def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[s
     return probabilities_of_files(folder, kinds, run.recipe["image_size"])
 
 
-def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
+def prove(run: Run, folder: Path, repo_id: str, commit: str, client: str = "pipeline()") -> None:
     """A fresh process with an empty cache loads the release from the Hub; its answers must be the run's own.
 
     Raises:
         InputError: a probability differs from the run's.
     """
+    with tempfile.TemporaryDirectory() as cache:
+        apart, pictures = difference(run, folder, client, repo_id, commit, {"HF_HUB_CACHE": cache})
+    if apart > tolerance(client):
+        raise InputError(f"{repo_id} is published, but a probability differs from the run's by {apart:.2g}; look at it")
+    how = "pipeline" if client == "pipeline()" else client
+    print(f"read back: {how}(model={json.dumps(repo_id)}) gives the run's own answers to {pictures} pictures")
+
+
+def difference(
+    run: Run,
+    folder: Path,
+    client: str,
+    model: str,
+    revision: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[float, int]:
+    """The largest difference of a probability from the run's, and of how many drawn pictures.
+
+    Args:
+        run: a finished run.
+        folder: with the run's model, as the run or publishing wrote it.
+        client: of `hub.clients.clients`, which is asked in a fresh process.
+        model: what its snippet loads.
+        revision: of `model`.
+        environment: variables of that process, besides those of this one.
+    """
     from hub.clients import clients, parity
 
-    name = "pipeline()"
-    with drawn_pictures(run) as kinds, tempfile.TemporaryDirectory() as cache:
+    with drawn_pictures(run) as kinds:
         paths = [path for kind in kinds.values() for path in kind]
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
-        fresh = os.environ | {"HF_HUB_CACHE": cache}
-        answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
-        given = parity.probabilities(name, paths, answers, run.classes)
-    if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
-        raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
-                         "at it")  # fmt: skip
-    print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
+        fresh = os.environ | environment
+        answers = clients.ask(client, model, paths, fresh, revision=revision, top_k=len(run.classes))
+        given = parity.probabilities(client, paths, answers, run.classes)
+    return float(np.abs(given - expected).max()), len(paths)
+
+
+def tolerance(client: str) -> float:
+    """The largest difference that a client promises."""
+    from hub.clients import clients
+
+    return float((clients.CLIENTS | clients.OF_ADAPTERS)[client].tolerance or 0)
 
 
 def stage_space(run: Run, folder: Path, options: Options, revision: str) -> None:
@@ -249,9 +279,10 @@ def send_space(api: HfApi, folder: Path, options: Options, exists: bool) -> str:
     return published.url
 
 
-def how_to_use(run: Run, options: Options, url: str) -> str:
+def how_to_use(run: Run, options: Options, url: str, client: str = "pipeline()") -> str:
     """The address of the release and the lines that load it."""
     from hub.clients import clients
 
-    lines = clients.render("use_pipeline.py.jinja", options.repo_id, '"face.png"', options.tag, len(run.classes))
+    snippet = (clients.CLIENTS | clients.OF_ADAPTERS)[client].snippet
+    lines = clients.render(snippet, options.repo_id, '"face.png"', options.tag, len(run.classes))
     return f"{url}\n\n{lines}"

@@ -18,15 +18,16 @@ from hub.privacy import clean_events
 from hub.server.preprocessing import resize
 from pipeline import run_folder
 from pipeline.errors import InputError
+from pipeline.model_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from pipeline.run_folder import CONFIG, CURATION, PREPROCESSOR, Run, read_json, sha256, write_json
 from pipeline.source import source_from_json
 
-AS_THEY_ARE = (run_folder.WEIGHTS, run_folder.FIGURES, run_folder.EXAMPLES)
+PICTURES = (run_folder.FIGURES, run_folder.EXAMPLES)
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*",
-             "face_detector/*", "notebook.ipynb")  # fmt: skip
+             "face_detector/*", "notebook.ipynb", ADAPTER_CONFIG, ADAPTER_WEIGHTS)  # fmt: skip
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
@@ -42,13 +43,31 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     """
     if with_predictions:
         _refuse_kept_labels(run)
-    taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
+    taken = (run_folder.WEIGHTS, *PICTURES, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
         _copy_sealed(run, name, folder / name)
-    _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
-    write_json(folder / CURATION, without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
+    _stage_records(run, folder)
+
+
+def stage_adapter(run: Run, folder: Path) -> None:
+    """As `stage`, with the adapter of a LoRA run in place of the merged model.
+
+    Raises:
+        InputError: a file changes while it is copied.
+    """
+    for name in run.sealed(run_folder.ADAPTER):
+        _copy_sealed(run, name, folder / Path(name).name)
+    for name in run.sealed(*PICTURES):
+        _copy_sealed(run, name, folder / name)
+    _stage_records(run, folder)
+
+
+def _stage_records(run: Run, folder: Path) -> None:
+    """What a release says about the run, and the seal over everything that is staged."""
+    _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
+    write_json(folder / CURATION, without_keys(run.curation))
     write_json(folder / PREPROCESSOR, _for_every_client(read_json(run.path / PREPROCESSOR)))
     for number, name in enumerate(run.sealed(run_folder.LOGS)):
         (folder / "logs").mkdir(exist_ok=True)
@@ -150,6 +169,7 @@ def keep(folder: Path, target: Path) -> Path:
     if target.exists():
         known = (
             {"README.md", "evaluation.json", "parity.json"},
+            {"README.md", "evaluation.json", ADAPTER_CONFIG},
             {"README.md", "Dockerfile", "app.py"},
             {"README.md", CURATION},
         )

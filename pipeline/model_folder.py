@@ -21,6 +21,10 @@ PROCESSOR = "preprocessor_config.json"
 PROCESSOR_5 = "processor_config.json"  # holds the first inside, since transformers 5
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+ONNX = "onnx/model.onnx"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_PICKLE = "adapter_model.bin"
 MAX_JSON = 16 * 2**20  # bytes; the largest configs of the Hub have less than one
 HOW_TO_RUN = frozenset(
     {
@@ -79,6 +83,38 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return without_code(value)
     return [_clean(each) for each in value] if isinstance(value, list) else value
+
+
+def refuse_adapter(folder: Path, name: str) -> None:
+    """Refuse a PEFT adapter, with or without a model beside it: here it would be left out, and the base would answer.
+
+    Args:
+        folder: of a model.
+        name: what the message calls it.
+
+    Raises:
+        InputError: the folder holds an adapter. The message names its base model if the adapter does.
+    """
+    files = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_PICKLE, WEIGHTS, INDEX, ONNX)
+    there = {file for file in files if why_not_own(folder, file) != "is missing"}
+    is_whole, has_weights = bool(there & {WEIGHTS, INDEX, ONNX}), bool(there & {ADAPTER_WEIGHTS, ADAPTER_PICKLE})
+    if not has_weights and (is_whole or ADAPTER_CONFIG not in there):
+        return
+    cure = "merge it with peft's merge_and_unload(), save the result with save_pretrained, and give that folder"
+    if is_whole:
+        raise InputError(f"{name} holds a PEFT adapter beside a model, and only one of them would be used: {cure}")
+    base = read_object(folder, ADAPTER_CONFIG).get("base_model_name_or_path") if ADAPTER_CONFIG in there else None
+    of = f" of {base}" if isinstance(base, str) and base.isprintable() else ""
+    raise InputError(
+        f"{name} is only a PEFT adapter{of}, without its base model: give the folder of the run that made it, or {cure}"
+    )
+
+
+def timm_name(config: Mapping[str, Any]) -> str | None:
+    """The Hub id of a checkpoint of timm: its config.json names architecture and tag. None for every other model."""
+    pretrained = config.get("pretrained_cfg")
+    tag = pretrained.get("tag") if isinstance(pretrained, dict) else None
+    return f"timm/{config['architecture']}.{tag}" if tag and config.get("architecture") else None
 
 
 def weight_files(folder: Path) -> list[str]:

@@ -34,7 +34,10 @@ EXAMPLES = "examples/*.png"
 RESULTS = "results.csv"
 LOGS = "logs/*tfevents*"
 PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIGURES, EXAMPLES, LOGS, RESULTS)
-"""Patterns of the files that a release may hold and that the seal covers, beside the two files of the seal itself."""
+"""Patterns of the files that a release may hold, beside the two files of the seal."""
+ADAPTER = "adapter/*"
+SEALED = (*PUBLISHABLE, ADAPTER)
+"""Patterns of the files that the seal covers. A LoRA adapter is published in a repository of its own."""
 ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
 PNG = b"\x89PNG\r\n\x1a\n"
 

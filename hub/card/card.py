@@ -26,6 +26,7 @@ from hub.card.metadata import (
     title_of,
 )
 from hub.templates import templates
+from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import EXAMPLES, Run
 
 FIGURES = ("confusion_matrix", "reliability", "learning_curves")
@@ -50,13 +51,15 @@ def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
     return snippets.words_of(run, publication) | {
         "code": CODE,
         "notebook": NOTEBOOK,
+        "first": "use_adapter.py.jinja" if publication.base else "use_pipeline.py.jinja",
         "is_timm": run.config["model_type"] == "timm_wrapper",
         "precisions": {file["precision"] for file in files},
         "clients": snippets.folded(run, publication),
         "start": _start(run),
         "license": license_of(run, publication.repo_id)["license"],
-        "base_model": base_model_of(run),
+        "base_model": publication.base or base_model_of(run),
         "weights": (run.path / "model.safetensors").stat().st_size,
+        "adapter": (run.path / "adapter" / ADAPTER_WEIGHTS).stat().st_size if publication.base else None,
         "figures": [name for name in FIGURES if f"figures/{name}.png" in run.environment["sha256"]],
         "command": reproduce(run, publication),
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from pipeline.model_folder import timm_name
 from pipeline.run_folder import MetricFacts, Run
 from pipeline.source import Source, source_from_json
 
@@ -33,6 +34,7 @@ class Publication:
         shipped: all settings of the shipped recipe with the name of the run's, or None.
         new_version: the repository of the model that replaces this one, or None.
         detector: file of the face detector in the repository, or None.
+        base: the base model if only the adapter of a LoRA run is published, or None.
         photo: the picture in the repository in which the detector finds a face.
     """
 
@@ -44,6 +46,7 @@ class Publication:
     shipped: Mapping[str, Any] | None = None
     new_version: str | None = None
     detector: str | None = None
+    base: str | None = None
     photo: str = PHOTO
 
     @property
@@ -58,15 +61,16 @@ def front_matter(run: Run, publication: Publication) -> ModelCardData:
         {"src": f"examples/{name}", "example_title": f"{Path(name).stem} (drawn)", "output": scores}
         for name, scores in publication.examples.items()
     ]
-    terms = license_of(run, publication.repo_id)
+    terms, base = license_of(run, publication.repo_id), publication.base or base_model_of(run)
+    relation = "adapter" if publication.base else "finetune"
     return ModelCardData(
         license=terms["license"],
         license_name=terms.get("license_name"),
         license_link=terms.get("license_link"),
-        library_name="transformers",
+        library_name="peft" if publication.base else "transformers",
         pipeline_tag="image-classification",
-        base_model=base_model_of(run),
-        base_model_relation="finetune" if base_model_of(run) else None,
+        base_model=base,
+        base_model_relation=relation if base else None,
         new_version=publication.new_version,
         datasets=datasets_of(run) or None,
         metrics=["accuracy", "f1"],
@@ -83,7 +87,8 @@ def tags_of(run: Run, publication: Publication) -> list[str]:
     kind = run.config["model_type"]
     onnx = ["onnx"] if publication.export else []
     browser = ["transformers.js"] if publication.export and kind != "timm_wrapper" else []
-    return ["facial-expression-recognition", kind, *onnx, *browser, *(["demo"] if is_drawn(run) else [])]
+    lora = ["lora"] if publication.base else []
+    return ["facial-expression-recognition", kind, *lora, *onnx, *browser, *(["demo"] if is_drawn(run) else [])]
 
 
 def eval_results(run: Run) -> list[EvalResult]:
@@ -155,9 +160,8 @@ def base_model_of(run: Run) -> str | None:
             return None
         return checkpoint if "/" in checkpoint and HUB_ID.fullmatch(checkpoint) else None
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return f"timm/{config['architecture']}.{config['pretrained_cfg']['tag']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        return timm_name(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError):
         return None
 
 

@@ -43,6 +43,8 @@ def words_of(run: Run, publication: Publication) -> dict[str, Any]:
 
 def folded(run: Run, publication: Publication) -> list[Snippet]:
     """The snippets that the card folds away under a heading: those of clients that can load this release."""
+    if publication.base:  # only peft can
+        return []
     loads_in_node = "transformers.js" in tags_of(run, publication)
     there = {file["file"] for file in (publication.export or {"files": []})["files"]}
     name, found = example_of(publication), []

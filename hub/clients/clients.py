@@ -95,6 +95,8 @@ CLIENTS = {
         ask="classifier(path, { top_k: null })",
     ),
 }  # fmt: skip
+OF_ADAPTERS = {"peft": Client(snippet="use_adapter.py.jinja", packages=(*TORCH, "peft"))}
+"""How a published adapter is loaded, which is no whole model."""
 
 PYTHON = """{snippet}
 import json as _json
@@ -145,7 +147,7 @@ def ask(
     """The answer to each picture from one fresh process that runs the card's snippet.
 
     Args:
-        name: of `CLIENTS`.
+        name: of `CLIENTS`, or of `OF_ADAPTERS` for an adapter.
         model: repository that the snippet names.
         paths: pictures, at least one; the snippet itself asks about the first.
         environment: all environment variables of the process: HF_HOME with the files, or HF_ENDPOINT to get them from.
@@ -157,7 +159,7 @@ def ask(
     Raises:
         InputError: the process ended in an error, which the message names, or transformers.js is not installed.
     """
-    client = CLIENTS[name]
+    client = (CLIENTS | OF_ADAPTERS)[name]
     with ExitStack() as stack:
         address = ADDRESS
         if client.is_web:

@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
-from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object, weight_files
+from pipeline.model_folder import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    ONNX,
+    PROCESSOR,
+    plain_folder,
+    read_object,
+    refuse_adapter,
+    weight_files,
+)
 from pipeline.own_file import why_not_own
 
-from .folder import ONNX, class_names, example_files, read_align
+from .folder import class_names, example_files, read_align
 from .preprocessing import Pixels, Prepare, load_preprocessing
 
-DESCRIBED = [CONFIG, PROCESSOR, "recipe.yaml", "examples/*.png"]
+DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, "recipe.yaml", "examples/*.png"]
 FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
 RUN_SECONDS = 60.0  # after which a batch is given up
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]  # never a pickle
@@ -70,6 +79,7 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     if not name:
         raise InputError("no model: set FER_MODEL to a run folder, a published folder, or an id on the Hub")
     folder = _folder(name, revision)
+    refuse_adapter(folder, name)
     config = read_object(folder, CONFIG)
     classes = class_names(config, name)
     prepare, size = load_preprocessing(folder, name)

@@ -9,7 +9,6 @@ from pipeline.errors import InputError
 from pipeline.own_file import why_not_own
 from pipeline.pictures import UnusablePicture, decode
 
-ONNX = "onnx/model.onnx"
 RECIPE = "recipe.yaml"
 MAX_EXAMPLES = 100
 MAX_BYTES = 2**20  # of an example, or of the recipe

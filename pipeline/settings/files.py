@@ -39,6 +39,9 @@ NAMES_FROM_ELSEWHERE = {
     "reprob": "erasing",
     "clip_grad": "max_grad_norm",
     "overwrite_output_dir": "output_dir",
+    "lora_r": "lora_rank",
+    "target_modules": "lora_targets",
+    "lora_target_modules": "lora_targets",
 }
 
 

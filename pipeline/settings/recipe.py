@@ -97,6 +97,10 @@ class Recipe:
     vit_config: dict[Text, Free] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
     drop_path: Number = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability", ge=0, lt=1)
     freeze: Literal["none", "backbone"] = setting("none", "model", "backbone trains the classifier only (linear probe)")
+    lora_rank: Whole = setting(0, "model", "LoRA: rank of the trained matrices beside frozen layers, with the whole classifier; 0 is off and trains all weights", ge=0)
+    lora_alpha: Number | None = setting(None, "model", "LoRA: the adapters count alpha / rank times; null is twice the rank", gt=0)
+    lora_targets: Names | None = setting(None, "model", "LoRA: names of the layers to adapt, such as q_proj,v_proj,fc1; null is the projections of query and value; a wrong name lists all")
+    lora_dropout: Number = setting(0.0, "model", "LoRA: dropout before the adapters, in training", "probability", ge=0, lt=1)
     attention: Literal["auto", "eager", "sdpa"] = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, otherwise sdpa")
 
     label_smoothing: Number = setting(0.0, "loss", "label smoothing, in training only", "share", ge=0, lt=1)
@@ -104,7 +108,7 @@ class Recipe:
 
     total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1, le=1_000_000)
     warmup_epochs: Number = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs", ge=0)
-    layer_decay: Number | None = setting(None, "optimisation", "learning rate factor from one layer to the layer below; 1 is off; null is 0.75, or 1 for a model whose layers have no known order", "factor", gt=0, le=1)
+    layer_decay: Number | None = setting(None, "optimisation", "learning rate factor from one layer to the layer below; 1 is off; null is 0.75, or 1 with LoRA and for a model whose layers have no known order", "factor", gt=0, le=1)
     ema_decay: Number = setting(0.999, "optimisation", "exponential moving average of the weights; 0 is off", "factor", ge=0, lt=1)
     early_stopping: Whole = setting(0, "optimisation", "stop after this many evaluations without a better metric; 0 is off", "evaluations", ge=0)
     precision: Precision = setting("auto", "optimisation", "auto: fp16 on CUDA, bf16 on a CPU with bf16 units, otherwise fp32")
@@ -136,6 +140,20 @@ class Recipe:
             )
         if self.cutmix + self.mixup > 1:
             raise InputError(f"cutmix {self.cutmix} and mixup {self.mixup} are shares of batches; together at most 1")
+
+        self._check_lora()
+
+    def _check_lora(self) -> None:
+        if self.lora_rank and self.freeze != "none":
+            raise InputError(
+                f"freeze {self.freeze} trains only the classifier, lora_rank adapters too: set one of them"
+            )
+        given = {"lora_alpha": self.lora_alpha, "lora_targets": self.lora_targets, "lora_dropout": self.lora_dropout}
+        for name, value in given.items():
+            if value and not self.lora_rank:
+                raise InputError(f"{name} is {value}, and LoRA is off: set --lora_rank, such as 8, or leave {name} out")
+        if self.lora_targets is not None and not all(self.lora_targets or [""]):
+            raise InputError("lora_targets: name a layer, or set null")
 
     def _check_data(self) -> None:
         if len(self.classes) < 2 or len({plain(name) for name in self.classes}) < len(self.classes):

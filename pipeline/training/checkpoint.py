@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.training import machine
+from pipeline.training.lora import in_words
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.plan import Plan
@@ -25,7 +26,9 @@ def open_checkpoint(plan: Plan, check: Callable[[Path], None] | None = None) -> 
     recipe = plan.recipe
     model, processor = build_for_training(recipe, plan.device)
     layer_decay = layer_decay_of(model, recipe.layer_decay, recipe.image_size)
-    if recipe.layer_decay is None and layer_decay == 1:
+    if recipe.lora_rank:
+        machine.say(in_words(model))
+    elif recipe.layer_decay is None and layer_decay == 1:
         machine.say("layer_decay: 1, because the layers of this model have no known order")
     parameter_groups(model, 1.0, 0.0, layer_decay, recipe.image_size)
     if machine.rank() == 0:

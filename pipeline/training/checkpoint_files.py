@@ -13,12 +13,15 @@ from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
 from pipeline.model_folder import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     CONFIG,
     INDEX,
     PROCESSOR,
     PROCESSOR_5,
     WEIGHTS,
     read_object,
+    refuse_adapter,
     weight_files,
     without_code,
 )
@@ -43,12 +46,8 @@ def find_checkpoint(checkpoint: str) -> Path:
         if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/")):
             raise InputError(f"checkpoint {checkpoint} does not exist: give a folder, or a Hub id such as user/name")
         path = _download(checkpoint)
+    refuse_adapter(path, f"checkpoint {checkpoint}")
     if not (path / CONFIG).is_file():
-        if (path / "adapter_config.json").is_file():
-            raise InputError(
-                f"checkpoint {checkpoint} is only a PEFT adapter, without its base model: merge it with peft's "
-                "merge_and_unload(), save the result with save_pretrained, and give that folder"
-            )
         raise InputError(f"checkpoint {checkpoint} has no {CONFIG}")
     if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
         pickles = sorted(p.name for p in path.iterdir() if p.suffix in PICKLES)
@@ -58,7 +57,7 @@ def find_checkpoint(checkpoint: str) -> Path:
 
 
 def _download(checkpoint: str) -> Path:
-    wanted = [CONFIG, *PROCESSORS, "adapter_config.json", WEIGHTS, INDEX, "model-*.safetensors"]
+    wanted = [CONFIG, *PROCESSORS, ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, INDEX, "model-*.safetensors"]
     try:
         return Path(snapshot_download(checkpoint, allow_patterns=wanted))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read

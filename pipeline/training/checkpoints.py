@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, Trainer, TrainerState, ViTImageProcess
 from transformers.trainer_utils import rotate_checkpoints
 
 from pipeline.training.ema import EMA
+from pipeline.training.lora import is_adapted, load_adapter, save_adapter
 
 
 class CheckpointedTrainer(Trainer):
@@ -37,11 +38,18 @@ class CheckpointedTrainer(Trainer):
             rotate_checkpoints(str(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights, averages, config and processor; no `training_args.bin`, which is a pickle."""
+        """Weights, averages, config and processor; no `training_args.bin`, which is a pickle.
+
+        Of a model with LoRA adapters only these and the head are written: the rest is that of the checkpoint.
+        """
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
-        self.model.save_pretrained(folder, state_dict=state_dict)
+        folder.mkdir(parents=True, exist_ok=True)
+        if is_adapted(self.model):
+            save_adapter(self.model, folder)
+        else:
+            self.model.save_pretrained(folder, state_dict=state_dict)
         self.processor.save_pretrained(folder)
         if self.ema:
             self.ema.save(folder)
@@ -65,5 +73,8 @@ class CheckpointedTrainer(Trainer):
             self.ema.copy_to(self.model)
 
     def _reload(self, folder: Path) -> None:
+        if is_adapted(self.model):
+            load_adapter(self.model, folder)
+            return
         saved = type(self.model).from_pretrained(folder, config=self.model.config, dtype=self.model.dtype)
         self.model.load_state_dict(saved.state_dict(), strict=True)

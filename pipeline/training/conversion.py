@@ -1,5 +1,6 @@
 """timm's plain vision transformer as transformers' ViT: names change, values do not."""
 
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -23,6 +24,10 @@ TIMM_BLOCK_TO_VIT = {
     "mlp.fc2": "output.dense",
 }
 QKV = ("query", "key", "value")
+PEFT = "base_model.model."  # before every name in the file of an adapter
+LORA_QKV = ("attention.q_proj", "attention.k_proj", "attention.v_proj")
+LORA_BLOCK_TO_TIMM = {"attention.o_proj": "attn.proj", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+TIMM_PATCHES = "patch_embed.proj"
 PLAIN_TENSORS = ("cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight")
 
 
@@ -80,3 +85,43 @@ def vit_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if POSITIONS not in state and POSITIONS.removeprefix("vit.") in state:
         state = {f"vit.{name}": tensor for name, tensor in state.items()}
     return {name: tensor for name, tensor in state.items() if not name.startswith("vit.pooler.")}
+
+
+def lora_for_timm(tensors: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
+    """An adapter of `ViTForImageClassification` for timm's plain ViT, exactly, and the rank of each adapted layer.
+
+    The ranks of query, key and value add up in timm's one layer for them: their products stand in a block diagonal.
+
+    Args:
+        tensors: of peft's file: `lora_A.weight` (r, inputs) and `lora_B.weight` (outputs, r) of each adapted layer, and
+            the classifier.
+    """
+    layers: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        stem, _, kind = name.removeprefix(PEFT).partition(".lora_")
+        layers[stem][kind] = tensor
+    converted = {f"{PEFT}timm_model.head.{kind}": layers.pop(f"classifier.{kind}")[""] for kind in ("weight", "bias")}
+    adapted = {}
+    for stem in list(layers):
+        _, _, inside = stem.rpartition("vit.layers.")
+        number, _, part = inside.partition(".")
+        if part in LORA_QKV:
+            block = stem.removesuffix(part)
+            parts = [layers.pop(block + each, {}) for each in LORA_QKV]
+            if any(parts):
+                adapted[f"timm_model.blocks.{number}.attn.qkv"] = _side_by_side(parts)
+        else:
+            place = f"blocks.{number}.{LORA_BLOCK_TO_TIMM[part]}" if inside != stem else TIMM_PATCHES
+            adapted[f"timm_model.{place}"] = layers[stem]
+    converted |= {f"{PEFT}{name}.lora_{kind}": t for name, pair in adapted.items() for kind, t in pair.items()}
+    return converted, {name: len(pair["A.weight"]) for name, pair in adapted.items()}
+
+
+def _side_by_side(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The adapters of query, key and value, of which some may be empty, as one."""
+    outputs = next(len(part["B.weight"]) for part in parts if part)
+    empty = torch.zeros(outputs, 0)
+    return {
+        "A.weight": torch.cat([part["A.weight"].cpu() for part in parts if part]),
+        "B.weight": torch.block_diag(*(part["B.weight"].cpu() if part else empty for part in parts)),
+    }

@@ -12,8 +12,9 @@ EMA_WEIGHTS = "ema.safetensors"
 
 
 class EMA:
-    """Averages of every floating-point tensor of the model's state (`Polyak & Juditsky 1992`), buffers too.
+    """Averages of every floating-point tensor that training changes (`Polyak & Juditsky 1992`), buffers too.
 
+    A frozen weight is its own average, and is left out.
     BatchNorm's running means and variances are averaged with the weights: they belong to the same steps. Whole numbers,
     such as its count of batches, are those of the model.
 
@@ -22,29 +23,29 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.average = {name: t.detach().clone() for name, t in _floats(model).items()}
+        self.average = {name: t.detach().clone() for name, t in _moving(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move the average towards the model's weights after optimizer step `step` (from 1)."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.values()), list(_floats(model).values()), weight)
+        torch._foreach_lerp_(list(self.average.values()), list(_moving(model).values()), weight)
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
         """Give the model the averaged weights."""
-        torch._foreach_copy_(list(_floats(model).values()), list(self.average.values()))
+        torch._foreach_copy_(list(_moving(model).values()), list(self.average.values()))
 
     @contextmanager
     def applied_to(self, model: nn.Module) -> Iterator[None]:
         """Give the model the averaged weights inside `with`, and its own weights again after."""
-        own = {name: t.detach().clone() for name, t in _floats(model).items()}
+        own = {name: t.detach().clone() for name, t in _moving(model).items()}
         self.copy_to(model)
         try:
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(list(_floats(model).values()), list(own.values()))
+                torch._foreach_copy_(list(_moving(model).values()), list(own.values()))
 
     def save(self, folder: Path) -> None:
         """Write the averages beside a checkpoint."""
@@ -58,5 +59,6 @@ class EMA:
             tensor.copy_(saved[name])
 
 
-def _floats(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: t for name, t in model.state_dict().items() if t.is_floating_point()}
+def _moving(model: nn.Module) -> dict[str, torch.Tensor]:
+    frozen = {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    return {name: t for name, t in model.state_dict().items() if t.is_floating_point() and name not in frozen}

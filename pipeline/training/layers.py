@@ -13,9 +13,9 @@ from torch import nn
 def layers_above(model: nn.Module, size: int) -> dict[str, int] | None:
     """How many layers lie above each parameter; the classifier has 0. None if fewer than two blocks have a number.
 
-    The model is called once with a black picture of `size` px, without gradients.
+    As `order_of_calls`, it calls the model once.
     """
-    called = _order_of_calls(model, size)
+    called = order_of_calls(model, size)
     names = [name for name, _ in model.named_parameters()]
     ordered = sorted(names, key=lambda name: _when_called(name, called))
     depth, layer = dict.fromkeys(names, 0), 0
@@ -39,8 +39,11 @@ def _block(name: str) -> str:
     return ".".join(parts[: numbers[-1] + 1]) if numbers else ""
 
 
-def _order_of_calls(model: nn.Module, size: int) -> dict[str, int]:
-    """Name of each module that a forward pass calls -> when it is called first."""
+def order_of_calls(model: nn.Module, size: int) -> dict[str, int]:
+    """Name of each module that a forward pass calls -> when it is called first.
+
+    The model is called once with a black picture of `size` px, without gradients.
+    """
     names = {module: name for name, module in model.named_modules()}
     order: dict[str, int] = {}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from transformers import (
 
 from pipeline.errors import InputError, first_line
 from pipeline.expressions import id2label, label2id
+from pipeline.model_folder import timm_name
 from pipeline.settings.recipe import Recipe
+from pipeline.training.checkpoint_files import find_checkpoint, read_config
 from pipeline.training.head import freeze_backbone, head_parameters
 from pipeline.training.loading import load_checkpoint
+from pipeline.training.lora import Base, add_lora
 
 Built = tuple[PreTrainedModel, ViTImageProcessor]
 
@@ -34,6 +38,7 @@ class Backbone:
     classifier: nn.Module  # without the wrapper of an adapter; parameter names are its own
     blocks: tuple[nn.Module, ...]  # of a native ViT, first to last; empty for every other model
     timm: nn.Module | None  # timm's own model, where transformers wraps one
+    is_adapted: bool  # whether only LoRA adapters and the classifier are trained
 
     @property
     def is_native_vit(self) -> bool:
@@ -45,11 +50,12 @@ def backbone(model: nn.Module) -> Backbone:
     """The parts of a native ViT, of a timm model that transformers wraps, or of either inside a PEFT model."""
     unwrap: Any = getattr(model, "get_base_model", lambda: model)
     inner = unwrap()
+    adapted = inner is not model
     if isinstance(inner, ViTForImageClassification):
-        return Backbone(inner, tuple(inner.vit.layers), None)
+        return Backbone(inner, tuple(inner.vit.layers), None, adapted)
     if isinstance(inner, TimmWrapperForImageClassification):
-        return Backbone(inner, (), inner.timm_model)
-    return Backbone(inner, (), None)
+        return Backbone(inner, (), inner.timm_model, adapted)
+    return Backbone(inner, (), None, adapted)
 
 
 def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
@@ -74,10 +80,11 @@ def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
 
 
 def build_for_training(recipe: Recipe, device: str) -> tuple[PreTrainedModel, ViTImageProcessor]:
-    """`build_model`, with the attention kernel for `device` (`cuda`, `cpu`, ...) and drop path, which are not saved.
+    """`build_model` with what acts on it in training: the attention kernel for `device` (`cuda`, `cpu`, ...), drop path
+    and LoRA adapters. A saved model has none of them.
 
     Raises:
-        InputError: as `build_model`, or drop path for another model than a native ViT.
+        InputError: as `build_model` and `add_lora`, or drop path for another model than a native ViT.
     """
     model, processor = build_model(recipe)
     if backbone(model).is_native_vit:
@@ -86,7 +93,20 @@ def build_for_training(recipe: Recipe, device: str) -> tuple[PreTrainedModel, Vi
     elif device == "cpu":  # oneDNN's convolutions are faster in this order of memory, in float32 three times
         backbone(model).classifier.to(memory_format=torch.channels_last)
     add_drop_path(model, recipe.drop_path)
+    if recipe.lora_rank:
+        model = add_lora(model, recipe, _base(model, recipe.checkpoint))
     return model, processor
+
+
+def _base(model: PreTrainedModel, checkpoint: str | None) -> Base:
+    """What the weights of a checkpoint are called on the Hub, and whether they were timm's."""
+    if checkpoint is None:
+        return Base()
+    folder = find_checkpoint(checkpoint)
+    config = read_config(folder)
+    converted = backbone(model).is_native_vit and "architecture" in config
+    is_local = Path(checkpoint).is_dir()  # a path of this machine is never a name
+    return Base(timm_name(config) if is_local else checkpoint, config if converted else None)
 
 
 def _refuse_other_size(model: PreTrainedModel, size: int) -> None:

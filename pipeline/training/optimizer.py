@@ -48,10 +48,14 @@ def parameter_groups(
 
 
 def layer_decay_of(model: nn.Module, layer_decay: float | None, size: int) -> float:
-    """The recipe's `layer_decay`; where it is null, 0.75, or 1 if the layers have no known order."""
+    """The recipe's `layer_decay`; where it is null, 0.75, or 1 with LoRA or if the layers have no known order.
+
+    With LoRA the pretrained layers are frozen, and need no lower rate to keep what they know.
+    """
     if layer_decay is not None:
         return layer_decay
-    return 1.0 if _layers_above(backbone(model), size) is None else USUAL_LAYER_DECAY
+    parts = backbone(model)
+    return 1.0 if parts.is_adapted or _layers_above(parts, size) is None else USUAL_LAYER_DECAY
 
 
 def _layers_above(parts: Backbone, size: int) -> dict[str, int] | None:

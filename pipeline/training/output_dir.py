@@ -24,7 +24,8 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.text import format_table
 from pipeline.expressions import CLASSES
-from pipeline.run_folder import LOGS, PUBLISHABLE, RECIPE, RESULTS, SEAL, read_json, sha256, write_json
+from pipeline.model_folder import ADAPTER_WEIGHTS
+from pipeline.run_folder import LOGS, RECIPE, RESULTS, SEAL, SEALED, WEIGHTS, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.ema import EMA_WEIGHTS
@@ -85,9 +86,11 @@ def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
     if (path / UNFINISHED / RECIPE).is_file():
         newest_first = sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
         averaged = recipe.ema_decay > 0
-        damaged = list(takewhile(lambda folder: not _is_whole(folder, processes, averaged), newest_first))
+        weights = ADAPTER_WEIGHTS if recipe.lora_rank else WEIGHTS
+        damaged = list(takewhile(lambda folder: not _is_whole(folder, weights, processes, averaged), newest_first))
         whole = next(iter(newest_first[len(damaged) :]), None)
-        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run", weights=whole)
+        model = None if recipe.lora_rank else whole  # an adapter is no model to start from
+        _refuse_other_settings(recipe, path / UNFINISHED / RECIPE, "an interrupted run", weights=model)
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
@@ -105,7 +108,7 @@ def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
     return RunFolder(path, finished=False)
 
 
-def _is_whole(checkpoint: Path, processes: int, averaged: bool) -> bool:
+def _is_whole(checkpoint: Path, weights: str, processes: int, averaged: bool) -> bool:
     """Whether a checkpoint was written to its end: every file is there, of its own step, and none is cut short."""
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
     try:
@@ -113,9 +116,9 @@ def _is_whole(checkpoint: Path, processes: int, averaged: bool) -> bool:
         if state["global_step"] != _step(checkpoint):
             return False
         _ = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
-        needed = {checkpoint / "model.safetensors", *([checkpoint / EMA_WEIGHTS] if averaged else [])}
-        for weights in needed | set(checkpoint.glob("*.safetensors")):
-            with safe_open(weights, "pt"):
+        needed = {checkpoint / weights, *([checkpoint / EMA_WEIGHTS] if averaged else [])}
+        for file in needed | set(checkpoint.glob("*.safetensors")):
+            with safe_open(file, "pt"):
                 pass
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return False
@@ -225,7 +228,7 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     The settings are copied and stay aside until then, so a run stopped in here is still recognised as interrupted.
     """
     hashes: dict[str, str] = {}
-    for pattern in PUBLISHABLE:
+    for pattern in SEALED:
         base = run.path if pattern in (LOGS, RESULTS) else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
     history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}

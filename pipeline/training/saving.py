@@ -20,6 +20,7 @@ from transformers import (
 from pipeline.errors import InputError, first_line
 from pipeline.training.checkpoint_files import CONFIG
 from pipeline.training.library_words import quiet
+from pipeline.training.lora import merged
 from pipeline.training.transforms import normalize, to_pixels
 
 NOISE = np.random.default_rng(0).integers(0, 256, (97, 131, 3), dtype=np.uint8)
@@ -28,10 +29,11 @@ TOLERANCE = 1e-4
 
 
 def save_classifier(model: PreTrainedModel, processor: ViTImageProcessor, folder: Path) -> None:
-    """Write config.json, model.safetensors and preprocessor_config.json, which every client loads.
+    """Write config.json, model.safetensors and preprocessor_config.json, which every client loads; adapters are merged.
 
     transformers writes no `id2label` for timm models; onnxruntime and the server read the classes there.
     """
+    model = merged(model)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     file = folder / CONFIG

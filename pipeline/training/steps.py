@@ -23,9 +23,11 @@ from transformers import (
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
 from pipeline.training import log_results, machine, output_dir, prediction
+from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import EventFile, TrainingLog
+from pipeline.training.lora import is_adapted, trained_parameters
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of
 from pipeline.training.plan import Plan
@@ -160,6 +162,8 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         if log_results.may_be_shown(data.curated.report):
             table, of_table = data.evaluated["validation"], logits["validation"]
             log_results.log_surest_mistakes(events, table, of_table, recipe.classes, step)
+    if is_adapted(trainer.model):  # when nothing changes the weights in the folder any more
+        write_adapter(trainer.model, run.aside)
     evaluate.write_evaluation(run.aside, evaluation)
 
 
@@ -172,6 +176,7 @@ def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, starte
         "threads": plan.threads,
         "precision": plan.recipe.precision,
         "rows_per_step": plan.rows_per_step,
+        "trained_parameters": trained_parameters(trainer.model),
         "layer_decay": layer_decay_of(trainer.model, plan.recipe.layer_decay, plan.recipe.image_size),
         # A folder may be gone later, and its name may look like a Hub id.
         "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),

@@ -21,7 +21,7 @@ from transformers import pipeline
 
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
-from pipeline.training.output_dir import PUBLISHABLE
+from pipeline.run_folder import PUBLISHABLE
 from tests.conftest import ROOT, Finished, process_of, run_train_hf, wait_for_checkpoint
 from train_hf import main
 

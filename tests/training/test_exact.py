@@ -565,3 +565,31 @@ def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Pat
 )
 def test_the_advice_keeps_the_rows_of_a_step(fits: int, message: str) -> None:
     assert message in advice(fits, rows=64, accumulation=2, eval_rows=128)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_adapters_as_one(tmp_path: Path) -> None:
+    made = EXACT | {"max_steps": 20, "early_stopping": 0, "drop_path": 0.0, "lora_rank": 4}
+    recipe = str(write_recipe(tmp_path / "two.yaml", **made))
+    batches = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps"]
+    main([recipe, *batches, "2", "--output_dir", str(tmp_path / "one")])
+    ended = launch(recipe, *batches, "1", "--output_dir", str(tmp_path / "two"))
+    assert ended.returncode == 0, ended.stderr
+    for name in ("model.safetensors", "adapter/adapter_model.safetensors", "checkpoint-20/ema.safetensors"):
+        one, two = load_file(tmp_path / "one" / name), load_file(tmp_path / "two" / name)
+        assert max((one[tensor] - two[tensor]).abs().max().item() for tensor in one) < 1e-4, name
+
+
+@pytest.mark.slow
+def test_a_killed_run_with_adapters_is_resumed_to_the_last_bit(tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path / "lora.yaml", **EXACT | {"lora_rank": 4, "lora_dropout": 0.2}))
+    main([recipe, "--output_dir", str(tmp_path / "undisturbed")])
+    run = tmp_path / "killed"
+    process = process_of(recipe, "--output_dir", str(run))
+    wait_for_checkpoint(process, run, 8)
+    process.kill()
+    process.communicate()
+    main([recipe, "--output_dir", str(run), "--resume"])
+    assert_same_run(run, tmp_path / "undisturbed")
+    one, two = (load_file(p / "adapter" / "adapter_model.safetensors") for p in (run, tmp_path / "undisturbed"))
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
