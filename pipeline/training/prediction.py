@@ -33,14 +33,14 @@ def predict(
         batches_of = torch.utils.data.DataLoader(PictureRows(table), batch_size, collate_fn=collate)
         loader = tqdm(batches_of, f"predict {split}{', mirrored' if mirrored else ''}", disable=None)
         pictures = (batch["pixel_values"].flip(-1) if mirrored else batch["pixel_values"] for batch in loader)
-        with torch.inference_mode(), _whole_floats():
+        with torch.inference_mode(), whole_floats():
             batches = [model(pixels.to(device)).logits.cpu() for pixels in pictures]
         logits[split] = torch.cat(batches).numpy()
     return logits
 
 
 @contextmanager
-def _whole_floats() -> Iterator[None]:
+def whole_floats() -> Iterator[None]:
     """Turn TF32 (19 bits) off. Some GPUs convolve in it by default, and other clients would disagree."""
     places: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
     before = [place.fp32_precision for place in places]
