@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.run_folder import PREDICTIONS, read_run, sha256
+from pipeline.run_folder import PREDICTIONS, WEIGHTS, read_run, sha256
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.studies.any_model.benchmark import is_benchmark, read_benchmark
 from pipeline.studies.any_model.classes import FLOOR, Matched, match, to_logits
 from pipeline.studies.any_model.labelled import Labelled, read_labelled, read_rows_of_run
-from pipeline.studies.any_model.options import Options
+from pipeline.studies.any_model.options import OF_BENCHMARK, Options
 from pipeline.studies.any_model.scores_file import CURE, place, read_header, read_scores
 
 Say = Callable[[str], None]
@@ -75,7 +75,9 @@ def _open(options: Options) -> Any:
 
         return open_onnx(Path(model))
     from pipeline.studies.any_model.published import open_published
+    from pipeline.training.machine import quiet_libraries
 
+    quiet_libraries()
     if options.run is not None:
         read_run(options.run)  # that nothing was changed since it was sealed
     return open_published(model, options.model_classes)
@@ -99,6 +101,7 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
     from pipeline.training import machine, prediction
     from pipeline.training.transforms import map_pictures
 
+    machine.quiet_libraries()
     read = read_run(run)
     say(f"model: {run} (run folder), {len(read.classes)} classes, logits; the rows that it evaluated itself")
     labelled = read_rows_of_run(recipe, say)
@@ -119,7 +122,7 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
     about = {"name": str(run), "kind": "run", "scores_are": "logits", "recipe": read.evaluation["recipe"]}
     about |= {"preprocessing": f"that of its training: whole picture to {size} x {size} px, bicubic"}
-    about |= {"weights_sha256": sha256(run / "model.safetensors"), "classes": {n: n for n in read.classes}}
+    about |= {"weights_sha256": sha256(run / WEIGHTS), **_of_classes(match(read.classes, read.classes, str(run), ""))}
     return Judged(labelled, logits, about, read.evaluation["recipe"], mirrored)
 
 
@@ -128,8 +131,10 @@ def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say) -> Judg
     if recipe.data_path is None:
         raise InputError("command line: --data_path is missing: name a benchmark, or data with labels")
     kind = options.scores_are or "probabilities"
-    names, folder = read_header(path), Path(recipe.data_path)
+    names, folder = read_header(path, recipe.csv_encoding), Path(recipe.data_path)
     if is_benchmark(folder):
+        if unused := sorted(options.settings.keys() - OF_BENCHMARK):
+            raise InputError(f"benchmark {folder} has its labels already, so --{unused[0]} has no effect; leave it out")
         labelled = read_benchmark(folder, options.split or "test", say)
         if "classes" in options.settings and recipe.classes != labelled.classes:
             raise InputError(
@@ -139,7 +144,7 @@ def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say) -> Judg
     else:
         matched = match(names, recipe.classes, f"scores {path}", CURE)
         labelled = read_labelled(recipe, options.split or "test", say)
-    file = read_scores(path)
+    file = read_scores(path, recipe.csv_encoding)
     placed = place(file, labelled.names, labelled.others)
     if placed.elsewhere:
         say(f"scores: {placed.elsewhere:,} rows of {path} are of splits that are not evaluated")

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.run_folder import RECIPE, SEAL
+from pipeline.run_folder import PREDICTIONS, RECIPE, SEAL
 from pipeline.settings.command_line import pairs, value_of
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.studies.any_model.classes import Kind
 
 CHOICES = ("test", "validation", "train", "all")
-OF_TRAINING = {"caps", "row_weights", "leaks", "validation_share", "test_share", "max_train_samples", "undecided"}
+OF_TRAINING = {
+    *("caps", "row_weights", "leaks", "targets", "undecided", "validation_share", "test_share"),
+    *("max_train_samples", "max_eval_samples"),
+}
 SETTINGS = {each.name for each in OUR_FIELDS if each.group == "data"} - OF_TRAINING | {"bootstrap_resamples", "seed"}
 """Settings of a recipe that say something about an evaluation."""
+OF_BENCHMARK = {"data_path", "csv_encoding", "classes", "bootstrap_resamples", "seed"}
+"""Those that say something where labels are ready and there are no pictures."""
 EPILOG = """Settings of data are those of train_hf.py: --data_path, --source, --class_map, --label_rule, --crop and so
 on, and --bootstrap_resamples and --seed. With a run folder RUN its metrics are computed again from its own
 predictions."""
@@ -39,7 +44,7 @@ class Options:
     def run(self) -> Path | None:
         """The run folder that the model is, or None."""
         path = Path(self.model or "")
-        return path if self.model and (path / SEAL).is_file() and (path / RECIPE).is_file() else None
+        return path if self.model and all((path / name).is_file() for name in (SEAL, RECIPE, PREDICTIONS)) else None
 
     def recipe(self) -> Recipe:
         """How the data is read: by the settings of the run, if the model is one, and the command line's.

@@ -1,9 +1,8 @@
 """Somebody's scores as a csv file: `key`, a column for each class, and optionally `split` and `source`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,22 +33,22 @@ class ScoresFile:
     scores: Floats
 
 
-def read_header(path: Path) -> list[str]:
-    """The columns that hold scores; nothing else of the file is read.
+def read_header(path: Path, encoding: str | None = None) -> list[str]:
+    """The columns that hold scores; nothing else of the file is read. `encoding` is as in `csv_rows`.
 
     Raises:
         InputError: there is no such file, it is not csv, it lacks `key`, or names a column twice.
     """
-    return _classes(path, next(_rows(path), (0, []))[1])
+    return _classes(path, next(_rows(path, encoding), (0, []))[1])
 
 
-def _rows(path: Path) -> Any:
+def _rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
     if not path.is_file():
         raise InputError(f"scores {path}: no such file; give a csv file with a column key and one for each class")
     try:
-        yield from csv_rows(path)
+        yield from csv_rows(path, encoding)
     except OtherEncoding as error:
-        raise InputError(f"scores {error}") from None
+        raise InputError(f"scores {error}, or name its encoding with --csv_encoding") from None
 
 
 def _classes(path: Path, header: Sequence[str]) -> list[str]:
@@ -62,14 +61,14 @@ def _classes(path: Path, header: Sequence[str]) -> list[str]:
     return [written for written, name in zip(header, names, strict=True) if name not in NOT_SCORES]
 
 
-def read_scores(path: Path) -> ScoresFile:
-    """Read a file of scores.
+def read_scores(path: Path, encoding: str | None = None) -> ScoresFile:
+    """Read a file of scores. `encoding` is as in `csv_rows`.
 
     Raises:
         InputError: as `read_header`; a row has another number of fields, an empty key, or a score that is not a number;
             or there are no rows.
     """
-    rows = _rows(path)
+    rows = _rows(path, encoding)
     header = next(rows, (0, []))[1]
     classes, names = _classes(path, header), [plain(name) for name in header]
     places = [header.index(name) for name in classes]

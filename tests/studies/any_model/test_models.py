@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from pipeline.expressions import CLASSES
 from pipeline.model_folder import plain_folder
 from pipeline.run_folder import ROW_SETS
 from pipeline.studies.any_model.onnx_file import prepared, read_description
+from tests.conftest import ROOT
+from tests.hub_server import HubServer
 from tests.studies.any_model.conftest import Judge, shares_of, write_scores
 
 EIGHT = ["angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised", "contempt"]
@@ -297,3 +301,21 @@ def test_data_without_a_test_split_or_with_an_output_dir_in_it_is_refused(
     with pytest.raises(InputError, match="is inside the data"):
         main([*words, "--output_dir", str(place / "out")])
     assert judge(*words, "--split", "all")["all"]["n"] == 42
+
+
+@pytest.mark.slow
+def test_a_model_of_the_hub_by_its_id(tmp_path: Path, faces: Path) -> None:
+    folder = vit(tmp_path / "eight", EIGHT)
+    with HubServer() as hub:
+        hub.add_repo("anna/faces", {file.name: file.read_bytes() for file in folder.iterdir()})
+        words = ["--model", "anna/faces", "--data_path", faces, "--near_copies", "false", "--output_dir"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.evaluation", *map(str, words), str(tmp_path / "out")],
+            cwd=ROOT,
+            env=hub.client_environment(tmp_path / "hf", None),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "model: anna/faces (transformers), 8 classes" in done.stdout

@@ -192,8 +192,10 @@ def test_another_encoding_is_read_by_its_mark_or_refused(
     (tmp_path / "marked.csv").write_text(text, encoding="utf-16")
     assert judge("--scores", tmp_path / "marked.csv", "--data_path", benchmark, out="m")["official"]["n"] == 70
     scores.write_bytes(text.replace("test-004", "t\xe9st-004").encode("cp1252"))
-    with pytest.raises(InputError, match="line 6: the byte 0xe9 is not UTF-8"):
+    with pytest.raises(InputError, match="line 6: the byte 0xe9 is not UTF-8; .*--csv_encoding"):
         judge("--scores", scores, "--data_path", benchmark)
+    with pytest.raises(InputError, match="line 6: key tést-004.png is not in the data"):
+        judge("--scores", scores, "--data_path", benchmark, "--csv_encoding", "cp1252")
 
 
 def test_a_split_that_the_data_contradicts_is_refused(judge: Judge, benchmark: Path, scores: Path) -> None:
@@ -216,6 +218,7 @@ def test_a_split_that_the_data_contradicts_is_refused(judge: Judge, benchmark: P
         ),
         (["--scores", "S", "--data_path", "B", "--learning_rate", "1"], "--learning_rate is not an option here"),
         (["--scores", "S", "--data_path", "B", "--leaks", "report"], "--leaks has no effect"),
+        (["--scores", "S", "--data_path", "B", "--label_rule", "plurality"], "--label_rule has no effect"),
         (["--scores", "S", "--data_path", "B", "--model_classes", "a,b"], "--model_classes is for a folder"),
         (["--scores", "S", "--data_path", "B", "--classes", "anger,fear"], "leave --classes out"),
         (["--scores", "S", "--data_path", "B", "--against", "B"], "no predictions.parquet"),
