@@ -104,7 +104,10 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
     machine.quiet_libraries()
     read = read_run(run)
     say(f"model: {run} (run folder), {len(read.classes)} classes, logits; the rows that it evaluated itself")
-    labelled = read_rows_of_run(recipe, say)
+    try:
+        labelled = read_rows_of_run(recipe, say)
+    except InputError as error:
+        raise InputError(f"{error} (without --split the data is read as the run read its own)") from None
     own = read_predictions(run / PREDICTIONS)
     before = set(zip(own.split.tolist(), own.source.tolist(), own.key.tolist(), strict=True))
     now = {(split, *row) for split, rows in labelled.names.items() for row in rows}

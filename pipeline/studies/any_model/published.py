@@ -51,7 +51,8 @@ def open_published(name: str, named: Sequence[str] | None) -> Classifier:
     try:
         config = read_config(folder)
         _refuse_many_labels(config)
-        model = _load(config, folder)
+        outputs = list(named) if named else _outputs(config)
+        model = _load(config, folder, len(outputs))
         processor = image_processor(folder)
     except InputError as error:
         raise InputError(f"model {name}: {error}") from None
@@ -63,7 +64,7 @@ def open_published(name: str, named: Sequence[str] | None) -> Classifier:
     return Classifier(
         name=name,
         kind="timm" if "architecture" in config else "transformers",
-        outputs=list(named) if named else _outputs(config, name),
+        outputs=outputs,
         scores_are="logits",
         preprocessing=_in_words(processor),
         answer=_answer(model.to(device), processor, device, name),
@@ -71,25 +72,29 @@ def open_published(name: str, named: Sequence[str] | None) -> Classifier:
     )
 
 
-def _load(config: dict[str, Any], folder: Path) -> Any:
+def _load(config: dict[str, Any], folder: Path, classes: int) -> Any:
     tensors = read_tensors(folder)
     arguments = config.get("model_args") or {}
     described = {n: v for n, v in config.items() if n not in ("dtype", "torch_dtype")}
     if "num_classes" in arguments:  # transformers would pass it to timm a second time
         described["model_args"] = {n: v for n, v in arguments.items() if n != "num_classes"}
-        described.setdefault("num_classes", arguments["num_classes"])
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / CONFIG).write_text(json.dumps(described), encoding="utf-8")
         save_file({n: t.contiguous() for n, t in tensors.items()}, Path(place) / WEIGHTS, metadata={"format": "pt"})
         with quiet(), no_larger_than(tensors):
             model, report = AutoModelForImageClassification.from_pretrained(
-                place, output_loading_info=True, dtype=torch.float32, trust_remote_code=False
+                place,
+                num_labels=classes,
+                ignore_mismatched_sizes=True,  # they are in the report
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
             )
     lost = sorted(report["missing_keys"]) + [each[0] for each in report["mismatched_keys"]]
     if lost:
         raise InputError(
-            f"its weights lack {len(lost)} tensors of a classifier ({type(model).__name__}), first {lost[0]}: "
-            "answers would be random; give a model that was trained to classify"
+            f"its weights lack {len(lost)} tensors of a {type(model).__name__} with {classes} classes, first {lost[0]}, "
+            "or have them in other shapes: answers would be random; give a model that was trained to tell these classes"
         )
     refuse_whole_numbers(tensors, model, report["unexpected_keys"])
     return model.eval()
@@ -101,7 +106,7 @@ def _refuse_many_labels(config: dict[str, Any]) -> None:
         raise InputError(f"its problem_type is {kind}: its scores are not those of one class of several")
 
 
-def _outputs(config: dict[str, Any], name: str) -> list[str]:
+def _outputs(config: dict[str, Any]) -> list[str]:
     """Names of the classes in the order of the logits: `id2label`, or timm's `label_names`."""
     numbered = config.get("id2label") or dict(enumerate(config.get("label_names") or ()))
     try:
@@ -110,7 +115,7 @@ def _outputs(config: dict[str, Any], name: str) -> list[str]:
     except (ValueError, TypeError):
         in_order = False
     if not in_order or not names:
-        raise InputError(f"model {name} does not name its classes in {CONFIG}: {NAMES}")
+        raise InputError(f"{CONFIG} does not name its classes: {NAMES}")
     return names
 
 

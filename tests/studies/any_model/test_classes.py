@@ -91,7 +91,7 @@ def test_names_that_cannot_be_matched_are_refused(names: list[str], message: str
     [
         ((1, 2), np.nan, "logits", "row 1 has a score that is not a finite number"),
         ((3, 0), np.inf, "probabilities", "row 3 has a score that is not a finite number"),
-        ((2, 0), 0.5, "probabilities", "row 2 sum to 1.36"),
+        ((2, 0), 0.5, "probabilities", "row 2 sum to 1.357"),
         ((0, 0), -0.1, "probabilities", "the least is -0.1"),
     ],
 )

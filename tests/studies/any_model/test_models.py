@@ -16,6 +16,7 @@ import torch
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from scipy.special import softmax
 from timm.models import save_for_hf
 from transformers import (
     AutoImageProcessor,
@@ -30,7 +31,6 @@ from transformers import (
 from pipeline.errors import InputError
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.expressions import CLASSES
-from pipeline.model_folder import plain_folder
 from pipeline.run_folder import ROW_SETS
 from pipeline.studies.any_model.onnx_file import prepared, read_description
 from tests.conftest import ROOT
@@ -82,8 +82,10 @@ def test_a_run_gives_its_own_figures_again_exactly(publishable_run: Path, judge:
 def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
     publishable_run: Path, judge: Judge, data: tuple[object, ...]
 ) -> None:
-    with pytest.raises(InputError, match="not among those that the run evaluated"):
+    with pytest.raises(InputError, match="without --split the data is read as the run read its own"):
         judge("--model", publishable_run, *data, "--source", "csv")
+    with pytest.raises(InputError, match="not among those that the run evaluated"):
+        judge("--model", publishable_run, "--drawn_faces", 140)
     evaluation = judge("--model", publishable_run, *data, "--source", "csv", "--split", "test")
     assert evaluation["official"]["n"] == 21
 
@@ -107,11 +109,10 @@ def test_a_transformers_folder_with_contempt_and_other_names(
     assert evaluation["clean"]["n"] == 21 and "clean_near" not in evaluation
 
 
-def test_all_rows_and_train_rows_on_demand(judge: Judge, data: tuple[object, ...], tmp_path: Path) -> None:
+def test_all_rows_and_the_pictures_to_look_at(judge: Judge, data: tuple[object, ...], tmp_path: Path) -> None:
     folder = vit(tmp_path / "seven", list(CLASSES))
     whole = judge("--model", folder, *data, "--split", "all", out="all")
-    train = judge("--model", folder, *data, "--split", "train", out="train")
-    assert whole["all"]["n"] == 42 and train["train"]["n"] == 21
+    assert whole["all"]["n"] == 42 and "official" not in whole
     page = (tmp_path / "all" / "pictures.html").read_text()
     assert page.count("data:image/png") == 24 and "There are none" in page, "no votes, so nothing is disputed"
     report = (tmp_path / "all" / "index.html").read_text()
@@ -124,7 +125,7 @@ def test_names_that_a_model_lacks_are_given_by_hand(judge: Judge, data: tuple[ob
         judge("--model", folder, *data)
     named = judge("--model", folder, *data, "--model_classes", ",".join(EIGHT))
     assert named["model"]["classes"]["contempt"] is None
-    with pytest.raises(InputError, match=r"gives \(2, 8\) scores for 2 pictures, and it names 7 classes"):
+    with pytest.raises(InputError, match="lack 2 tensors of a ViTForImageClassification with 7 classes"):
         judge("--model", folder, *data, "--model_classes", ",".join(EIGHT[:7]), out="other")
 
 
@@ -136,22 +137,35 @@ def test_a_timm_folder_with_its_own_cut_and_values(judge: Judge, data: tuple[obj
     evaluation = judge("--model", folder, *data)
     assert evaluation["model"]["kind"] == "timm" and evaluation["official"]["n"] == 21
     assert "crop_pct" in evaluation["model"]["preprocessing"]
-    wrapped = tmp_path / "wrapped"
-    with plain_folder(folder) as place:
-        AutoModelForImageClassification.from_pretrained(place).save_pretrained(wrapped)
-    again = judge("--model", wrapped, *data, "--model_classes", ",".join(EIGHT), out="wrapped-judged")
-    assert again["official"] == evaluation["official"]
 
 
-def network(path: Path, layout: str = "NCHW", softmax: bool = False, **change: Any) -> Path:
+@pytest.mark.slow
+def test_timms_wrapper_of_transformers_gives_what_timms_own_folder_gives(
+    judge: Judge, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    folder, wrapped = tmp_path / "timm", tmp_path / "wrapped"
+    model = timm.create_model("test_resnet", num_classes=8, pretrained=False)
+    save_for_hf(model, folder, model_config={"label_names": EIGHT}, safe_serialization=True)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("model_args", None)
+    plain = shutil.copytree(folder, tmp_path / "plain")
+    (plain / "config.json").write_text(json.dumps(config))
+    AutoModelForImageClassification.from_pretrained(plain).save_pretrained(wrapped)
+    own = judge("--model", folder, *data, out="own")
+    words = ("--model", wrapped, *data, "--model_classes", ",".join(EIGHT))
+    assert judge(*words)["official"] == own["official"]
+
+
+def network(path: Path, layout: str = "NCHW", shares: bool = False, **change: Any) -> Path:
     """An ONNX file that flattens a picture of 8 x 6 px and multiplies it, and the yaml file beside it."""
     height, width, channels = 8, 6, change.get("count", 3)
     shape = [channels, height, width] if layout == "NCHW" else [height, width, channels]
     weights = np.random.default_rng(1).normal(0, 0.1, (height * width * channels, 8)).astype(np.float32)
     nodes = [
         helper.make_node("Flatten", ["x"], ["flat"], axis=1),
-        helper.make_node("MatMul", ["flat", "w"], ["y" if not softmax else "z"]),
-        *([helper.make_node("Softmax", ["z"], ["y"], axis=1)] if softmax else []),
+        helper.make_node("MatMul", ["flat", "w"], ["z" if shares else "y"]),
+        *([helper.make_node("Softmax", ["z"], ["y"], axis=1)] if shares else []),
     ]
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [change.get("batch", "b"), *s])
             for n, s in (("x", shape), ("y", [8]))]  # fmt: skip
@@ -159,7 +173,7 @@ def network(path: Path, layout: str = "NCHW", softmax: bool = False, **change: A
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     fields = {
         "input_size": [height, width], "layout": layout, "channels": "RGB", "scale": 1 / 255, "mean": 0.5, "std": 0.25,
-        "interpolation": "bilinear", "classes": EIGHT, "outputs": "probabilities" if softmax else "logits",
+        "interpolation": "bilinear", "classes": EIGHT, "outputs": "probabilities" if shares else "logits",
     }  # fmt: skip
     path.with_suffix(".yaml").write_text(yaml.safe_dump(fields))
     return path
@@ -171,15 +185,30 @@ def edit_yaml(path: Path, **fields: Any) -> None:
     file.write_text(yaml.safe_dump(kept))
 
 
-def test_an_onnx_file_with_logits_and_with_probabilities_gives_the_same_figures(
-    judge: Judge, data: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_onnx_file_of_probabilities_that_takes_two_pictures_at_once(
+    judge: Judge, data: tuple[object, ...], tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = judge("--model", network(tmp_path / "logits.onnx"), *data, out="a")
-    fixed = judge("--model", network(tmp_path / "shares.onnx", softmax=True, batch=2), *data, out="b")
-    assert plain["official"]["n"] == 21 and plain["model"]["classes"]["contempt"] is None
-    for name in ("accuracy", "nll", "brier", "auroc"):
-        assert fixed["official"][name]["value"] == pytest.approx(plain["official"][name]["value"], abs=1e-5)
+    path = network(tmp_path / "m.onnx", shares=True, batch=2)
+    evaluation = judge("--model", path, *data)
+    described = read_description(path.with_suffix(".yaml"), path)
+    pixels = np.stack([prepared(Image.open(faces / f"{n:02d}.png").convert("RGB"), described) for n in range(21, 42)])
+    weights = numpy_helper.to_array(onnx.load(path).graph.initializer[0])
+    shares = softmax(pixels.reshape(21, -1) @ weights, axis=1)[:, :7]
+    own = np.exp(logits_in(tmp_path / "judged"))
+    np.testing.assert_allclose(own, shares / shares.sum(1, keepdims=True), atol=1e-5)
+    assert evaluation["official"]["n"] == 21 and evaluation["model"]["classes"]["contempt"] is None
     assert "whole picture to 8 x 6 px (bilinear), RGB, NCHW" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_an_onnx_file_of_logits_gives_the_figures_of_one_of_probabilities(
+    layout: str, judge: Judge, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    plain = judge("--model", network(tmp_path / "logits.onnx", layout), *data, out="a")
+    shares = judge("--model", network(tmp_path / "shares.onnx", layout, shares=True), *data, out="b")
+    for name in ("accuracy", "nll", "brier", "auroc"):
+        assert shares["official"][name]["value"] == pytest.approx(plain["official"][name]["value"], abs=1e-5)
 
 
 @pytest.mark.parametrize("channels", ["RGB", "BGR", "gray"])
@@ -255,7 +284,9 @@ def test_a_bad_onnx_file_or_yaml_is_refused_in_one_line(
 def test_bad_folders_are_refused_before_the_data_is_read(judge: Judge, tmp_path: Path) -> None:
     nowhere = ("--data_path", tmp_path / "no data")
     spoiled: dict[Path, str] = {
-        vit(tmp_path / "headless", ["a", "b"], ViTModel): "lack 2 tensors of a classifier",
+        vit(
+            tmp_path / "headless", ["a", "b"], ViTModel
+        ): "lack 2 tensors of a ViTForImageClassification with 2 classes",
         vit(tmp_path / "sigmoid", EIGHT, problem_type="multi_label_classification"): "problem_type is multi_label",
         vit(tmp_path / "twice", [*EIGHT[:7], "Anger"]): "are both anger",
         vit(tmp_path / "animals", ["cat", "dog"]): "'cat' is none of anger",
@@ -270,7 +301,7 @@ def test_bad_folders_are_refused_before_the_data_is_read(judge: Judge, tmp_path:
     spoiled |= {
         wrong_size: "does not take pictures as its own image processor makes them",
         pickled: "is a pickle, which is never loaded",
-        damaged: "does not name its classes|lack",
+        damaged: "does not name its classes",
         tmp_path / "none": "does not exist",
     }
     for folder, message in spoiled.items():

@@ -1,14 +1,24 @@
 """`--scores theirs.csv` on a benchmark without pictures: the figures, and what is refused."""
 
+import contextlib
+import io
+import json
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sklearn.metrics as sk
+from scipy.stats import binomtest
 
 from pipeline.errors import InputError
+from pipeline.evaluation.__main__ import main
 from pipeline.expressions import CLASSES
 from tests.conftest import ROOT
 from tests.studies.any_model.conftest import Judge, shares_of, write_scores
@@ -21,13 +31,43 @@ print("torch" in sys.modules, "transformers" in sys.modules)
 """
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A report: its folder, its evaluation.json, and what was printed."""
+
+    out: Path
+    evaluation: dict[str, Any]
+    printed: str
+
+
 @pytest.fixture
 def scores(tmp_path: Path) -> Path:
     return write_scores(tmp_path / "theirs.csv", list(CLASSES), shares_of(70, 7))
 
 
-def test_figures_are_those_of_scikit_learn(judge: Judge, benchmark: Path, scores: Path) -> None:
-    evaluation = judge("--scores", scores, "--data_path", benchmark)
+@pytest.fixture(scope="module")
+def judged(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """One evaluation that several tests look at."""
+    place = tmp_path_factory.mktemp("first")
+    path = write_scores(place / "theirs.csv", list(CLASSES), shares_of(70, 7))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        words = [
+            "--scores",
+            path,
+            "--data_path",
+            benchmark,
+            "--output_dir",
+            place / "out",
+            "--bootstrap_resamples",
+            100,
+        ]
+        main(list(map(str, words)))
+    return Judged(place / "out", json.loads((place / "out" / "evaluation.json").read_text()), printed.getvalue())
+
+
+def test_figures_are_those_of_scikit_learn(judged: Judged) -> None:
+    evaluation = judged.evaluation
     shares, label = shares_of(70, 7), np.arange(70) % 7
     official = evaluation["official"]
     assert official["n"] == 70 and evaluation["clean"]["n"] == 56 and evaluation["clean_near"]["n"] == 46
@@ -49,12 +89,8 @@ def test_neither_torch_nor_transformers_is_loaded(benchmark: Path, scores: Path,
     assert done.stdout.splitlines()[-1] == "False False"
 
 
-def test_baselines_and_voters_stand_beside_the_figures(
-    judge: Judge, benchmark: Path, scores: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluation = judge("--scores", scores, "--data_path", benchmark)
-    import pyarrow.parquet as pq
-
+def test_baselines_and_voters_stand_beside_the_figures(judged: Judged, benchmark: Path) -> None:
+    evaluation, printed = judged.evaluation, judged.printed
     target = np.array(pq.read_table(benchmark / "test.parquet")["target"].to_pylist())
     label, answer = np.arange(70) % 7, shares_of(70, 7).argmax(1)
     beside = evaluation["baselines"]["official"]
@@ -65,12 +101,11 @@ def test_baselines_and_voters_stand_beside_the_figures(
     by_class = np.mean([target[label == k, k].mean() for k in range(7)])
     assert beside["one_voter"]["balanced_accuracy"]["value"] == pytest.approx(by_class, abs=1e-6)
     assert evaluation["few_rows"]["official"]["labelled"] == dict.fromkeys(CLASSES, 10)
-    printed = capsys.readouterr().out
     assert "always anger" in printed and "one human voter" in printed and "fewer than 30 rows with the label" in printed
 
 
-def test_intervals_over_persons_draw_persons(judge: Judge, benchmark: Path, scores: Path) -> None:
-    evaluation = judge("--scores", scores, "--data_path", benchmark)
+def test_intervals_over_persons_draw_persons(judged: Judged) -> None:
+    evaluation = judged.evaluation
     persons, official = evaluation["by_person"]["official"], evaluation["official"]
     assert persons["persons"] == 8 and persons["rows_without_person"] == 7
     assert persons["accuracy"]["value"] == official["accuracy"]["value"]
@@ -78,20 +113,26 @@ def test_intervals_over_persons_draw_persons(judge: Judge, benchmark: Path, scor
 
 
 def test_an_evaluation_is_compared_with_another_in_pairs(
-    judge: Judge, benchmark: Path, scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judge: Judge, judged: Judged, benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = write_scores(tmp_path / "other.csv", list(CLASSES), shares_of(70, 7, seed=5))
-    first = judge("--scores", other, "--data_path", benchmark, out="other")
-    second = judge("--scores", scores, "--data_path", benchmark, "--against", tmp_path / "other")
-    compared = second["against"][str(tmp_path / "other")]
+    second = judge("--scores", other, "--data_path", benchmark, "--against", judged.out)
+    compared = second["against"][str(judged.out)]
     assert compared["rows"] == {"both": 70, "only_here": 0, "only_there": 0}
-    difference = second["official"]["accuracy"]["value"] - first["official"]["accuracy"]["value"]
+    difference = second["official"]["accuracy"]["value"] - judged.evaluation["official"]["accuracy"]["value"]
     assert compared["official"]["accuracy"]["value"] == pytest.approx(difference)
-    assert 0 <= compared["official"]["accuracy"]["p"] <= 1 and compared["clean"]["accuracy"]["n"] == 56
+    label = np.arange(70) % 7
+    ours, theirs = (shares_of(70, 7, seed).argmax(1) == label for seed in (5, 0))
+    of_mcnemar = binomtest(int((ours & ~theirs).sum()), int((ours != theirs).sum())).pvalue
+    assert (
+        compared["official"]["accuracy"]["p"] == pytest.approx(of_mcnemar) and compared["clean"]["accuracy"]["n"] == 56
+    )
     assert compared["official"]["recall_fear"]["n"] == 10
     assert "70 rows in common" in capsys.readouterr().out
+    assert "Less other evaluations" in (tmp_path / "judged" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_pair_is_compared_on_the_rows_that_both_have(judge: Judge, benchmark: Path, tmp_path: Path) -> None:
     keys = [f"{split}-{n:03d}.png" for split, rows in (("train", 14), ("test", 70)) for n in range(rows)]
     every = write_scores(tmp_path / "all.csv", list(CLASSES), shares_of(84, 7), keys)
@@ -104,22 +145,27 @@ def test_a_pair_is_compared_on_the_rows_that_both_have(judge: Judge, benchmark: 
         judge("--scores", every, "--data_path", benchmark, "--against", tmp_path / "train", out="test")
 
 
-def test_other_labels_are_not_compared(judge: Judge, benchmark: Path, scores: Path, tmp_path: Path) -> None:
-    import shutil
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def test_other_labels_and_other_classes_are_not_compared(
+    judge: Judge, judged: Judged, benchmark: Path, scores: Path, tmp_path: Path
+) -> None:
     changed = shutil.copytree(benchmark, tmp_path / "changed")
     table = pq.read_table(changed / "test.parquet")
     label = pa.array([3, *table["label"].to_pylist()[1:]], pa.int64())
     pq.write_table(table.set_column(table.column_names.index("label"), "label", label), changed / "test.parquet")
-    judge("--scores", scores, "--data_path", changed, out="other")
-    with pytest.raises(InputError, match=r"1 of 70 rows have another label there, such as test-000.png \(anger and"):
-        judge("--scores", scores, "--data_path", benchmark, "--against", tmp_path / "other")
+    with pytest.raises(
+        InputError, match=r"1 of 70 rows have another label there, such as test-000.png \(happiness and"
+    ):
+        judge("--scores", scores, "--data_path", changed, "--against", judged.out)
+    (changed / "predictions.parquet").write_bytes((judged.out / "predictions.parquet").read_bytes())
+    table = pq.read_table(changed / "predictions.parquet")
+    about = json.loads(table.schema.metadata[b"fer"]) | {"classes": list(reversed(CLASSES))}
+    pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), changed / "predictions.parquet")
+    with pytest.raises(InputError, match="only equal classes can be compared"):
+        judge("--scores", scores, "--data_path", benchmark, "--against", changed)
     assert not (tmp_path / "judged").exists()
 
 
+@pytest.mark.slow
 def test_seven_of_eight_classes_logits_and_a_split_column(judge: Judge, benchmark: Path, tmp_path: Path) -> None:
     names = ["Angry", "disgusted", "fearful", "happy", "Neutral", "sad", "surprised", "contempt"]
     shares = shares_of(70, 8)
