@@ -6,7 +6,7 @@ The columns `clean` and `clean_near` say which rows have one, where the data has
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -75,16 +75,18 @@ def read_labelled(recipe: Recipe, split: Split, say: Callable[[str], None]) -> L
             say(f"data: {line}")
     if table := names_table([source for reading in readings for source in reading.sources]):
         say(table)
-    rows, unusable = measured_rows(readings, recipe)
+    searched = recipe.near_copies and split != "all"
+    rows, unusable = measured_rows(readings, replace(recipe, near_copies=searched))
     readings, _ = settled(readings, rows)
-    for row in unusable[:KEYS_SHOWN]:
-        say(f"data: {row.source}, {row.split}: {row.key} cannot be used ({row.fault})")
+    said = _record(readings, unusable)
+    for source, lost in said["unusable"].items():
+        say(f"data: {source}: {lost['count']:,} pictures cannot be used, such as {lost['keys'][0]}")
     found = chosen_split(split, dict.fromkeys(rows.split.tolist()), f"data_path {recipe.data_path}")
     wanted = np.full(len(rows), True) if found == "all" else rows.split == found
-    table = _with_marks(rows, wanted, find_copies(rows, recipe.near_copies) if found != "all" else None)
+    table = _with_marks(rows, wanted, find_copies(rows, searched) if found != "all" else None)
     others = {name: names_of(rows.table.select(np.flatnonzero(rows.split == name))) for name in {*rows.split[~wanted]}}
     label_rule = next((s.label_rule for reading in readings for s in reading.sources if s.label_rule), None)
-    record = _record(readings, unusable) | {
+    record = said | {
         "rows": {found: per_class(rows.label[wanted], recipe.classes)},
         "other_splits": {name: len(names) for name, names in sorted(others.items())},
     }
@@ -139,8 +141,10 @@ def read_rows_of_run(recipe: Recipe, say: Callable[[str], None]) -> Labelled:
     kept = ("validation", "test") if recipe.evaluate_test else ("validation",)
     tables = {split: table for split, table in curated.splits.items() if split in kept}
     others = {split: names_of(table) for split, table in curated.splits.items() if split not in kept}
+    sources = curated.report["sources"]
     record = {
-        "sources": curated.report["sources"],
+        "sources": sources,
+        "unusable": {id: source["unreadable"] for id, source in sources.items() if source["unreadable"]["count"]},
         "rows": {split: curated.report["rows_used"][split] for split in tables},
         "other_splits": {split: len(names) for split, names in others.items()},
     }

@@ -92,9 +92,10 @@ def _load(config: dict[str, Any], folder: Path, classes: int) -> Any:
             )
     lost = sorted(report["missing_keys"]) + [each[0] for each in report["mismatched_keys"]]
     if lost:
+        kind = f"{type(model).__name__} with {classes} classes"
         raise InputError(
-            f"its weights lack {len(lost)} tensors of a {type(model).__name__} with {classes} classes, first {lost[0]}, "
-            "or have them in other shapes: answers would be random; give a model that was trained to tell these classes"
+            f"its weights lack {len(lost)} tensors of a {kind} (first {lost[0]}), "
+            "or have them in other shapes, so answers would be random: give a model that was trained for these classes"
         )
     refuse_whole_numbers(tensors, model, report["unexpected_keys"])
     return model.eval()

@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sklearn.metrics as sk
-from scipy.stats import binomtest
+from scipy.stats import binomtest, entropy
 
 from pipeline.errors import InputError
 from pipeline.evaluation.__main__ import main
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.expressions import CLASSES
+from pipeline.studies.any_model.report import most_disputed, surest_mistakes
 from tests.conftest import ROOT
 from tests.studies.any_model.conftest import Judge, shares_of, write_scores
 
@@ -110,6 +112,19 @@ def test_intervals_over_persons_draw_persons(judged: Judged) -> None:
     assert persons["persons"] == 8 and persons["rows_without_person"] == 7
     assert persons["accuracy"]["value"] == official["accuracy"]["value"]
     assert persons["accuracy"] != official["accuracy"]
+
+
+def test_sheets_begin_with_the_surest_mistake_and_the_most_disputed_picture(judged: Judged) -> None:
+    predictions, every = read_predictions(judged.out / "predictions.parquet"), np.arange(70)
+    shares = shares_of(70, 7)
+    wrong = np.flatnonzero(shares.argmax(1) != every % 7)
+    surest = surest_mistakes(predictions, every)
+    assert surest.tolist() == wrong[np.argsort(-shares.max(1)[wrong])][:24].tolist()
+    disputed = most_disputed(predictions, every)
+    bits = entropy(predictions.target, axis=1)
+    assert len(disputed) == 24 and bits[disputed[0]] == bits.max() and (np.diff(bits[disputed]) <= 1e-6).all()
+    clean = np.flatnonzero(predictions.clean)
+    assert set(surest_mistakes(predictions, clean)) <= set(clean)
 
 
 def test_an_evaluation_is_compared_with_another_in_pairs(
