@@ -1,6 +1,6 @@
 """What every kind of model comes to here: pictures in, the scores of its own classes out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class Classifier:
         preprocessing: what it does to a picture, in words.
         answer: its scores of pictures; it prepares them itself.
         record: what else evaluation.json says of it, such as the hash of its weights.
+        network: the torch model behind it, as a `maps.Network`; None for other kinds.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Classifier:
     preprocessing: str
     answer: Answer
     record: Mapping[str, Any] = field(default_factory=dict)
+    network: Any = None
 
 
 def probe(classifier: Classifier) -> None:
@@ -76,10 +78,19 @@ def scores_of(classifier: Classifier, table: Dataset, split: str) -> NDArray[Any
 
 
 def _batches(table: Dataset) -> Iterator[list[Image.Image]]:
-    undecoded = table.select_columns(["image", "key"]).cast_column("image", ImageColumn(decode=False))
     for start in range(0, len(table), BATCH):
-        rows = undecoded[start : start + BATCH]
-        yield [_decoded(cell, key) for cell, key in zip(rows["image"], rows["key"], strict=True)]
+        yield pictures_of(table, range(start, min(start + BATCH, len(table))))
+
+
+def pictures_of(table: Dataset, positions: Iterable[int]) -> list[Image.Image]:
+    """The upright RGB pictures of some rows.
+
+    Raises:
+        InputError: one cannot be decoded any more.
+    """
+    undecoded = table.select_columns(["image", "key"]).cast_column("image", ImageColumn(decode=False))
+    rows = undecoded[list(positions)]
+    return [_decoded(cell, key) for cell, key in zip(rows["image"], rows["key"], strict=True)]
 
 
 def _decoded(cell: dict[str, Any], key: str) -> Image.Image:

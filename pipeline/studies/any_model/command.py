@@ -4,6 +4,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.data.curated_folder import new_folder, refuse_existing
 from pipeline.evaluation.baselines import read_beside
 from pipeline.evaluation.evaluate import evaluate_predictions, write_figures
@@ -31,7 +33,7 @@ def main(argv: list[str]) -> None:
     others = [paired.read_other(folder) for folder in options.against]
     judged = judge(options, recipe, print)
     with new_folder(options.output_dir) as folder:
-        evaluation = write(folder, judged, recipe, others)
+        evaluation = write(folder, judged, recipe, others, options.maps)
     print(f"\n{format_table(evaluation)}")
     print(*beside_lines(evaluation), sep="\n")
     for name, compared in evaluation["against"].items():
@@ -47,7 +49,9 @@ def _check_place(out: Path, recipe: Recipe) -> None:
     refuse_inside_data(recipe)
 
 
-def write(folder: Path, judged: Judged, recipe: Recipe, others: list[paired.Other]) -> dict[str, Any]:
+def write(
+    folder: Path, judged: Judged, recipe: Recipe, others: list[paired.Other], faces_on_maps: int = 0
+) -> dict[str, Any]:
     """Write predictions, figures, the pages and evaluation.json, which is returned, into `folder`.
 
     Raises:
@@ -67,9 +71,25 @@ def write(folder: Path, judged: Judged, recipe: Recipe, others: list[paired.Othe
     write_figures(file, folder / "figures")
     evaluation = evaluate_predictions(file) | read_beside(predictions)
     evaluation |= {"model": judged.model, "data": labelled.record, "against": against}
+    if faces_on_maps:
+        evaluation["maps"] = _maps(judged, folder / "figures", faces_on_maps, recipe.seed)
     report.write_pages(folder, evaluation, predictions, labelled)
     write_json(folder / SEAL, evaluation)
     return evaluation
+
+
+def _maps(judged: Judged, folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """Maps of `count` faces of each class, chosen by the seed among the rows of the last split."""
+    from pipeline.studies.any_model.classifier import pictures_of  # here: they load torch
+    from pipeline.studies.any_model.maps import write_maps
+
+    table = list(judged.labelled.tables.values())[-1]
+    label, random = np.asarray(table["label"][:]), np.random.default_rng(seed)
+    chosen = {
+        name: random.permutation(np.flatnonzero(label == k))[:count] for k, name in enumerate(judged.labelled.classes)
+    }
+    faces = {name: pictures_of(table, rows.tolist()) for name, rows in chosen.items() if len(rows)}
+    return write_maps(judged.network, faces, judged.outputs, folder)
 
 
 def _persons(judged: Judged) -> list[str | None] | None:

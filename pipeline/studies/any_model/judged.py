@@ -29,7 +29,9 @@ class Judged:
     logits: dict[str, NDArray[np.float32]]
     model: dict[str, Any]
     recipe: str
-    mirrored: dict[str, NDArray[np.float32]] | None = field(default=None)
+    mirrored: dict[str, NDArray[np.float32]] | None = None
+    network: Any = None
+    outputs: dict[str, int] = field(default_factory=dict)  # class -> the output of the network that it is
 
 
 def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
@@ -38,6 +40,8 @@ def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
     Raises:
         InputError: the model, the data or the scores cannot be read, or do not fit each other.
     """
+    if options.maps:
+        _refuse_maps(options)
     if options.scores is not None:
         return _from_scores(options, recipe, options.scores, say)
     if options.run is not None and options.split is None:
@@ -65,7 +69,18 @@ def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
         logits[split] = scored.logits
     about = {"name": classifier.name, "kind": classifier.kind, "scores_are": classifier.scores_are}
     about |= {"preprocessing": classifier.preprocessing, **classifier.record, **_of_classes(matched)}
-    return Judged(labelled, logits, about, classifier.name)
+    outputs = {name: column for name, column in zip(matched.classes, matched.column, strict=True) if column >= 0}
+    return Judged(labelled, logits, about, classifier.name, network=classifier.network, outputs=outputs)
+
+
+def _refuse_maps(options: Options) -> None:
+    """Maps need the network, and captum."""
+    own_rows = options.run is not None and options.split is None
+    if options.scores is not None or str(options.model).endswith(".onnx") or own_rows:
+        raise InputError("command line: --maps needs a model of transformers or timm; with a run folder add --split")
+    from pipeline.studies.any_model.maps import require_captum
+
+    require_captum()
 
 
 def _open(options: Options) -> Any:

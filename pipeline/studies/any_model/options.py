@@ -38,6 +38,7 @@ class Options:
     against: Sequence[Path]
     model_classes: Sequence[str] | None
     scores_are: Kind | None
+    maps: int
     settings: dict[str, Any]  # of the data, as they were typed
 
     @property
@@ -73,6 +74,8 @@ def parse(argv: list[str]) -> Options:
         raise InputError("command line: name one of --model and --scores")
     if model is not None and Path(model).suffix.lower() in (".csv", ".tsv"):
         model, words.scores = None, Path(model)
+    if words.maps < 0:
+        raise InputError(f"command line: --maps is {words.maps}; give the number of faces of each class, 0 for none")
     if words.scores is None and words.scores_are is not None:
         raise InputError("command line: --scores_are is for a file of scores; the yaml of an ONNX file says `outputs`")
     names = words.model_classes and [name.strip() for name in words.model_classes.strip("[] ").split(",")]
@@ -109,5 +112,7 @@ def _parser() -> argparse.ArgumentParser:
            "paired difference to each, on the rows that both have")  # fmt: skip
     option("--model_classes", metavar="NAMES", help="names of the model's classes in the order of its scores, with "
            "commas between, where it does not name them itself")  # fmt: skip
+    option("--maps", type=int, default=0, metavar="N", help="draw where the model looks, from N faces of each class; "
+           "needs captum (default: 0, none)")  # fmt: skip
     option("--scores_are", choices=("probabilities", "logits"), help="what a csv file holds (default: probabilities)")
     return parser

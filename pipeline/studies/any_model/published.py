@@ -19,6 +19,7 @@ from transformers import AutoModelForImageClassification
 
 from pipeline.errors import InputError, first_line, full_disk
 from pipeline.studies.any_model.classifier import Answer, Classifier
+from pipeline.studies.any_model.maps import Network
 from pipeline.training import machine
 from pipeline.training.checkpoint_files import (
     CONFIG,
@@ -61,14 +62,18 @@ def open_published(name: str, named: Sequence[str] | None) -> Classifier:
             raise
         raise InputError(f"model {name}: {does_not_load(config, error)}") from None
     device = machine.device_type()
+    network = Network(
+        model.to(device), lambda pictures: processor(list(pictures), return_tensors="pt")["pixel_values"].to(device)
+    )
     return Classifier(
         name=name,
         kind="timm" if "architecture" in config else "transformers",
         outputs=outputs,
         scores_are="logits",
         preprocessing=_in_words(processor),
-        answer=_answer(model.to(device), processor, device, name),
+        answer=_answer(network, name),
         record={"architecture": type(model).__name__, "weights_sha256": weights_sha256(name)},
+        network=network,
     )
 
 
@@ -127,12 +132,11 @@ def _in_words(processor: Any) -> str:
     return f"{declared(processor)}; {words}"
 
 
-def _answer(model: Any, processor: Any, device: str, name: str) -> Answer:
+def _answer(network: Network, name: str) -> Answer:
     def answer(pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         try:
-            pixels = processor(list(pictures), return_tensors="pt")["pixel_values"].to(device)
             with torch.inference_mode(), whole_floats():
-                logits: NDArray[np.float32] = model(pixel_values=pixels).logits.float().cpu().numpy()
+                logits: NDArray[np.float32] = network.logits(network.pixels(pictures)).float().cpu().numpy()
         except Exception as error:  # any kind: sizes that do not fit, memory
             raise InputError(
                 f"model {name} does not take pictures as its own image processor makes them: {first_line(error)}"
