@@ -69,19 +69,21 @@ def parse(argv: list[str]) -> Options:
     settings = {name: value_of(name, text) for name, text in pairs(rest).items()}
     for name in settings:
         _refuse_setting(name)
-    model = words.model
-    if (model is None) == (words.scores is None):
+    if (words.model is None) == (words.scores is None):
         raise InputError("command line: name one of --model and --scores")
-    if model is not None and Path(model).suffix.lower() in (".csv", ".tsv"):
-        model, words.scores = None, Path(model)
+    if words.model is not None and words.model.lower().endswith((".csv", ".tsv")):
+        words.model, words.scores = None, Path(words.model)
     if words.maps < 0:
         raise InputError(f"command line: --maps is {words.maps}; give the number of faces of each class, 0 for none")
     if words.scores is None and words.scores_are is not None:
         raise InputError("command line: --scores_are is for a file of scores; the yaml of an ONNX file says `outputs`")
     names = words.model_classes and [name.strip() for name in words.model_classes.strip("[] ").split(",")]
-    if names and (words.scores is not None or str(model).endswith(".onnx")):
+    if names and (words.scores is not None or words.model.endswith(".onnx")):
         raise InputError("command line: --model_classes is for a folder or a Hub id; name columns or `classes` instead")
-    return Options(**vars(words) | {"model": model, "model_classes": names, "settings": settings})
+    options = Options(**vars(words) | {"model_classes": names, "settings": settings})
+    if names and options.run is not None:
+        raise InputError("command line: --model_classes has no effect, because a run names its classes; leave it out")
+    return options
 
 
 def _refuse_setting(name: str) -> None:

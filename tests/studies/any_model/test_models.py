@@ -84,6 +84,8 @@ def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
 ) -> None:
     with pytest.raises(InputError, match="without --split the data is read as the run read its own"):
         judge("--model", publishable_run, *data, "--source", "csv")
+    with pytest.raises(InputError, match="a run names its classes"):
+        judge("--model", publishable_run, "--model_classes", "a,b")
     with pytest.raises(InputError, match="not among those that the run evaluated"):
         judge("--model", publishable_run, "--drawn_faces", 140)
     evaluation = judge("--model", publishable_run, *data, "--source", "csv", "--split", "test")
@@ -309,6 +311,7 @@ def test_bad_folders_are_refused_before_the_data_is_read(judge: Judge, tmp_path:
             judge("--model", folder, *nowhere)
 
 
+@pytest.mark.slow
 def test_scores_are_read_beside_pictures_too(judge: Judge, data: tuple[object, ...], tmp_path: Path) -> None:
     keys = [f"{n:02d}.png" for n in range(21, 42)]
     path = write_scores(tmp_path / "s.csv", list(CLASSES), shares_of(21, 7), keys)

@@ -22,6 +22,7 @@ from pipeline.evaluation.__main__ import main
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.expressions import CLASSES
 from pipeline.studies.any_model.report import most_disputed, surest_mistakes
+from pipeline.studies.any_model.scores_file import read_scores
 from tests.conftest import ROOT
 from tests.studies.any_model.conftest import Judge, shares_of, write_scores
 
@@ -251,7 +252,7 @@ def test_another_encoding_is_read_by_its_mark_or_refused(
 ) -> None:
     text = scores.read_text()
     (tmp_path / "marked.csv").write_text(text, encoding="utf-16")
-    assert judge("--scores", tmp_path / "marked.csv", "--data_path", benchmark, out="m")["official"]["n"] == 70
+    assert np.array_equal(read_scores(tmp_path / "marked.csv").scores, read_scores(scores).scores)
     scores.write_bytes(text.replace("test-004", "t\xe9st-004").encode("cp1252"))
     with pytest.raises(InputError, match="line 6: the byte 0xe9 is not UTF-8; .*--csv_encoding"):
         judge("--scores", scores, "--data_path", benchmark)
