@@ -135,7 +135,7 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
     say(labelled.line())
     size, batch = recipe.image_size, int((DEFAULTS | recipe.trainer)["per_device_eval_batch_size"])
     tables = {split: map_pictures(table, size, f"map {split}") for split, table in labelled.tables.items()}
-    asked: Any = (run, tables, batch, machine.device_type())
+    asked = (run, tables, batch, machine.device_type())
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
     about = {"name": str(run), "kind": "run", "scores_are": "logits", "recipe": read.evaluation["recipe"]}
