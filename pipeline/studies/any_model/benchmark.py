@@ -5,7 +5,7 @@ folder of this machine is read in the same way. Nothing here needs pictures or t
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipeline.run_folder import CURATION, read_json
 from pipeline.source import source_from_json
 from pipeline.studies.any_model.labelled import MARKS, Labelled, Split, chosen_split, names_of
 
+ROUNDING = 1e-3  # how far the shares of a row may sum from 1
 NEEDED = ("label", "target", "source", "person", "key")
 
 
@@ -81,15 +82,21 @@ def _table(file: Path, count: int) -> Dataset:
         raise InputError(f"benchmark {file} lacks {', '.join(lacking)}: download it again, or curate again")
     columns = pq.read_table(file, columns=[*NEEDED, *(name for name in MARKS if name in schema.names)]).to_pydict()
     rows = len(columns["key"])
-    label = np.array([-1 if value is None else value for value in columns["label"]], dtype=np.int64)
-    target = [len(shares or ()) == count for shares in columns["target"]]
-    bad = np.flatnonzero((label < 0) | (label >= count) | ~np.array(target, dtype=bool))
-    if len(bad):
-        key = columns["key"][bad[0]]
-        raise InputError(f"benchmark {file}: {key} has no label, or other votes than for {count} classes: mend the row")
+    for row, key in enumerate(columns["key"]):
+        if not key or not columns["source"][row]:
+            raise InputError(f"benchmark {file}: row {row} has no key or no source: mend the row")
+        label = columns["label"][row]
+        if label is None or not 0 <= label < count or not _are_shares(columns["target"][row], count):
+            raise InputError(f"benchmark {file}: {key} has no label, or votes that are no shares of {count} classes")
     for mark in MARKS:
         columns.setdefault(mark, [None] * rows)
     return Dataset.from_dict(columns, features=_features(count))
+
+
+def _are_shares(target: Sequence[float] | None, count: int) -> bool:
+    """Whether votes are one number for each class, none below 0, which sum to 1."""
+    shares = np.asarray(target if target is not None else [], dtype=np.float64)
+    return shares.shape == (count,) and bool((shares >= 0).all()) and abs(float(shares.sum()) - 1) < ROUNDING
 
 
 def _features(count: int) -> Features:

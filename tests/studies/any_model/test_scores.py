@@ -260,6 +260,38 @@ def test_another_encoding_is_read_by_its_mark_or_refused(
         judge("--scores", scores, "--data_path", benchmark, "--csv_encoding", "cp1252")
 
 
+def changed(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
+    values, place = table[column].to_pylist(), table.column_names.index(column)
+    values[row] = value
+    return table.set_column(place, column, pa.array(values, table.schema.field(column).type))
+
+
+BAD_BENCHMARKS = {
+    "no label": (lambda t: changed(t, "label", 3, None), "test-003.png has no label"),
+    "a label outside": (lambda t: changed(t, "label", 3, 7), "test-003.png has no label"),
+    "votes that are no shares": (
+        lambda t: changed(t, "target", 3, [2, 0, 0, 0, 0, 0, -1]),
+        "test-003.png has no label",
+    ),
+    "votes that are not finite": (lambda t: changed(t, "target", 3, [float("nan")] * 7), "test-003.png has no label"),
+    "no key": (lambda t: changed(t, "key", 3, None), "row 3 has no key"),
+    "a key twice": (lambda t: changed(t, "key", 3, "test-000.png"), "test-000.png a second time"),
+    "no column of votes": (lambda t: t.drop_columns(["target"]), "lacks target"),
+    "no names of classes": (lambda t: t.replace_schema_metadata(None), "does not name its classes"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_BENCHMARKS)
+def test_a_bad_benchmark_is_refused_in_one_line(
+    kind: str, judge: Judge, benchmark: Path, scores: Path, tmp_path: Path
+) -> None:
+    place, (change, message) = shutil.copytree(benchmark, tmp_path / "bad"), BAD_BENCHMARKS[kind]
+    pq.write_table(change(pq.read_table(place / "test.parquet")), place / "test.parquet")
+    with pytest.raises(InputError, match=message) as refused:
+        judge("--scores", scores, "--data_path", place)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_split_that_the_data_contradicts_is_refused(judge: Judge, benchmark: Path, scores: Path) -> None:
     lines = scores.read_text().splitlines()
     scores.write_text("\n".join([f"{lines[0]},split", *(f"{line},train" for line in lines[1:])]))
