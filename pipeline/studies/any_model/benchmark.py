@@ -53,6 +53,8 @@ def read_benchmark(path: Path, split: Split, say: Callable[[str], None]) -> Labe
     wanted = list(tables) if found == "all" else [found]
     table = _joined([tables[name] for name in wanted], found == "all")
     others = {name: names_of(rows) for name, rows in tables.items() if name not in wanted}
+    if not len(table):
+        raise InputError(f"benchmark {path} has no rows of {found}: choose another --split")
     label = np.asarray(table["label"][:])
     sources = _sources(path, report)
     say(f"data: benchmark {path}: {', '.join(f'{name} {len(rows):,}' for name, rows in tables.items())} rows")

@@ -276,6 +276,7 @@ BAD_BENCHMARKS = {
     "votes that are not finite": (lambda t: changed(t, "target", 3, [float("nan")] * 7), "test-003.png has no label"),
     "no key": (lambda t: changed(t, "key", 3, None), "row 3 has no key"),
     "a key twice": (lambda t: changed(t, "key", 3, "test-000.png"), "test-000.png a second time"),
+    "no rows": (lambda t: t.slice(0, 0), "has no rows of test"),
     "no column of votes": (lambda t: t.drop_columns(["target"]), "lacks target"),
     "no names of classes": (lambda t: t.replace_schema_metadata(None), "does not name its classes"),
 }
