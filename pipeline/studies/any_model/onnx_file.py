@@ -74,6 +74,8 @@ def open_onnx(path: Path) -> Classifier:
         InputError: a file is missing or damaged, the yaml lacks a field or does not fit the graph, or the graph has
             other than one input and one output, keeps weights in other files, or needs operators of its own.
     """
+    if not path.is_file():
+        raise InputError(f"model {path}: no such file")
     described = read_description(path.with_suffix(".yaml"), path)
     session = _session(path)
     name = _check_ends(session, path, described)
@@ -130,8 +132,6 @@ def _check_numbers(described: Described, file: Path) -> None:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     """The file in onnxruntime on the CPU, after a look at what it would need."""
-    if not path.is_file():
-        raise InputError(f"model {path}: no such file")
     try:
         graph = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's and onnx's own kinds

@@ -143,7 +143,8 @@ def _row_of(file: ScoresFile, index: int, sources: Mapping[str, Sequence[str]]) 
     having = sources.get(key, [])
     if not having or (source and source not in having):
         of = f" of source {source}" if source else ""
-        unknown = sum(other not in sources for other in file.key)
+        rows = zip(file.key, file.source, strict=True)
+        unknown = sum(not (of_key := sources.get(k, [])) or bool(s and s not in of_key) for k, s in rows)
         raise InputError(
             f"{_at(file, index)}: key {key}{of} is not in the data ({unknown:,} such rows); keys are those of "
             f"predictions.parquet and of a curated folder, such as {next(iter(sources), 'none')}"

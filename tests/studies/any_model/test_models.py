@@ -253,7 +253,11 @@ BAD_ONNX: dict[str, tuple[Callable[[Path], None], str]] = {
     "a field less": (lambda p: edit_yaml(p, layout=None, std=None), "lacks layout, std"),
     "an unknown field": (lambda p: edit_yaml(p, sdt=1), "unknown setting sdt"),
     "a wrong layout": (lambda p: edit_yaml(p, layout="NHCW"), "layout is 'NHCW'; it must be one of NCHW, NHWC"),
-    "a word for a number": (lambda p: edit_yaml(p, mean="half"), "mean"),
+    "a word for a number": (
+        lambda p: edit_yaml(p, mean="half"),
+        "mean is 'half'; it must be a list of numbers or a numb",
+    ),
+    "no file": (lambda p: p.unlink(), "no such file"),
     "one side": (lambda p: edit_yaml(p, input_size=[8]), r"must be \[HEIGHT, WIDTH\]"),
     "another size": (lambda p: edit_yaml(p, input_size=[48, 48]), "its yaml says"),
     "the other layout": (lambda p: edit_yaml(p, layout="NHWC"), "its yaml says"),

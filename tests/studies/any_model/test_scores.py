@@ -298,6 +298,11 @@ def test_a_split_that_the_data_contradicts_is_refused(judge: Judge, benchmark: P
     scores.write_text("\n".join([f"{lines[0]},split", *(f"{line},train" for line in lines[1:])]))
     with pytest.raises(InputError, match="test-000.png is of 'train' there and of test in the data"):
         judge("--scores", scores, "--data_path", benchmark)
+    scores.write_text("\n".join([f"{lines[0]},source", *(f"{line},RAF-DB" for line in lines[1:])]))
+    with pytest.raises(
+        InputError, match=r"line 2: key test-000.png of source RAF-DB is not in the data \(70 such rows"
+    ):
+        judge("--scores", scores, "--data_path", benchmark)
 
 
 @pytest.mark.parametrize(
