@@ -46,7 +46,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 class RowSet:
     """A set of evaluated rows: its split, and what its rows are in words."""
 
-    split: Literal["test", "validation"]
+    split: Literal["test", "validation", "train", "all"]
     words: str
 
 
@@ -55,6 +55,8 @@ ROW_SETS = {
     "clean": RowSet("test", "test rows without a pixel copy in train or validation"),
     "clean_near": RowSet("test", "test rows without a near copy in train or validation"),
     "validation": RowSet("validation", "validation rows without a pixel copy in train"),
+    "train": RowSet("train", "all train rows"),
+    "all": RowSet("all", "all rows of the data, of every split"),
 }
 """Row sets by their name in evaluation.json. The first one that a run has is the one to quote."""
 TEST_ROWS = tuple(name for name, of in ROW_SETS.items() if of.split == "test")

@@ -8,7 +8,6 @@ import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
 from pipeline.data.measure import Measures, measure_pictures
-from pipeline.data.near_copies import clusters_of, near_copies
 from pipeline.data.persons import persons_of
 from pipeline.data.table import Reading
 from pipeline.errors import InputError
@@ -98,6 +97,8 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
     _refuse_unusable(rows, unusable, recipe.max_bad_share)
     _refuse_unknown_sources(rows, readings)
     if recipe.near_copies:
+        from pipeline.data.near_copies import clusters_of, near_copies  # here, because it loads torch
+
         rows = replace(
             rows, picture=clusters_of(near_copies(pa.chunked_array(thumbnails, pa.binary())).pairs, len(rows))
         )

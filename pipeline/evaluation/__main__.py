@@ -1,4 +1,4 @@
-"""The command `python -m pipeline.evaluation`."""
+"""The command `python -m pipeline.evaluation`: a run from its own predictions, or any model on data with labels."""
 
 import sys
 
@@ -6,10 +6,16 @@ from pipeline.errors import end_in_one_line
 
 
 def main(argv: list[str]) -> None:
-    """Compute the metrics and figures of a run again from its predictions."""
-    from pipeline.evaluation import evaluate  # here: Ctrl-C while libraries load ends in one line too
+    """`RUN` computes the metrics of a run again; `--model` or `--scores` evaluates any model."""
+    # Imported here, so that Ctrl-C while libraries load ends in one line too.
+    if argv and not argv[0].startswith("-"):
+        from pipeline.evaluation import evaluate
 
-    evaluate.main(argv)
+        evaluate.main(argv)
+        return
+    from pipeline.studies.any_model import command
+
+    command.main(argv)
 
 
 if __name__ == "__main__":

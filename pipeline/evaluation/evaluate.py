@@ -80,14 +80,17 @@ def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None =
             words, held = f"{words}, {source} only", held & (predictions.source == source)
         if held.any():
             about = {"split": rows.split, "rows": words, "label_rule": predictions.label_rule, "seed": predictions.seed}
-            evaluated[name] = about | _evaluate_rows(predictions, held)
+            evaluated[name] = about | evaluate_rows(predictions, held)
     return evaluated
 
 
-def _evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str, Any]:
+def evaluate_rows(
+    predictions: Predictions, held: NDArray[np.bool_], group: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """The metrics of the rows `held`, (N,) bool, with intervals over rows, or over groups (see `resampled_values`)."""
     logits, label, target = predictions.logits[held], predictions.label[held], predictions.target[held]
     values = metric_values(logits, label, target)
-    samples = resampled_values(logits, label, target, predictions.resamples, predictions.seed)
+    samples = resampled_values(logits, label, target, predictions.resamples, predictions.seed, group)
     matrix = _confusion_matrix(logits, label)
     overall = {name: _with_interval(name, values[name], samples[name]) for name in metrics.METRICS}
     overall["accuracy"] = _exact_at_the_ends(overall["accuracy"], int(matrix.trace()), len(label))

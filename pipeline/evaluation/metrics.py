@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import datasets
-import evaluate
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import (
     accuracy_score,
+    brier_score_loss,
     confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
@@ -29,6 +29,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from pipeline.evaluation.light_evaluate import evaluate
 from pipeline.evaluation.per_row import (
     BINS,
     Floats,
@@ -40,6 +41,7 @@ from pipeline.evaluation.per_row import (
     probabilities,
 )
 from pipeline.evaluation.roc import Resampled, resampled_auroc
+from pipeline.evaluation.row_means import among_two_highest, resampled_mean, squared_error
 from pipeline.run_folder import MetricFacts
 
 CITATION_ECE = """\
@@ -113,6 +115,14 @@ class BalancedAccuracy(_OfLogits):
         return {"balanced_accuracy": float(recall)}
 
 
+class Top2Accuracy(_OfLogits):
+    """Share of rows whose label is among the two largest logits; of equal ones the first classes count as larger."""
+
+    def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:
+        """`top2_accuracy`: float."""
+        return {"top2_accuracy": float(among_two_highest(logits, references).mean())}
+
+
 class AUROC(_OfLogits):
     """Macro AUROC, one class against the rest: the mean over classes of the area under the ROC curve.
 
@@ -167,6 +177,17 @@ class ECE(_OfLogits):
         """`ece`: float."""
         gaps = np.bincount(confidence_bin(logits), calibration_gap(logits, references), minlength=BINS)
         return {"ece": float(np.abs(gaps).sum() / len(logits))}
+
+
+class Brier(_OfLogits):
+    """Mean squared distance of the softmax to the label, 0 to 2: small where a model is both right and calibrated."""
+
+    citation_text = "Brier: Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review, 1950"
+
+    def of(self, logits: NDArray, references: NDArray) -> dict[str, Any]:
+        """`brier`: float."""
+        shares, classes = probabilities(logits), list(_classes(logits))
+        return {"brier": float(brier_score_loss(references, shares, labels=classes, scale_by_half=False))}
 
 
 class NLL(_OfShares):
@@ -225,6 +246,11 @@ METRICS = {
         hub_id="balanced_accuracy", chooses_checkpoint=True,
         module=BalancedAccuracy, of_sums=lambda sums: _recall(sums).mean(1),
     ),
+    "top2_accuracy": Metric(
+        title="top-2 accuracy", greater_is_better=True, hub_id="top2_accuracy",
+        meaning="share of pictures whose label is one of the two most probable classes",
+        module=Top2Accuracy, of_rows=lambda logits, label: resampled_mean(among_two_highest(logits, label)),
+    ),
     "auroc": Metric(
         title="AUROC", greater_is_better=True, hub_id="roc_auc", table="value",
         meaning="probability that a picture of a class gets a higher score for it than a picture of another class, "
@@ -240,6 +266,11 @@ METRICS = {
         title="KL", meaning="NLL less the entropy of the votes, in nats", greater_is_better=False,
         hub_id="kl_divergence", needs_votes=True,
         module=KL, of_sums=lambda sums: sums.kl / sums.n,
+    ),
+    "brier": Metric(
+        title="Brier score", greater_is_better=False, hub_id="brier_score",
+        meaning="squared distance of the probabilities to the label, from 0 to 2",
+        module=Brier, of_rows=lambda logits, label: resampled_mean(squared_error(logits, label)),
     ),
     "ece": Metric(
         title="ECE", greater_is_better=False, hub_id="ece", table="value", biased=True,

@@ -14,14 +14,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over the n rows of each of R sets; most metrics are a function of them.
+    """Sums over the n rows of each of R sets (n an int, or (R,) of them); most metrics are a function of them.
 
     `hits`, `labelled` and `predicted` (R, K) count the rows of each class that are right, have its label, and are
     predicted as it. `gaps` (R, BINS) holds the summed calibration gaps of each bin of confidence. `nll`, `kl` and
     `agreement` (R,) are sums of a row's NLL, its KL and the share of its voters who chose its label.
     """
 
-    n: int
+    n: int | NDArray[np.int64]
     hits: Floats
     labelled: Floats
     predicted: Floats
@@ -43,7 +43,7 @@ def summands(logits: NDArray, label: NDArray, target: NDArray) -> Floats:
     return np.concatenate([hits, one_hot[label], one_hot[predicted], gaps, np.stack(means, axis=1)], axis=1)
 
 
-def sums_of(totals: Floats, n: int, k: int) -> Sums:
+def sums_of(totals: Floats, n: int | NDArray[np.int64], k: int) -> Sums:
     """The added `summands` of R sets of n rows each: (R, 3 * K + BINS + 3)."""
     hits, labelled, predicted, gaps, means = np.split(totals, (k, 2 * k, 3 * k, 3 * k + BINS), axis=1)
     return Sums(n, hits, labelled, predicted, gaps, nll=means[:, 0], kl=means[:, 1], agreement=means[:, 2])

@@ -32,6 +32,9 @@ COLUMNS = {
 MIRRORED = "mirrored"
 """Column of runs with `flip_average`: logits of the mirrored pictures."""
 
+PERSON = "person"
+"""Column of models that were evaluated on data with persons: a code for each, null where nobody is known."""
+
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`."""
 
@@ -58,6 +61,7 @@ class Predictions:
     resamples: int
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
+    person: NDArray[np.str_] | None = None  # a code, "" where nobody is known; None if no row has a person
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -96,7 +100,8 @@ def read_predictions(path: Path) -> Predictions:
     checked = table["clean"].is_valid().to_numpy()
     clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
     columns = {"split": split, "source": source, "key": key, "label": label, **scores}
-    return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about)
+    person = np.array(table[PERSON].fill_null("").to_pylist()) if PERSON in table.column_names else None
+    return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about, person=person)
 
 
 def write_predictions(
@@ -105,10 +110,12 @@ def write_predictions(
     logits: dict[str, np.ndarray],
     about: dict[str, Any],
     mirrored: dict[str, np.ndarray] | None = None,
+    persons: list[str | None] | None = None,
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`, and `mirrored` the logits of the mirrored pictures.
+    `about` holds the values of `ABOUT`, `mirrored` the logits of the mirrored pictures, and `persons` the codes of the
+    rows of all splits in their order.
     """
     parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
     if mirrored is not None:
@@ -116,8 +123,10 @@ def write_predictions(
         parts = [
             p.append_column(MIRRORED, [pa.array(c, COLUMNS["logits"])]) for p, c in zip(parts, column, strict=True)
         ]
-    table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
-    pq.write_table(table, path)
+    table = pa.concat_tables(parts)
+    if persons is not None:
+        table = table.append_column(PERSON, pa.array(persons, pa.string()))
+    pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), path)
 
 
 def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:

@@ -35,6 +35,7 @@ def row_sets(predictions: Predictions) -> RowSets:
         "official": of_split["test"],
         "clean": of_split["test"] & predictions.clean,
         "clean_near": of_split["test"] & predictions.clean_near,
+        **{name: predictions.split == name for name in ("train", "all")},
     }
     sets = {name: HeldRows(ROW_SETS[name].split, ROW_SETS[name].words, rows) for name, rows in held.items()}
     if not predictions.checked[of_split["validation"]].any():
@@ -42,7 +43,9 @@ def row_sets(predictions: Predictions) -> RowSets:
         sets["validation"] = HeldRows("validation", words, of_split["validation"])
     sets = {name: rows for name, rows in sets.items() if rows.held.any()}
     if not sets:
-        raise InputError("predictions hold no clean validation rows and no test rows: there is nothing to evaluate")
+        raise InputError(
+            "predictions hold no clean validation rows and no rows of test, train or all: there is nothing to evaluate"
+        )
     return sets
 
 

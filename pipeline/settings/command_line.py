@@ -33,7 +33,7 @@ def parse_command_line(argv: list[str]) -> Command:
         _parser().parse_args(["--help"])
     words = list(argv)
     named = words.pop(0) if words and not words[0].startswith("-") else None
-    overrides = {name: _value(name, text) for name, text in _pairs(words).items()}
+    overrides = {name: value_of(name, text) for name, text in pairs(words).items()}
     resume = overrides.pop("resume", False)
     if not isinstance(resume, bool):
         raise InputError(f"command line: --resume takes no value, but has {resume!r}")
@@ -64,9 +64,9 @@ def _before(value: Any) -> str:
     return "not in the recipe" if value is None else f"recipe: {value}"
 
 
-def _pairs(rest: list[str]) -> dict[str, str | None]:
+def pairs(rest: list[str]) -> dict[str, str | None]:
     """`--name value` and `--name=value`; None for a name without a value."""
-    pairs: dict[str, str | None] = {}
+    found: dict[str, str | None] = {}
     words = list(rest)
     while words:
         word = words.pop(0)
@@ -76,11 +76,11 @@ def _pairs(rest: list[str]) -> dict[str, str | None]:
             )
         name, equals, value = word[2:].partition("=")
         follows = words and not words[0].startswith("--")
-        pairs[name.replace("-", "_")] = value if equals else words.pop(0) if follows else None
-    return pairs
+        found[name.replace("-", "_")] = value if equals else words.pop(0) if follows else None
+    return found
 
 
-def _value(name: str, text: str | None) -> Any:
+def value_of(name: str, text: str | None) -> Any:
     """The value as YAML reads it; true for a switch without a value. An empty text, as of a shell variable that is not
     set, is no value."""
     known = {each.name: each for each in OUR_FIELDS} | trainer_settings()

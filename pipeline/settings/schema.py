@@ -97,7 +97,8 @@ def in_words(kind: Any, limits: Sequence[Any] = ()) -> str:
     if origin is dict and {int, float} & set(flat(get_args(kind)[1])):
         return f"a mapping of names to {in_words(get_args(kind)[1])}"
     if origin is list:
-        return "a list of names" if str in flat(get_args(kind)[0]) else "a list of mappings"
+        entries = set(flat(get_args(kind)[0]))
+        return f"a list of {'names' if str in entries else 'numbers' if entries & {int, float} else 'mappings'}"
     return WORDS.get(origin or kind, "a value")
 
 

@@ -53,14 +53,14 @@ def other_geometry(processor: Any, mean: list[float], std: list[float], order: t
         theirs = processor([V.to_pil_image(picture)], return_tensors="pt")["pixel_values"][0].double()
         side = theirs.shape[1]
         if theirs.shape[2] != side:
-            return _declared(processor)
+            return declared(processor)
         ours = normalize(resize(picture, side)[None].double() / 255, mean, std)[0, list(order)]
         if (ours - theirs).abs().max() >= ROUNDING / min(std):
-            return _declared(processor)
+            return declared(processor)
     return ""
 
 
-def _declared(processor: Any) -> str:
+def declared(processor: Any) -> str:
     """The geometry as the processor's file has it, such as `ViTImageProcessor: size shortest_edge 256`."""
     said: dict[str, Any] = {name: getattr(processor, name, None) for name in FIELDS}
     said |= getattr(processor, "data_config", {})

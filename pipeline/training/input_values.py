@@ -50,7 +50,7 @@ def input_values(folder: Path) -> InputValues:
     Raises:
         InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
     """
-    processor = _processor(folder)
+    processor = image_processor(folder)
     seen = _measure(processor)
     if not np.isfinite(seen).all():
         raise InputError(
@@ -108,7 +108,12 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
     return next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
 
 
-def _processor(folder: Path) -> Any:
+def image_processor(folder: Path) -> Any:
+    """The image processor that a checkpoint comes with; for timm's older files one with the values that they name.
+
+    Raises:
+        InputError: it names no mean and std of its pictures, or cannot be loaded.
+    """
     config = read_object(folder, CONFIG)
     try:
         if not any((folder / name).is_file() for name in PROCESSORS) and "pretrained_cfg" not in config:

@@ -65,7 +65,7 @@ def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedM
     except Exception as error:  # transformers, timm and the config's own checks raise many kinds
         if full_disk(error):
             raise
-        raise InputError(f"checkpoint {checkpoint}: {_does_not_load(config, error)}") from None
+        raise InputError(f"checkpoint {checkpoint}: {does_not_load(config, error)}") from None
     return model, values.mean, values.std
 
 
@@ -177,11 +177,11 @@ def _from_pretrained(
     except Exception as error:
         if full_disk(error):
             raise
-        raise InputError(_does_not_load(config, error)) from None
+        raise InputError(does_not_load(config, error)) from None
     return model, report
 
 
-def _does_not_load(config: dict[str, Any], error: Exception) -> str:
+def does_not_load(config: dict[str, Any], error: Exception) -> str:
     """In one line, why transformers or timm did not load a checkpoint."""
     if "trust_remote_code" in str(error):
         cause = "it needs Python code of its own, which is never run; give an architecture of transformers"

@@ -41,7 +41,7 @@ class Classifier:
 
     def logits_of_values(self, pixel_values: torch.Tensor) -> np.ndarray:
         """Logits `(B, K) float32` of the model's input `(B, 3, S, S) float32`."""
-        with torch.inference_mode(), _whole_floats():
+        with torch.inference_mode(), whole_floats():
             return np.asarray(self.model(pixel_values.to(self.device)).logits.cpu().numpy())
 
 
@@ -63,7 +63,7 @@ def predict(
 
 
 @contextmanager
-def _whole_floats() -> Iterator[None]:
+def whole_floats() -> Iterator[None]:
     """Turn TF32 (19 bits) off. Some GPUs convolve in it by default, and other clients would disagree."""
     places: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
     before = [place.fp32_precision for place in places]

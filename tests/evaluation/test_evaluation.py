@@ -387,7 +387,8 @@ def test_values_that_do_not_fit_are_named(tmp_path, change, message):
 
 def test_predictions_without_a_row_to_evaluate_are_refused(tmp_path):
     with pytest.raises(InputError, match="nothing to evaluate"):
-        evaluate_predictions(write_predictions(tmp_path / "p.parquet", drawn_rows("train", 10)))
+        copies = drawn_rows("validation", 10, clean=[False] * 10)
+        evaluate_predictions(write_predictions(tmp_path / "p.parquet", copies))
     with pytest.raises(InputError, match="0 rows"):
         evaluate_predictions(write_predictions(tmp_path / "p.parquet", drawn_rows("test", 0)))
     with pytest.raises(InputError, match="0 resamples"):

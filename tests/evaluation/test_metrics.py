@@ -13,9 +13,11 @@ from pipeline.evaluation.metrics import (
     NLL,
     Accuracy,
     BalancedAccuracy,
+    Brier,
     ConfusionMatrix,
     MacroF1,
     PerClass,
+    Top2Accuracy,
 )
 
 CLASSES = ["anger", "disgust", "fear", "happiness"]
@@ -147,9 +149,27 @@ def test_summed_rows_give_the_values_of_the_metric_modules(rows):
     label[label == 1] = 0  # a class without rows
     expected = values.metric_values(logits, label, target)
     got = values.values_of_sums(per_row.summands(logits, label, target).sum(0, keepdims=True), 200, 4)
-    assert got.keys() == expected.keys() - {"auroc"}
+    assert got.keys() == expected.keys() - {name for name, metric in METRICS.items() if metric.of_rows}
     for name, value in got.items():
         np.testing.assert_allclose(value[0], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_the_label_is_among_two_equal_scores_only_if_its_class_comes_first():
+    logits, label = np.log([[0.4, 0.2, 0.2, 0.2], [0.4, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.4]]), [1, 2, 2]
+    assert Top2Accuracy().compute(predictions=logits, references=label) == {"top2_accuracy": pytest.approx(2 / 3)}
+
+
+def test_brier_is_the_squared_distance_to_the_label():
+    logits = np.log([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+    by_hand = (0.25 + 0.09 + 0.04 + 0.01 + 0.81 + 0.64) / 2
+    assert Brier().compute(predictions=logits, references=[0, 1]) == {"brier": pytest.approx(by_hand)}
+
+
+def test_groups_are_drawn_whole_and_as_many_as_there_are():
+    group = np.array([0, 1, 0, 2, 1, 0])
+    times = np.concatenate(list(values.resampled_rows(group, 50, 3)))
+    assert all(len(set(times[r, group == g])) == 1 for r in range(50) for g in range(3))
+    assert (times[:, [0, 1, 3]].sum(1) == 3).all()
 
 
 def test_auroc_is_that_of_scikit_learn(rows):

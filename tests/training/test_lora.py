@@ -274,7 +274,7 @@ def test_an_interrupted_run_with_other_settings_does_not_offer_an_adapter_to_sta
 def test_a_run_is_not_resumed_beside_other_frozen_weights(of, tmp_path: Path) -> None:
     """A checkpoint holds only the adapters, and would fit them."""
     recipe = of()
-    begin(find_run(recipe, resume=False), recipe, 1, False).release()
+    begin(find_run(recipe, resume=False), recipe, 1, False, {}).release()
     assert find_run(recipe, resume=True).path == recipe.output_dir
     weights = load_file(tmp_path / "base" / "model.safetensors")
     save_file(

@@ -150,11 +150,11 @@ def test_bf16_on_a_cpu_really_casts(trainer_of, tiny) -> None:
         pytest.param("torch.backends.cuda.matmul.allow_tf32 = True", marks=pytest.mark.slow),
     ],
 )
-def test_final_predictions_are_in_whole_floats_whatever_training_had(words: str) -> None:
+def test_final_predictions_are_inwhole_floats_whatever_training_had(words: str) -> None:
     """In a process of its own, because these settings hold for the whole process."""
-    code = f"import torch; {words}\nfrom pipeline.training.prediction import _whole_floats\n"
+    code = f"import torch; {words}\nfrom pipeline.training.prediction import whole_floats\n"
     code += "now = lambda: (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision)\n"
-    code += "before = now()\nwith _whole_floats(): print(*now())\nassert now() == before"
+    code += "before = now()\nwith whole_floats(): print(*now())\nassert now() == before"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.stdout == "ieee ieee\n", ended.stderr
 

@@ -1,0 +1,1 @@
+"""Any expression classifier under one protocol: its scores on data with labels, and a report."""
