@@ -26,6 +26,7 @@ from scipy.stats import binomtest
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.evaluation import figures, metrics
+from pipeline.evaluation.calibration import calibration_figures
 from pipeline.evaluation.per_row import Floats
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
@@ -41,6 +42,7 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
     which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
+    `calibration` says what calibration did, `class_shares` which shares the logits were set to after training.
     `flip_average` holds it for the mean score of each picture and its mirror image, where the run has both.
     `metrics` says what each metric is called and means. A row set that does not define a metric names it under
     `undefined`.
@@ -62,6 +64,10 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
         evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
     if predictions.mirrored is not None:
         evaluation["flip_average"] = _evaluate_sets(_flip_averaged(predictions, predictions.mirrored), sets)
+    if predictions.calibration is not None and "validation" in sets:
+        evaluation["calibration"] = calibration_figures(predictions, sets["validation"].held)
+    if predictions.class_shares is not None:
+        evaluation["class_shares"] = predictions.class_shares.as_json(predictions.classes)
     return evaluation | _evaluate_sets(predictions, sets)
 
 
