@@ -44,7 +44,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         _refuse_kept_labels(run)
     taken = (*AS_THEY_ARE, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
-        _copy_sealed(run, name, folder / name)
+        copy_sealed(run, name, folder / name)
     _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
     write_json(folder / CURATION, without_keys(run.curation))
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
@@ -64,7 +64,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
     run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
-def _copy_sealed(run: Run, name: str, target: Path) -> None:
+def copy_sealed(run: Run, name: str, target: Path) -> None:
     """Copy a sealed file; what arrived must be what was sealed, also if the file changed since the run was read."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.path / name, target)
