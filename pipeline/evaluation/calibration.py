@@ -28,6 +28,16 @@ class NotCalibrated(InputError):  # noqa: N818 (what is true of the rows)
     """Rows do not determine a temperature; the message says why."""
 
 
+def check_rows(rows: int) -> None:
+    """Refuse too few rows.
+
+    Raises:
+        NotCalibrated: fewer than `LEAST_ROWS`.
+    """
+    if rows < LEAST_ROWS:
+        raise NotCalibrated(f"validation has {rows} rows, and a temperature needs at least {LEAST_ROWS}")
+
+
 def fit_temperature(logits: NDArray, target: NDArray) -> float:
     """The temperature with the lowest NLL: logits (N, K), targets (N, K) that sum to 1.
 
@@ -36,8 +46,7 @@ def fit_temperature(logits: NDArray, target: NDArray) -> float:
     Raises:
         NotCalibrated: fewer than `LEAST_ROWS` rows, one class only, or no minimum within `BOUNDS`.
     """
-    if len(logits) < LEAST_ROWS:
-        raise NotCalibrated(f"validation has {len(logits)} rows, and a temperature needs at least {LEAST_ROWS}")
+    check_rows(len(logits))
     if len(np.unique(target.argmax(1))) < 2:
         raise NotCalibrated("all validation rows have one class")
     scores, wanted = logits.astype(np.float64), target.astype(np.float64)

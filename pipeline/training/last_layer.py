@@ -10,15 +10,15 @@ import torch
 from numpy.typing import ArrayLike
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
-from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
-from pipeline.evaluation.calibration import NotCalibrated, fit_temperature
+from pipeline.evaluation.calibration import NotCalibrated, check_rows, fit_temperature
 from pipeline.evaluation.predictions import Calibration
 from pipeline.model_folder import plain_folder
 from pipeline.run_folder import PREPROCESSOR, WEIGHTS
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine, prediction
 from pipeline.training.head import head_parameters
+from pipeline.training.sampler import PictureRows
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, beside the largest logit, from what folding must give."""
@@ -33,13 +33,11 @@ def calibrate(
     """
     if recipe.calibration == "none":
         return None
-    voted = recipe.targets == "votes"
-    logits = prediction.predict(folder, {"validation": validation}, batch_size, device)["validation"]
-    target = np.asarray(validation["target"][:], dtype=np.float32)
-    target = target if voted else one_hot(np.asarray(validation["label"][:]), target.shape[1])
-    done = Calibration(len(logits), "votes" if voted else "labels")
+    done = Calibration(len(validation), "votes" if recipe.targets == "votes" else "labels")
     try:
-        temperature = fit_temperature(logits, target)
+        check_rows(done.rows)
+        logits = prediction.predict(folder, {"validation": validation}, batch_size, device)["validation"]
+        temperature = fit_temperature(logits, PictureRows(validation, recipe.targets).targets)
         fold(folder, temperature)
     except (NotCalibrated, NotLinear) as error:
         machine.say(f"calibration: skipped, because {error}; scores stay as trained")
