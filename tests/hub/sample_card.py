@@ -59,7 +59,8 @@ def row_set(split: str, rows: str, share: int) -> dict[str, Any]:
         "split": split, "rows": rows, "n": share * len(CLASSES), "accuracy": interval(accuracy),
         "macro_f1": interval(accuracy - 0.01), "balanced_accuracy": interval(accuracy), "nll": interval(0.88),
         "kl": interval(0.41), "ece": interval(0.05), "human_agreement": interval(0.74),
-        "per_class": per_class, "confusion_matrix": matrix, "abstention": [threshold(0.0, 1.0, accuracy, share), threshold(0.52, 0.9, accuracy + 0.05, share)],
+        "per_class": per_class, "confusion_matrix": matrix,
+        "abstention": [threshold(0.0, 1.0, accuracy, share), threshold(0.52, 0.9, accuracy + 0.05, share)],
     }  # fmt: skip
 
 
