@@ -77,12 +77,12 @@ def calibration_figures(predictions: Predictions, rows: NDArray[np.bool_]) -> di
         target = np.eye(target.shape[1], dtype=np.float32)[predictions.label[rows]]
     shift = 0.0 if predictions.class_shares is None else predictions.class_shares.log_ratios.astype(np.float32)
     before = (predictions.logits[rows] - shift) * np.float32(done.temperature)
-    after = before / _cross_fitted(before, target, predictions.seed)[:, None]
+    after = before / cross_fitted(before, target, predictions.seed)[:, None]
     asked = (predictions.label[rows], target, predictions.resamples, predictions.seed)
     return done.as_json() | {"before": _figures(before, *asked), "after": _figures(after.astype(np.float32), *asked)}
 
 
-def _cross_fitted(logits: NDArray, target: NDArray, seed: int) -> Floats:
+def cross_fitted(logits: NDArray, target: NDArray, seed: int) -> Floats:
     """The temperature of each row `(N,)`, from the rows of the other folds; 1 where they do not determine one."""
     fold = np.random.default_rng(seed).permutation(len(logits)) % FOLDS
     found = np.ones(len(logits))
