@@ -225,6 +225,8 @@ def main(argv: list[str]) -> None:
                         "above 0 and at most 1 (default 1)")  # fmt: skip
     asked = parser.parse_args(argv)
     run = asked.run
+    if asked.tau != 1 and not asked.class_shares:
+        raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
     if asked.class_shares:
         print_expected(run, asked.class_shares, asked.tau)
         return

@@ -33,11 +33,12 @@ def calibrate(
     """
     if recipe.calibration == "none":
         return None
-    done = Calibration(len(validation), "votes" if recipe.targets == "votes" else "labels")
+    target = PictureRows(validation, recipe.targets).targets
+    done = Calibration(len(target), "votes" if (target.max(1, initial=0) < 1 - 1e-6).any() else "labels")
     try:
         check_rows(done.rows)
         logits = prediction.predict(folder, {"validation": validation}, batch_size, device)["validation"]
-        temperature = fit_temperature(logits, PictureRows(validation, recipe.targets).targets)
+        temperature = fit_temperature(logits, target)
         fold(folder, temperature)
     except (NotCalibrated, NotLinear) as error:
         machine.say(f"calibration: skipped, because {error}; scores stay as trained")

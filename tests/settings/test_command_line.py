@@ -72,6 +72,7 @@ def test_the_run_folder_holds_every_promised_file_and_nothing_unfinished(finishe
     assert {p.name for p in (run / "figures").iterdir()} == {
         "confusion_matrix.png",
         "reliability.png",
+        "risk_coverage.png",
         "learning_curves.png",
     }
     assert {p.stem for p in (run / "examples").iterdir()} == set(CLASSES)

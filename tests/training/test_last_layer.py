@@ -77,7 +77,7 @@ def test_only_the_last_layer_changes(tmp_path: Path, tiny: Any) -> None:
 class _Cosine(nn.Module):
     """A head whose logits do not follow the size of its weights."""
 
-    def __init__(self, features: int, classes: int, bias: bool = True) -> None:
+    def __init__(self, features: int, classes: int, **settings: Any) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(classes, features))
 
@@ -85,21 +85,27 @@ class _Cosine(nn.Module):
         return nn.functional.normalize(features) @ nn.functional.normalize(self.weight).T
 
 
-@pytest.fixture
-def cosine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """timm builds classifiers with a head that is not linear."""
-    monkeypatch.setattr(timm.layers.classifier, "nn", _WithCosine(timm.layers.classifier.nn))
+class _WithoutBias(nn.Linear):
+    """A head without a bias."""
+
+    def __init__(self, features: int, classes: int, **settings: Any) -> None:
+        super().__init__(features, classes, bias=False)
 
 
-class _WithCosine:
-    def __init__(self, nn: Any) -> None:
-        self._nn = nn
+class _OtherLinear:
+    """`torch.nn`, in which a class stands for `Linear`."""
+
+    def __init__(self, linear: type[nn.Module]) -> None:
+        self.Linear = linear
 
     def __getattr__(self, name: str) -> Any:
-        return _Cosine if name == "Linear" else getattr(self._nn, name)
+        return getattr(nn, name)
 
 
-def test_a_last_layer_that_is_not_linear_is_left_as_it_is(tmp_path: Path, tiny: Any, cosine: None) -> None:
+def test_a_last_layer_that_is_not_linear_is_left_as_it_is(
+    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timm.layers.classifier, "nn", _OtherLinear(_Cosine))
     folder = saved(tmp_path / "model", tiny, "test_resnet")
     before = (folder / "model.safetensors").read_bytes()
     with pytest.raises(NotLinear, match="last layer of this timm_wrapper model is not linear"):
@@ -107,11 +113,16 @@ def test_a_last_layer_that_is_not_linear_is_left_as_it_is(tmp_path: Path, tiny: 
     assert (folder / "model.safetensors").read_bytes() == before
 
 
-def without_bias(folder: Path, tiny: Any) -> None:
-    """A classifier whose last layer has no bias: a shift cannot be folded into it, a temperature can."""
-    model, processor = build_model(tiny(architecture="test_resnet"))
-    model.timm_model.fc = nn.Linear(model.timm_model.fc.in_features, 7, bias=False)
-    save_classifier(model, processor, folder)
+def test_a_last_layer_without_a_bias_takes_a_temperature_but_no_shift(
+    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timm.layers.classifier, "nn", _OtherLinear(_WithoutBias))
+    folder = saved(tmp_path / "model", tiny, "test_resnet")
+    before = logits_of(folder)
+    fold(folder, 2.0)
+    assert logits_of(folder) == pytest.approx(before / 2, abs=1e-5)
+    with pytest.raises(NotLinear, match="is not linear with a bias"):
+        fold(folder, shift=SHIFT)
 
 
 @pytest.fixture
