@@ -18,6 +18,7 @@ from pipeline.run_folder import PREPROCESSOR, WEIGHTS
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine, prediction
 from pipeline.training.head import head_parameters
+from pipeline.training.library_words import quiet
 from pipeline.training.sampler import PictureRows
 
 TOLERANCE = 1e-4
@@ -72,13 +73,13 @@ def fold(folder: Path, temperature: float = 1.0, shift: ArrayLike = 0.0) -> None
     apart = float((_logits(model, pictures) - wanted).abs().max())
     if not apart <= TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise NotLinear(f"the last layer of this {model.config.model_type} model is not linear with a bias")
-    with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as aside:
+    with quiet(), tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as aside:
         model.save_pretrained(aside)
         (Path(aside) / WEIGHTS).replace(folder / WEIGHTS)
 
 
 def _load(folder: Path) -> PreTrainedModel:
-    with plain_folder(folder) as place:
+    with quiet(), plain_folder(folder) as place:
         model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
             place, dtype=torch.float32, trust_remote_code=False
         )
