@@ -760,7 +760,7 @@ def made_figure(value: float) -> dict[str, float]:
 
 
 CALIBRATION = {
-    "rows": 321, "targets": "votes", "temperature": 1.2345,
+    "rows": 321, "targets": "votes", "temperature": 1.2344,
     "before": {"nll": made_figure(0.91), "ece": made_figure(0.0777)},
     "after": {"nll": made_figure(0.89), "ece": made_figure(0.0222)},
 }  # fmt: skip
