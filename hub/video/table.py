@@ -44,8 +44,8 @@ def opened(
     if taken := sorted(set(classes) & set(COLUMNS)):
         raise InputError(f"the model has a class {taken[0]!r}, and that is a column of the table too: use --json")
     with ExitStack() as stack:
-        files = [stack.enter_context(_aside(path)) if path else None for path in (as_csv, as_lines)]
-        yield Table(classes, *files, not_sure_below)
+        rows, lines = (stack.enter_context(_aside(path)) if path else None for path in (as_csv, as_lines))
+        yield Table(classes, rows, lines, not_sure_below)
 
 
 @contextmanager

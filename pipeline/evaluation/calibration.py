@@ -70,8 +70,10 @@ def calibration_figures(predictions: Predictions, rows: NDArray[np.bool_]) -> di
     temperature that saw it. NLL is to the targets of the fit.
     """
     done = predictions.calibration
-    if done is None or done.temperature is None:
-        return done and done.as_json()
+    if done is None:
+        return None
+    if done.temperature is None:
+        return done.as_json()
     target = predictions.target[rows]
     if done.targets == "labels":
         target = np.eye(target.shape[1], dtype=np.float32)[predictions.label[rows]]

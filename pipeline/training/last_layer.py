@@ -67,9 +67,9 @@ def fold(folder: Path, temperature: float = 1.0, shift: ArrayLike = 0.0) -> None
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in head:
-                parameter /= temperature
+                parameter.div_(temperature)
                 if parameter.ndim == 1:
-                    parameter += shifts
+                    parameter.add_(shifts)
     apart = float((_logits(model, pictures) - wanted).abs().max())
     if not apart <= TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise NotLinear(f"the last layer of this {model.config.model_type} model is not linear with a bias")
