@@ -36,20 +36,24 @@ def main(argv: list[str]) -> None:
     from huggingface_hub import HfApi
 
     from hub import release, staging
+    from hub.adjusted import adjusted, expected_shares
     from hub.options import check_access, check_names
     from hub.run import load_run
 
     # Load
     check_names(options)
     run, api = load_run(options.run), HfApi()
+    expected = expected_shares(run, options.class_shares, options.tau) if options.class_shares else None
     exists = check_access(api, options)
     with release.staging_place(run) as place:
         # Stage and check
+        if expected is not None:
+            run = adjusted(run, expected, options.tau, place)
         folders = release.stage(run, options, place)
         release.check(folders, options)
         print(*map(staging.listing, folders), sep="\n\n")
         if options.dry_run:
-            kept = release.keep(run, folders)
+            kept = release.keep(options.run, folders)
             print("", *kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
             return
         # Send and prove
@@ -98,6 +102,10 @@ def parse(argv: list[str]) -> "Options":
     option("--new_version", metavar="USER/NAME", help="the card names this repository as the one that replaces it")
     option("--data_path", nargs="?", const="", metavar="DIR", help="measure the ONNX files on the run's validation "
            "rows: from DIR, or without a value from where its recipe says")  # fmt: skip
+    option("--class_shares", metavar="SHARES", help="publish scores for pictures whose classes are as frequent as this "
+           "says: uniform, or JSON with a share for each class (default: as trained)")  # fmt: skip
+    option("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, above 0 and at "
+           "most 1 (default 1)")  # fmt: skip
     words = parser.parse_args(argv)
     if bool(words.repo_id) == bool(words.dataset):
         raise InputError("name where to publish: --repo_id for a run, or --dataset for a curated folder")
@@ -105,6 +113,10 @@ def parse(argv: list[str]) -> "Options":
         raise InputError("--adapter is for a run; leave it out with --dataset")
     if words.licence and not words.dataset:
         raise InputError("--licence is for --dataset; a run's licence follows from its data")
+    if words.class_shares and words.dataset:
+        raise InputError("--class_shares changes the scores of a model; leave it out with --dataset")
+    if words.tau != 1 and not words.class_shares:
+        raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
     if words.create_pr and (words.tag or words.revision != "main"):
         raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
     if words.create_pr and words.space:

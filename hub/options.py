@@ -30,6 +30,8 @@ class Options:
     face_detector: str | None = None
     new_version: str | None = None
     data_path: str | None = None
+    class_shares: str | None = None
+    tau: float = 1.0
 
 
 @dataclass(frozen=True)

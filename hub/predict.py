@@ -3,6 +3,7 @@
     python -m hub.predict MODEL PATH... [--crop detect] [--json]
     python -m hub.predict MODEL clip.mp4 photos/ --csv out.csv [--every 0.5] [--smooth 1] [--plot out.png]
     find faces -name '*.png' | python -m hub.predict MODEL -
+    python -m hub.predict MODEL faces/ --class_shares estimate --not_sure_below 0.5
 
 Answers go to standard output in the order of the paths, everything else to standard error. Pictures that cannot be read
 are named and counted. The exit code is 0 if all were read, 1 if one could not be read, and 2 for a mistake in the
@@ -15,11 +16,9 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from huggingface_hub import hf_hub_download
@@ -27,28 +26,19 @@ from tqdm.auto import tqdm
 
 from hub import face_detector
 from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
+from hub.printed import Read, json_lines, report, say, table
 from hub.server.engine import Model, load_model, ranked, to_scores
+from hub.server.expected import assumed_shares, expect, settled, unsure
 from hub.server.faces import Finder, find_weights
-from hub.server.preprocessing import Pixels
 from hub.video.containers import container
 from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
+from pipeline.class_shares import ESTIMATE, as_json, check_tau, estimate
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
-SHOWN = 3  # classes per line of the table
-
-
-@dataclass
-class Read:
-    """A picture's faces as model input `(F, 3, H, W)`, and where they are; or why it cannot be read."""
-
-    path: str
-    pixels: Pixels | None = None
-    faces: list[dict[str, Any]] = field(default_factory=list)
-    fault: str = ""
 
 
 def main(argv: list[str]) -> None:
@@ -59,26 +49,31 @@ def main(argv: list[str]) -> None:
         SystemExit: with code 1 if a picture could not be read.
     """
     asked = _parser().parse_args(argv)
-    wanted = Wanted(csv=asked.csv, jsonl=asked.jsonl, plot=asked.plot, every=asked.every, smooth=asked.smooth)
+    wanted = Wanted(
+        csv=asked.csv, jsonl=asked.jsonl, plot=asked.plot, every=asked.every, smooth=asked.smooth,
+        not_sure_below=asked.not_sure_below,
+    )  # fmt: skip
     check(wanted)
+    check_tau(asked.tau, "--tau")
     _refuse_contradictions(asked, wanted)
     suffixes = PICTURES | VIDEOS if wanted.any else PICTURES
-    paths = find_pictures(asked.paths, _report, suffixes)
+    paths = find_pictures(asked.paths, report, suffixes)
     refuse_inputs(wanted, paths)
     cropping = asked.crop or _cropping(paths, wanted, asked.face_detector)
     model = load_model(asked.model, asked.revision)
     finder = _finder(asked.face_detector, asked.model, asked.revision) if cropping == "detect" else None
+    model = _expecting(model, finder, paths, asked)
     if wanted.any:
-        if write(model, finder, paths, wanted, _report):
+        if write(model, finder, paths, wanted, report):
             raise SystemExit(1)
         return
-    show = _json_lines if asked.json else _table(model, paths)
+    show = json_lines(asked.not_sure_below) if asked.json else table(model, paths, asked.not_sure_below)
     faults = 0
     for read, scores in _answers(model, finder, paths):
         faults += bool(read.fault)
-        show(read, [ranked(model.classes, row) for row in scores])
+        show(read, [(ranked(model.classes, row), unsure(row, asked.not_sure_below)) for row in scores])
     if faults:
-        _say(sys.stderr, f"{faults} of {len(paths)} pictures could not be read")
+        say(sys.stderr, f"{faults} of {len(paths)} pictures could not be read")
         raise SystemExit(1)
 
 
@@ -100,7 +95,7 @@ def _cropping(paths: list[str], wanted: Wanted, detector: str | None) -> str:
         raise InputError(f"{printable(video)} is a video: name a file for its rows, with --csv FILE or --jsonl FILE")
     why = "--face_detector is given" if detector else f"{printable(video)} is a video" if video else None
     if why:
-        _report(f"--crop detect, because {why}")
+        report(f"--crop detect, because {why}")
     return "detect" if why else "none"
 
 
@@ -168,44 +163,26 @@ def _read(path: str, model: Model, finder: Finder | None) -> Read:
 def _scores(model: Model, reads: list[Read]) -> list[np.ndarray]:
     """Scores `(F, K)` of the faces of each picture."""
     faces = [read.pixels for read in reads if read.pixels is not None]
-    rows = np.concatenate(faces) if faces else np.empty((0, 3, *model.size), np.float32)
-    parts = [model.run(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+    pixels = np.concatenate(faces) if faces else np.empty((0, 3, *model.size), np.float32)
+    parts = [model.run(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)]
     scores = to_scores(np.concatenate(parts), model.function) if parts else np.empty((0, len(model.classes)))
     return np.split(scores, np.cumsum([len(read.faces) for read in reads])[:-1])
 
 
-def _json_lines(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-    """One line per picture: its faces, largest first, with the scores of all classes, best first; or the error."""
-    faces = [place | {"scores": ranking} for place, ranking in zip(read.faces, scores, strict=True)]
-    answer = {"error": read.fault} if read.fault else {"faces": faces}
-    _say(sys.stdout, json.dumps({"file": read.path} | answer))
+def _expecting(model: Model, finder: Finder | None, paths: list[str], asked: argparse.Namespace) -> Model:
+    """The model with its scores for the class shares that are asked for.
 
-
-def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str, Any]]]], None]:
-    """One line per face: the file, the number of the face if there are several, the best classes with their scores."""
-    first = min(60, max(len(printable(path)) for path in paths) + 4)
-    label = max(map(len, model.classes))
-
-    def show(read: Read, scores: list[list[dict[str, Any]]]) -> None:
-        name = printable(read.path)
-        if read.fault:
-            _say(sys.stderr, f"{name}: {read.fault}")
-        elif not scores:
-            _say(sys.stdout, f"{name:<{first}}  no face was found")
-        for number, ranking in enumerate(scores, 1):
-            face = f"{name} #{number}" if len(scores) > 1 else name
-            best = "  ".join(f"{one['label']:<{label}} {one['score']:6.1%}" for one in ranking[:SHOWN])
-            _say(sys.stdout, f"{face:<{first}}  {best}")
-
-    return show
-
-
-def _report(line: str) -> None:
-    _say(sys.stderr, line)
-
-
-def _say(stream: Any, line: str) -> None:
-    tqdm.write(line, file=stream)
+    To estimate them, every picture is read and scored once before: faces of all pictures and sampled frames count.
+    """
+    names = ("--class_shares", "--tau", "--not_sure_below")
+    if asked.class_shares != ESTIMATE:
+        return settled(model, asked.class_shares, asked.tau, asked.not_sure_below, names)
+    before = assumed_shares(settled(model, "", asked.tau, asked.not_sure_below, names))
+    seen = [row.scores for row in rows(model, finder, paths, asked.every, 0.0) if row.scores is not None]
+    expected = estimate(np.array(seen).reshape(-1, len(model.classes)), before)
+    shown = {name: round(share, 4) for name, share in as_json(expected, model.classes).items()}
+    report(f"class shares estimated from {len(seen):,} faces: {json.dumps(shown)}")
+    return expect(model, expected, asked.tau)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -232,15 +209,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON per picture, also if it cannot be read"
     )
-    rows = parser.add_argument_group("rows of pictures and videos")
-    rows.add_argument("--csv", type=Path, metavar="FILE", help="write one row per face and frame; see docs/numbers.md")
-    rows.add_argument("--jsonl", type=Path, metavar="FILE", help="the same rows as JSON lines")
-    rows.add_argument(
+    answering = parser.add_argument_group("how it answers")
+    answering.add_argument(
+        "--class_shares", default="", metavar="SHARES", help="scores for pictures whose classes are as frequent as "
+        "this says: uniform, JSON with a share for each class, or estimate: from these pictures, which are read twice "
+        "then (default: as trained)")  # fmt: skip
+    answering.add_argument("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, "
+                           "above 0 and at most 1 (default 1)")  # fmt: skip
+    answering.add_argument("--not_sure_below", type=float, default=0.0, metavar="SCORE", help='answer "not sure" if '
+                           "the highest score is below this (default 0: always answer)")  # fmt: skip
+    files = parser.add_argument_group("rows of pictures and videos")
+    files.add_argument("--csv", type=Path, metavar="FILE", help="write one row per face and frame; see docs/numbers.md")
+    files.add_argument("--jsonl", type=Path, metavar="FILE", help="the same rows as JSON lines")
+    files.add_argument(
         "--every", type=float, default=0.0, metavar="SECONDS", help="sample a video (default 0: all frames)"
     )
-    rows.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="average the scores of a face over "
+    files.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="average the scores of a face over "
                       "so long, half before and half after (default 0: not)")  # fmt: skip
-    rows.add_argument("--plot", type=Path, metavar="FILE", help="draw the scores of each face over time")
+    files.add_argument("--plot", type=Path, metavar="FILE", help="draw the scores of each face over time")
     return parser
 
 

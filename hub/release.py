@@ -62,9 +62,9 @@ def check(folders: list[Path], options: Options) -> None:
         privacy.refuse_private(folder, *owners, *options.public_name)
 
 
-def keep(run: Run, folders: list[Path]) -> list[Path]:
+def keep(run: Path, folders: list[Path]) -> list[Path]:
     """Move the staged folders beside the run, where a person can look at them after a dry run."""
-    return [staging.keep(folder, run.path.with_name(f"{run.path.name}-{folder.name}")) for folder in folders]
+    return [staging.keep(folder, run.with_name(f"{run.name}-{folder.name}")) for folder in folders]
 
 
 def send(api: HfApi, run: Run, folder: Path, options: Options, exists: bool) -> upload.Published:

@@ -25,6 +25,7 @@ COPIED = (
     f"{APP}*.js",
     f"{APP}requirements.txt",
     "pipeline/__init__.py",
+    "pipeline/class_shares.py",
     "pipeline/cores.py",
     "pipeline/crop.py",
     "pipeline/errors.py",

@@ -45,7 +45,7 @@ def stage(run: Run, folder: Path, with_predictions: bool) -> None:
         _refuse_kept_labels(run)
     taken = (run_folder.WEIGHTS, *PICTURES, *([run_folder.PREDICTIONS] if with_predictions else []))
     for name in run.sealed(*taken):
-        _copy_sealed(run, name, folder / name)
+        copy_sealed(run, name, folder / name)
     # Otherwise transformers.js asks for an 8-bit file in a browser; this one answers as the run does.
     write_json(folder / CONFIG, run.config | {"transformers.js_config": {"dtype": "fp32"}})
     _stage_records(run, folder)
@@ -58,9 +58,9 @@ def stage_adapter(run: Run, folder: Path) -> None:
         InputError: a file changes while it is copied.
     """
     for name in run.sealed(run_folder.ADAPTER):
-        _copy_sealed(run, name, folder / Path(name).name)
+        copy_sealed(run, name, folder / Path(name).name)
     for name in run.sealed(*PICTURES):
-        _copy_sealed(run, name, folder / name)
+        copy_sealed(run, name, folder / name)
     _stage_records(run, folder)
 
 
@@ -83,7 +83,7 @@ def _stage_records(run: Run, folder: Path) -> None:
     run_folder.seal(folder, run.environment | {"sha256": hashes}, run.evaluation)
 
 
-def _copy_sealed(run: Run, name: str, target: Path) -> None:
+def copy_sealed(run: Run, name: str, target: Path) -> None:
     """Copy a sealed file; what arrived must be what was sealed, also if the file changed since the run was read."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.path / name, target)

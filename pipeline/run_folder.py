@@ -38,6 +38,8 @@ PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIG
 ADAPTER = "adapter/*"
 SEALED = (*PUBLISHABLE, ADAPTER)
 """Patterns of the files that the seal covers. A LoRA adapter is published in a repository of its own."""
+REDRAWN = tuple(f"figures/{name}.png" for name in ("confusion_matrix", "reliability", "risk_coverage"))
+"""Figures of the predictions, which `python -m pipeline.evaluation` draws again."""
 ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -231,7 +233,7 @@ def _content_hash(figures: Mapping[str, Any]) -> str:
 
 
 def _cure(path: Path, name: str) -> str:
-    drawn = name == SEAL or name in ("figures/confusion_matrix.png", "figures/reliability.png")
+    drawn = name == SEAL or name in REDRAWN
     return f"make it again with python -m pipeline.evaluation {path}" if drawn else "restore the file, or train again"
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, product
 from typing import Any
 
 from pipeline.errors import InputError
@@ -10,8 +11,9 @@ from pipeline.run_folder import ENVIRONMENT, SEAL, Run
 
 UNBOUNDED = {"nll", "kl"}
 """Metrics in nats; all others are shares."""
+TEMPERATURE = 10.0
 NATS = 1000.0
-"""No NLL of float32 logits that a model gives is larger."""
+"""No NLL of float32 logits that a model gives is larger; no temperature that a run folds is above `TEMPERATURE`."""
 WORDS = {"git_revision": r"[0-9a-f]{7,64}(-dirty)?", "precision": r"[a-z]+[0-9]+", "python": r"[0-9][\w.+-]{0,30}",
          "checkpoint_sha256": r"[0-9a-f]{64}"}  # fmt: skip
 """Fields of environment.json that stand in code or in a cell of the card, and what they may be."""
@@ -24,7 +26,7 @@ def check_run(run: Run) -> None:
     Raises:
         InputError: the file, the field, and what it holds.
     """
-    for place, value, most in _figures(run):
+    for place, value, most in chain(_figures(run), _after_training(run)):
         if not _is_figure(value, most):
             must = f"low <= value <= high, numbers from 0 to {most:g}"
             raise InputError(f"{run.path / SEAL}: {place} is {_shown(value)}, not {must}: {_cure(run)}")
@@ -58,9 +60,33 @@ def _figures(run: Run) -> Iterator[tuple[str, Any, float]]:
                 yield f"{name} of {of_class!r} in {row_set}", figures[name], 1.0
 
 
+def _after_training(run: Run) -> Iterator[tuple[str, Any, float]]:
+    """What was folded into the last layer, and the thresholds of abstention."""
+    calibration, shares = run.evaluation.get("calibration") or {}, run.evaluation.get("class_shares") or {}
+    if "temperature" in calibration:
+        yield "temperature of calibration", _exactly(calibration["temperature"]), TEMPERATURE
+        for when, name in product(("before", "after"), ("nll", "ece")):
+            figure = (calibration.get(when) or {}).get(name)
+            yield f"calibration, {when}, {name}", figure, NATS if name in UNBOUNDED else 1.0
+    if shares:
+        yield "tau of class_shares", _exactly(shares.get("tau")), 1.0
+        for of, name in product(("expected", "assumed"), run.classes):
+            yield f"{of} share of {name!r}", _exactly((shares.get(of) or {}).get(name)), 1.0
+    for row_set, rows in run.row_sets.items():
+        for point in rows.get("abstention", ()):
+            yield f"accuracy of abstention in {row_set}", point.get("accuracy"), 1.0
+            for name in ("not_sure_below", "answered"):
+                yield f"{name} of abstention in {row_set}", _exactly(point.get(name)), 1.0
+
+
+def _exactly(number: Any) -> dict[str, Any]:
+    return {"value": number, "low": number, "high": number}
+
+
 def _rows(run: Run) -> Iterator[tuple[str, Any]]:
     for row_set, rows in _sets(run):
         yield f"n of {row_set}", rows["n"]
+        yield from ((f"rows of abstention in {row_set}", point.get("rows")) for point in rows.get("abstention", ()))
         for of_class, figures in rows["per_class"].items():
             yield f"support of {of_class!r} in {row_set}", figures["support"]
         yield from ((f"confusion_matrix of {row_set}", count) for line in rows["confusion_matrix"] for count in line)

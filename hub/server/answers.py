@@ -15,6 +15,7 @@ from . import bodies, faces
 from .batching import Batcher
 from .contract import Refused
 from .engine import Model, ranked, to_scores
+from .expected import unsure
 from .preprocessing import Picture, Pixels
 from .settings import Settings
 
@@ -62,7 +63,8 @@ async def classify(service: Service, body: bytes, content_type: str) -> list[dic
     with service.batcher.coming():
         question, pixels = await service.in_thread(read)
     logits = (await service.batcher(pixels[None]))[0]
-    return ranked(model.classes, to_scores(logits, question.function_to_apply or model.function), question.top_k)
+    best = ranked(model.classes, to_scores(logits, question.function_to_apply or model.function), question.top_k)
+    return [*unsure(to_scores(logits, model.function), service.settings.not_sure_below), *best]
 
 
 def read_picture(content: bytes, max_pixels: int) -> Picture:
@@ -122,6 +124,7 @@ async def _faces(service: Service, cuts: list[faces.Cut], pixels: Pixels, maps: 
             "box": [round(edge, 2) for edge in cut.box],
             "detection": round(cut.detection, 4),
             "scores": ranked(model.classes, scores[number]),
+            "sure": not unsure(scores[number], service.settings.not_sure_below),
             "crop": await service.in_thread(faces.draw, cut.picture),
             "map": await _map(service, cut, scores[number]) if number < maps else None,
         }

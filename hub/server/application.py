@@ -19,14 +19,16 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from pipeline import crop
+from pipeline.class_shares import FIELD
 from pipeline.cores import cores
 
 from . import answers, bodies, contract, faces
 from .batching import Batcher
 from .contract import Refused
 from .engine import load_model
+from .expected import settled
 from .guard import Guard
-from .settings import Settings, listed
+from .settings import PREFIX, Settings, listed
 
 HERE = Path(__file__).resolve().parent
 PAGES = {"page.css": "text/css", "page.js": "text/javascript", "docs.js": "text/javascript"}
@@ -35,6 +37,7 @@ NO_DETECTOR = (
     f"this server has no face detector: put {crop.YUNET} from {crop.YUNET_PAGE} beside app.py, or its path into "
     "FER_FACE_DETECTOR; POST / takes a cropped face without one"
 )
+ANSWERING = (f"{PREFIX}CLASS_SHARES", f"{PREFIX}TAU", f"{PREFIX}NOT_SURE_BELOW")
 router = APIRouter()
 
 
@@ -47,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         weights = faces.find_weights(settings.face_detector)
         finder = faces.Finder(weights) if weights else None
         model = await asyncio.to_thread(load_model, settings.model, settings.revision, threads)
+        model = settled(model, settings.class_shares, settings.tau, settings.not_sure_below, ANSWERING)
         batcher = Batcher(model.run, settings.batch, settings.batch_milliseconds / 1000)
         with ThreadPoolExecutor(threads, "pictures") as pool:
             app.state.service = answers.Service(settings, model, finder, batcher, pool)
@@ -119,6 +123,8 @@ async def health(request: Request) -> Any:
         height=model.size[0],
         width=model.size[1],
         detector=service.finder is not None,
+        class_shares=model.config.get(FIELD) if settings.class_shares else None,
+        not_sure_below=settings.not_sure_below,
         max_bytes=settings.max_bytes,
         max_files=settings.max_files,
         max_pixels=settings.max_pixels,

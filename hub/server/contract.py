@@ -28,18 +28,26 @@ class Failure(BaseModel):
 
 
 class Score(BaseModel):
-    """A class and its score; with softmax, the scores of all classes sum to 1."""
+    """A class and its score; with softmax, the scores of all classes sum to 1.
+
+    `POST /` of a server with FER_NOT_SURE_BELOW begins with the label "not sure" where that is the answer. Its score is
+    the chance that the best class is wrong, 1 less the highest score.
+    """
 
     label: str
     score: float
 
 
 class Face(BaseModel):
-    """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs."""
+    """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs.
+
+    `sure` is false if the highest score is below FER_NOT_SURE_BELOW: then the answer is "not sure".
+    """
 
     box: tuple[float, float, float, float]
     detection: float
     scores: list[Score]
+    sure: bool
     crop: str
     map: str | None
 
@@ -70,7 +78,11 @@ class Example(BaseModel):
 
 
 class Health(BaseModel):
-    """The model, the engine and the limits of this server."""
+    """The model, the engine and the limits of this server.
+
+    `class_shares` are those that scores are set to after training; null: as trained. Below `not_sure_below`, the
+    answer is "not sure".
+    """
 
     status: Literal["ok"]
     model: str
@@ -79,6 +91,8 @@ class Health(BaseModel):
     height: int
     width: int
     detector: bool
+    class_shares: dict[str, float] | None
+    not_sure_below: float
     max_bytes: int
     max_files: int
     max_pixels: int

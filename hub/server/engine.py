@@ -48,6 +48,7 @@ class Model:
         classes: the K class names, in the order of the logits.
         size: (height, width) of its input, in px.
         function: what turns its logits into scores: `softmax`, `sigmoid` or `none`.
+        config: its config.json.
         align: whether it was trained on crops with level eyes.
         examples: PNG files of drawn faces, by expression.
         prepare: picture `(H, W, 3) uint8` RGB to `(3, *size) float32`.
@@ -59,6 +60,7 @@ class Model:
     classes: tuple[str, ...]
     size: tuple[int, int]
     function: str
+    config: dict[str, Any]
     align: bool
     examples: dict[str, bytes]
     prepare: Prepare
@@ -89,7 +91,8 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     _check(prepare, run, size, len(classes), function, name)
     shown = name if not Path(name).is_dir() else Path(name).resolve().name
     engine: Literal["onnxruntime", "torch"] = "onnxruntime" if is_onnx else "torch"
-    return Model(shown, engine, classes, size, function, read_align(folder), example_files(folder), prepare, run)
+    folded = (read_align(folder), example_files(folder))
+    return Model(shown, engine, classes, size, function, config, *folded, prepare, run)
 
 
 def to_scores(logits: Pixels, function: str) -> NDArray[np.float64]:

@@ -10,6 +10,8 @@ const FRAME_SIDE = 640;         // longer side of what is sent of the webcam
 const ANNOUNCE_MS = 4000;       // a screen reader hears of the webcam no more often
 const BUSY_SECONDS = 5;         // wait where an overloaded server names a date
 
+let notSureBelow = 0;           // a first answer with a lower score is not given; the server's setting
+
 const byId = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const percent = (score) => `${(100 * score).toFixed(1)} %`;
@@ -118,7 +120,8 @@ class FacePanel {
 
   update(face) {
     const [first, second] = bestOf(face.scores);
-    this.text = first.score < UNCLEAR_BELOW ? `unclear: ${first.label} or ${second.label}` : first.label;
+    const clear = first.score < UNCLEAR_BELOW ? `unclear: ${first.label} or ${second.label}` : first.label;
+    this.text = first.score < notSureBelow ? "not sure" : clear;
     this.answer.textContent = this.text;
     this.box.setAttribute("aria-label", `Face ${this.number}: ${this.text}. To its scores`);
     for (const { label, score } of face.scores) {
@@ -497,7 +500,13 @@ async function showModel() {
   }
   const model = `Model ${health.model} on ${health.engine}. It chooses from: ${health.classes.join(", ")}.`;
   const blind = "It has no face detector, so this page cannot find faces; the API still takes cropped faces.";
-  byId("model").textContent = health.detector ? model : `${model} ${blind}`;
+  notSureBelow = health.not_sure_below;
+  const unsure = `Below a score of ${percent(notSureBelow)} it says "not sure".`;
+  const frequent = ([label, share]) => `${label} ${percent(share)}`;
+  const listed = Object.entries(health.class_shares ?? {}).map(frequent).join(", ");
+  const shares = listed && `Its scores are for faces with these shares: ${listed}.`;
+  const parts = [model, shares, notSureBelow > 0 && unsure, !health.detector && blind];
+  byId("model").textContent = parts.filter(Boolean).join(" ");
 }
 
 async function showExamples() {

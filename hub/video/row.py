@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.server.expected import NOT_SURE, unsure
+
 COLUMNS = ("file", "time", "track", "left", "top", "right", "bottom", "detection", "label", "error")
 """The columns beside one per class; the classes stand between `label` and `error`."""
 NO_FACE = "no face was found"
@@ -34,18 +36,21 @@ class Row:
     scores: NDArray[np.float64] | None = None
     error: str = ""
 
-    def values(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Values by column name; None where there is none."""
+    def values(self, classes: Sequence[str], not_sure_below: float = 0.0) -> dict[str, Any]:
+        """Values by column name; None where there is none. Below the threshold the label is "not sure"."""
         box = [None if self.box is None else round(edge, 1) for edge in self.box or (0.0,) * 4]
         scores = [None] * len(classes) if self.scores is None else [round(float(score), 6) for score in self.scores]
         return (
             {"file": self.file, "time": _rounded(self.time, 3), "track": self.track}
             | dict(zip(COLUMNS[3:7], box, strict=True))
             | {"detection": _rounded(self.detection, 4)}
-            | {"label": None if self.scores is None else classes[int(np.argmax(self.scores))]}
+            | {"label": None if self.scores is None else self._label(self.scores, classes, not_sure_below)}
             | dict(zip(classes, scores, strict=True))
             | {"error": self.error or None}
         )
+
+    def _label(self, scores: NDArray[np.float64], classes: Sequence[str], not_sure_below: float) -> str:
+        return NOT_SURE if unsure(scores, not_sure_below) else classes[int(np.argmax(scores))]
 
 
 def header(classes: Sequence[str]) -> Iterator[str]:

@@ -15,15 +15,17 @@ from .row import COLUMNS, Row, header
 class Table:
     """The open files that each row goes to."""
 
-    def __init__(self, classes: Sequence[str], as_csv: IO[str] | None, as_lines: IO[str] | None) -> None:
-        self._classes, self._lines = classes, as_lines
+    def __init__(
+        self, classes: Sequence[str], as_csv: IO[str] | None, as_lines: IO[str] | None, not_sure_below: float
+    ) -> None:
+        self._classes, self._lines, self._not_sure_below = classes, as_lines, not_sure_below
         self._csv: Any = csv.writer(as_csv, lineterminator="\n") if as_csv else None
         if self._csv:
             self._csv.writerow(header(classes))
 
     def add(self, row: Row) -> None:
         """Write a row; an empty cell or `null` where there is no value."""
-        values = row.values(self._classes)
+        values = row.values(self._classes, self._not_sure_below)
         if self._csv:
             self._csv.writerow(["" if value is None else value for value in values.values()])
         if self._lines:
@@ -31,7 +33,9 @@ class Table:
 
 
 @contextmanager
-def opened(classes: Sequence[str], as_csv: Path | None, as_lines: Path | None) -> Iterator[Table]:
+def opened(
+    classes: Sequence[str], as_csv: Path | None, as_lines: Path | None, not_sure_below: float = 0.0
+) -> Iterator[Table]:
     """A table in the given files. An error or Ctrl-C leaves older files of these names as they were.
 
     Raises:
@@ -40,8 +44,8 @@ def opened(classes: Sequence[str], as_csv: Path | None, as_lines: Path | None) -
     if taken := sorted(set(classes) & set(COLUMNS)):
         raise InputError(f"the model has a class {taken[0]!r}, and that is a column of the table too: use --json")
     with ExitStack() as stack:
-        files = [stack.enter_context(_aside(path)) if path else None for path in (as_csv, as_lines)]
-        yield Table(classes, *files)
+        rows, lines = (stack.enter_context(_aside(path)) if path else None for path in (as_csv, as_lines))
+        yield Table(classes, rows, lines, not_sure_below)
 
 
 @contextmanager

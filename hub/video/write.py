@@ -25,6 +25,7 @@ class Wanted:
         plot: picture of the scores over time, or None.
         every: seconds from one sampled frame of a video to the next; 0 for all frames.
         smooth: seconds over which the scores of a track are averaged; 0 for none.
+        not_sure_below: a row whose highest score, after smoothing, is below this has the label "not sure".
     """
 
     csv: Path | None = None
@@ -32,6 +33,7 @@ class Wanted:
     plot: Path | None = None
     every: float = 0.0
     smooth: float = 0.0
+    not_sure_below: float = 0.0
 
     @property
     def files(self) -> list[Path]:
@@ -90,7 +92,7 @@ def write(model: Model, finder: Finder | None, paths: Sequence[str], wanted: Wan
         InputError: as `opened` and `draw`.
     """
     count, empty, faults = 0, 0, []
-    with opened(model.classes, wanted.csv, wanted.jsonl) as table:
+    with opened(model.classes, wanted.csv, wanted.jsonl, wanted.not_sure_below) as table:
         for row in rows(model, finder, paths, wanted.every, wanted.smooth):
             table.add(row)
             count += 1

@@ -26,6 +26,9 @@ from scipy.stats import binomtest
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.evaluation import figures, metrics
+from pipeline.evaluation.abstention import risk_coverage, thresholds
+from pipeline.evaluation.calibration import calibration_figures
+from pipeline.evaluation.expected import expected_predictions
 from pipeline.evaluation.per_row import Floats
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
@@ -41,6 +44,8 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
     which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
+    Each set holds under `abstention` the accuracy of the answers above some thresholds.
+    `calibration` says what calibration did, `class_shares` which shares the logits were set to after training.
     `flip_average` holds it for the mean score of each picture and its mirror image, where the run has both.
     `metrics` says what each metric is called and means. A row set that does not define a metric names it under
     `undefined`.
@@ -48,7 +53,15 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Raises:
         InputError: as `read_predictions`, or neither validation nor test rows.
     """
-    predictions = read_predictions(path)
+    return evaluation_of(read_predictions(path))
+
+
+def evaluation_of(predictions: Predictions) -> dict[str, Any]:
+    """The content of evaluation.json, as `evaluate_predictions` describes it.
+
+    Raises:
+        InputError: neither validation nor test rows.
+    """
     evaluation: dict[str, Any] = {
         "classes": predictions.classes,
         "interval": INTERVAL,
@@ -62,6 +75,10 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
         evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
     if predictions.mirrored is not None:
         evaluation["flip_average"] = _evaluate_sets(_flip_averaged(predictions, predictions.mirrored), sets)
+    if predictions.calibration is not None and "validation" in sets:
+        evaluation["calibration"] = calibration_figures(predictions, sets["validation"].held)
+    if predictions.class_shares is not None:
+        evaluation["class_shares"] = predictions.class_shares.as_json(predictions.classes)
     return evaluation | _evaluate_sets(predictions, sets)
 
 
@@ -103,6 +120,7 @@ def evaluate_rows(
         **({"undefined": undefined} if undefined else {}),
         "per_class": _per_class(predictions.classes, values, samples, matrix),
         "confusion_matrix": matrix.tolist(),
+        "abstention": thresholds(logits, label),
         **({"human_agreement": agreement} if voted else {}),
     }
 
@@ -155,6 +173,7 @@ def write_figures(path: Path, folder: Path) -> list[Path]:
     drawn = {
         folder / "confusion_matrix.png": figures.confusion_matrix(matrix, predictions.classes, best.words.capitalize()),
         folder / "reliability.png": figures.reliability(logits, label),
+        folder / "risk_coverage.png": figures.risk_coverage(*risk_coverage(logits, label)),
     }
     for file, figure in drawn.items():
         figures.save(figure, file)
@@ -184,6 +203,17 @@ def evaluate_run(run: Path) -> dict[str, Any]:
     return evaluation
 
 
+def print_expected(run: Path, shares: str, tau: float) -> None:
+    """Print the table of a finished run with scores for other class shares.
+
+    Raises:
+        InputError: as `expected_predictions`.
+    """
+    evaluation = evaluation_of(expected_predictions(run, shares, tau))
+    listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
+    print(f"{format_table(evaluation)}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written")
+
+
 def main(argv: list[str]) -> None:
     """Make the metrics of a finished run again from its predictions, and print its table."""
     parser = argparse.ArgumentParser(
@@ -191,6 +221,17 @@ def main(argv: list[str]) -> None:
         description="Make evaluation.json and the figures of a finished run again from its predictions.parquet.",
     )
     parser.add_argument("run", type=Path, help="run folder, such as runs/quickstart")
-    run = parser.parse_args(argv).run
+    parser.add_argument("--class_shares", metavar="SHARES", help="print the figures with scores for pictures whose "
+                        "classes are as frequent as this says: uniform, JSON with a share for each class, or estimate: "
+                        "from the scores, without labels; nothing is written")  # fmt: skip
+    parser.add_argument("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, "
+                        "above 0 and at most 1 (default 1)")  # fmt: skip
+    asked = parser.parse_args(argv)
+    run = asked.run
+    if asked.tau != 1 and not asked.class_shares:
+        raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
+    if asked.class_shares:
+        print_expected(run, asked.class_shares, asked.tau)
+        return
     print(format_table(evaluate_run(run)))
     print(f"\nwrote {run / run_folder.SEAL} and the figures again, and sealed the run")

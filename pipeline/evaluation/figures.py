@@ -74,6 +74,22 @@ def reliability(logits: NDArray, label: NDArray, bins: int = BINS) -> Figure:
     return figure
 
 
+def risk_coverage(answered: NDArray, wrong: NDArray) -> Figure:
+    """Share of wrong answers over the share of rows that are answered, the surest first: (N,), (N,).
+
+    The first `FEW` rows are left out: a share of fewer answers is mostly chance.
+    """
+    figure = Figure(figsize=(5, 3.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(answered[FEW - 1 :], wrong[FEW - 1 :], color=BLUE)
+    axes.axhline(wrong[-1], color=GREY, linewidth=1, linestyle="--")
+    axes.set(xlim=(0, 1), xlabel="share of pictures answered, the surest first", ylabel="share of wrong answers")
+    axes.set_ylim(bottom=0)
+    axes.set_title(f"Answering only the surest ({len(answered):,} rows)", fontsize=12)
+    _bare(axes, "top", "right")
+    return figure
+
+
 def learning_curves(log_history: Sequence[dict[str, Any]]) -> Figure:
     """Loss, accuracy and macro F1, and learning rate over epochs, from Trainer's `state.log_history`."""
     figure = Figure(figsize=(7, 7.5), dpi=DPI, layout="constrained")

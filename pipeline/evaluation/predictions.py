@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline import class_shares
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +38,43 @@ PERSON = "person"
 """Column of models that were evaluated on data with persons: a code for each, null where nobody is known."""
 
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
-"""What the file's own metadata holds under `fer`."""
+"""What the file's own metadata holds under `fer`; newer files hold `calibration` and `class_shares` too."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a run did: `temperature` is in its last layer; None if it was skipped, and then `skipped` says why.
+
+    `rows` are the validation rows that it was fitted on, and `targets` what it was fitted to: votes or labels.
+    """
+
+    rows: int
+    targets: str
+    temperature: float | None = None
+    skipped: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that say something."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Class shares `(K,)` that logits were set to after training, those that they assumed before, and how far."""
+
+    expected: class_shares.Shares
+    assumed: class_shares.Shares
+    tau: float
+
+    @property
+    def log_ratios(self) -> class_shares.Shares:
+        """What was added to the logits `(K,)`."""
+        return class_shares.log_ratios(self.expected, self.assumed, self.tau)
+
+    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Shares by class."""
+        by_class = {name: class_shares.as_json(getattr(self, name), classes) for name in ("expected", "assumed")}
+        return by_class | {"tau": self.tau}
 
 
 @dataclass(frozen=True)
@@ -62,6 +100,8 @@ class Predictions:
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
     person: NDArray[np.str_] | None = None  # a code, "" where nobody is known; None if no row has a person
+    calibration: Calibration | None = None
+    class_shares: Expected | None = None  # None: those of training
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -78,9 +118,9 @@ def read_predictions(path: Path) -> Predictions:
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}: it is not a predictions file of this project")
     try:
-        about = json.loads((table.schema.metadata or {})[b"fer"])
-        about = {name: about[name] for name in ABOUT}
-    except (KeyError, ValueError) as error:
+        written = json.loads((table.schema.metadata or {})[b"fer"])
+        about = {name: written[name] for name in ABOUT} | _after_training(written)
+    except (KeyError, ValueError, TypeError, InputError) as error:
         raise InputError(f"{path} lacks metadata of this project ({error}): evaluate the model again") from None
     if not table.num_rows or about["resamples"] < 1:
         raise InputError(f"{path} holds {table.num_rows} rows for {about['resamples']} resamples; both must be above 0")
@@ -104,6 +144,15 @@ def read_predictions(path: Path) -> Predictions:
     return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about, person=person)
 
 
+def _after_training(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What was folded into the last layer; nothing in files from before there was anything."""
+    calibration, shares, classes = written.get("calibration"), written.get("class_shares"), written["classes"]
+    if shares is not None:
+        of = {name: class_shares.from_mapping(shares[name], classes, name) for name in ("expected", "assumed")}
+        shares = Expected(**of, tau=float(shares["tau"]))
+    return {"calibration": calibration and Calibration(**calibration), "class_shares": shares}
+
+
 def write_predictions(
     path: Path,
     tables: dict[str, datasets.Dataset],
@@ -114,7 +163,7 @@ def write_predictions(
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`, `mirrored` the logits of the mirrored pictures, and `persons` the codes of the
+    `about` holds the values of `ABOUT`, and `calibration` as JSON if there is one; `mirrored` the logits of the mirrored pictures, and `persons` the codes of the
     rows of all splits in their order.
     """
     parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
@@ -126,6 +175,18 @@ def write_predictions(
     table = pa.concat_tables(parts)
     if persons is not None:
         table = table.append_column(PERSON, pa.array(persons, pa.string()))
+    pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), path)
+
+
+def write_expected(path: Path, expected: Expected) -> None:
+    """Set the logits of a predictions.parquet to other class shares, as a shift in the last layer does."""
+    table = pq.ParquetFile(path).read()
+    about = json.loads(table.schema.metadata[b"fer"])
+    about["class_shares"] = expected.as_json(about["classes"])
+    for name in ("logits", MIRRORED):
+        if name in table.column_names:
+            logits = np.array(table[name].to_pylist(), dtype=np.float32) + expected.log_ratios.astype(np.float32)
+            table = table.set_column(table.column_names.index(name), name, pa.array(list(logits), COLUMNS["logits"]))
     pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), path)
 
 

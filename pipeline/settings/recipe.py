@@ -116,6 +116,7 @@ class Recipe:
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
     flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
+    calibration: Literal["temperature", "none"] = setting("temperature", "evaluation", "temperature: divide the logits by a number fitted on validation rows, inside the last layer; answers stay, scores become calibrated")
     bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1, le=100_000)
     # fmt: on
 

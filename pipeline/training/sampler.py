@@ -109,3 +109,16 @@ def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
     own = np.ones(len(rows)) if rows.weights is None else rows.weights
     labels = rows.labels
     return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])
+
+
+def trained_shares(rows: PictureRows, drawn: np.ndarray | None) -> np.ndarray:
+    """The class shares `(K,) float64` that a model learns to assume: the mean target of the rows, as they weigh.
+
+    `drawn (N,)` are the sampling weights; None draws each row once. Loss weights count too: with them the loss is
+    lowest at the weighted mean of the targets, also with logit adjustment (see `loss.py`).
+    """
+    weights = np.ones(len(rows)) if drawn is None else np.asarray(drawn, dtype=np.float64)
+    if rows.loss_weights is not None:
+        weights = weights * rows.loss_weights
+    shares: np.ndarray = weights @ rows.targets.astype(np.float64)
+    return shares / shares.sum()

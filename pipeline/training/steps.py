@@ -20,9 +20,10 @@ from transformers import (
     set_seed,
 )
 
+from pipeline import class_shares
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
-from pipeline.training import log_results, machine, output_dir, prediction
+from pipeline.training import last_layer, log_results, machine, output_dir, prediction
 from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
@@ -140,8 +141,11 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
     machine.say(ending_in_words(trainer.state))
+    setattr(trainer.model.config, class_shares.FIELD, class_shares.as_json(trainer.trained_shares, recipe.classes))
     output_dir.write_model(run, trainer.model, trainer.processor)
-    asked = (run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
+    in_batches = (args.per_device_eval_batch_size, str(args.device))
+    calibration = last_layer.calibrate(run.aside, recipe, data.validation, *in_batches)
+    asked = (run.aside, data.evaluated, *in_batches)
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
     about = {
@@ -150,6 +154,7 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         "seed": recipe.seed,
         "resamples": recipe.bootstrap_resamples,
         "recipe": recipe.name,
+        "calibration": calibration and calibration.as_json(),
     }
     predictions.write_predictions(file, data.evaluated, logits, about, mirrored)
     evaluate.write_figures(file, run.aside / "figures")

@@ -21,7 +21,7 @@ from pipeline.training.loss import balanced_cross_entropy, label_shares, row_wei
 from pipeline.training.memory import advice, largest_batch, out_of_memory
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.optimizer_arguments import optimizer_class
-from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
+from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights, trained_shares
 
 
 class ExpressionTrainer(CheckpointedTrainer):
@@ -68,6 +68,7 @@ class ExpressionTrainer(CheckpointedTrainer):
             train_rows.loss_weights = row_weights(train_rows.labels, shares)
             if recipe.class_balance == "logit_adjustment":
                 self.label_shares = torch.from_numpy(shares).float()
+        self.trained_shares = trained_shares(train_rows, weights)
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
         self.add_callback(EachStep(self.train_sampler, self.ema, model, self.accelerator))
 

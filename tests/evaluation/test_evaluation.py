@@ -364,7 +364,11 @@ def test_evaluation_json_is_written_in_one_step_and_is_strict_json(path, tmp_pat
 
 def test_figures_are_drawn_from_predictions_only(path, tmp_path):
     drawn = write_figures(path, tmp_path / "figures")
-    assert [file.name for file in drawn] == ["confusion_matrix.png", "reliability.png"]
+    assert [file.name for file in drawn] == [
+        "confusion_matrix.png",
+        "reliability.png",
+        "risk_coverage.png",
+    ]
     assert all(file.stat().st_size > 10_000 for file in drawn)
 
 
@@ -426,7 +430,7 @@ def run(tmp_path):
     return folder
 
 
-FIGURES = ("figures/confusion_matrix.png", "figures/reliability.png")
+FIGURES = ("figures/confusion_matrix.png", "figures/reliability.png", "figures/risk_coverage.png")
 SEALED = {"predictions.parquet", "model.safetensors", *FIGURES, *DESCRIBING}
 
 

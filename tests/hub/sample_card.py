@@ -38,6 +38,11 @@ def interval(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.02, "high": value + 0.02}
 
 
+def threshold(below: float, answered: float, accuracy: float, share: int) -> dict[str, Any]:
+    rows = round(answered * share * len(CLASSES))
+    return {"not_sure_below": below, "answered": answered, "rows": rows, "accuracy": interval(accuracy)}
+
+
 def row_set(split: str, rows: str, share: int) -> dict[str, Any]:
     """Figures of `share` rows of each class per 100; wrong answers go to the next class."""
     right = [hits * share // 100 for hits in HITS[split]]
@@ -55,6 +60,7 @@ def row_set(split: str, rows: str, share: int) -> dict[str, Any]:
         "macro_f1": interval(accuracy - 0.01), "balanced_accuracy": interval(accuracy), "nll": interval(0.88),
         "kl": interval(0.41), "ece": interval(0.05), "human_agreement": interval(0.74),
         "per_class": per_class, "confusion_matrix": matrix,
+        "abstention": [threshold(0.0, 1.0, accuracy, share), threshold(0.52, 0.9, accuracy + 0.05, share)],
     }  # fmt: skip
 
 
@@ -82,6 +88,11 @@ ENVIRONMENT = {
 
 def evaluation() -> dict[str, Any]:
     return {
+        "calibration": {
+            "rows": 700, "targets": "votes", "temperature": 1.25,
+            "before": {"nll": interval(0.9), "ece": interval(0.07)},
+            "after": {"nll": interval(0.88), "ece": interval(0.05)},
+        },
         "recipe": "a_recipe_of_yours", "classes": list(CLASSES), "interval": 0.95, "resamples": 2000,
         "official": row_set("test", "all test rows", 100),
         "clean": row_set("test", "test rows without a pixel copy in train or validation", 95),

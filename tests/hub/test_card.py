@@ -461,6 +461,8 @@ def test_the_first_screen_says_accuracy_beside_always_one_class_and_one_human_vo
     shares = [f"{of['per_class'][usual]['support'] / of['n']:.3f}" for of in (best, strictest)]
     assert rows[f"always *{usual}*, the most frequent training class"] == shares
     assert rows["one human voter, drawn at random"][0] == filters.figure(best["human_agreement"])
+    balanced = [filters.figure(rows_of["balanced_accuracy"]) for rows_of in (best, strictest)]
+    assert rows["balanced accuracy: mean recall of the classes"] == balanced
     assert len(first.splitlines()) < 45 and len(re.findall("^from|^classify|^picture|^print", first, re.M)) == 5
     for words in ("expression is not an emotion", "banned", "](https://kwanlung"):
         assert words in first
@@ -771,3 +773,45 @@ def test_every_other_text_is_one_escaped_line(voted: Run) -> None:
     environment = voted.environment | dict.fromkeys(keys, odd) | {"packages": {odd: odd}}
     card = make_card(replace(voted, environment=environment), PUBLICATION)
     assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\))", card)
+
+
+def made_figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+
+CALIBRATION = {
+    "rows": 321, "targets": "votes", "temperature": 1.2344,
+    "before": {"nll": made_figure(0.91), "ece": made_figure(0.0777)},
+    "after": {"nll": made_figure(0.89), "ece": made_figure(0.0222)},
+}  # fmt: skip
+SHARES = {"assumed": dict.fromkeys(CLASSES, 1 / 7), "expected": dict.fromkeys(CLASSES, 1 / 7), "tau": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("calibration", "shown"),
+    [
+        (CALIBRATION, ["divided by 1.234", "votes of 321 validation", "| ECE | 0.078 (0.068 to 0.088) | 0.022 (0.012"]),
+        ({"rows": 12, "targets": "labels", "skipped": "x | y"}, ["calibration was skipped, because x \\| y."]),
+        (None, ["Scores are as trained: nothing was fitted"]),
+    ],
+)
+def test_the_card_says_how_scores_were_calibrated(voted: Run, calibration, shown: list[str]) -> None:
+    evaluation = voted.evaluation | ({"calibration": calibration} if calibration else {})
+    card = make_card(replace(voted, evaluation=evaluation), PUBLICATION)
+    for words in shown:
+        assert words in card
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"calibration": CALIBRATION | {"temperature": float("nan")}}, "temperature of calibration is .*nan"),
+        ({"calibration": CALIBRATION | {"after": {}}}, "calibration, after, nll is None"),
+        ({"calibration": CALIBRATION | {"after": {"nll": made_figure(0.9), "ece": made_figure(7)}}}, "after, ece is"),
+        ({"class_shares": SHARES | {"tau": 2}}, "tau of class_shares"),
+        ({"class_shares": SHARES | {"expected": {"anger": 1}}}, "expected share of 'disgust' is"),
+    ],
+)
+def test_what_no_run_folds_is_refused(voted: Run, changed: dict, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        make_card(replace(voted, evaluation=voted.evaluation | changed), PUBLICATION)

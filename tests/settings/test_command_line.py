@@ -72,10 +72,17 @@ def test_the_run_folder_holds_every_promised_file_and_nothing_unfinished(finishe
     assert {p.name for p in (run / "figures").iterdir()} == {
         "confusion_matrix.png",
         "reliability.png",
+        "risk_coverage.png",
         "learning_curves.png",
     }
     assert {p.stem for p in (run / "examples").iterdir()} == set(CLASSES)
     assert not [p for p in run.rglob("*") if p.name.startswith(".") or p.suffix in (".tmp", ".part")]
+
+
+def test_config_says_the_class_shares_of_the_train_rows(finished_run: Finished) -> None:
+    shares = json.loads((finished_run.path / "config.json").read_text())["class_shares"]
+    rows = json.loads((finished_run.path / "curation.json").read_text())["rows_used"]["train"]
+    assert shares == pytest.approx({name: rows[name] / sum(rows.values()) for name in CLASSES})
 
 
 def test_environment_records_the_machine_and_the_hash_of_every_other_publishable_file(finished_run: Finished) -> None:

@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import torch
 
 from pipeline.evaluation.evaluate import evaluate_predictions
+from pipeline.training.last_layer import calibrate
 from tests.settings.observed import Seen
+from tests.training.test_last_layer import labelled  # noqa: F401
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:
@@ -84,3 +86,12 @@ def test_bootstrap_resamples_is_the_number_behind_every_interval(tmp_path: Path,
     pq.write_table(again, tmp_path / "again.parquet")
     more = evaluate_predictions(tmp_path / "again.parquet")["official"]["nll"]
     assert more["value"] == evaluation["official"]["nll"]["value"] and more != evaluation["official"]["nll"]
+
+
+def test_calibration_changes_the_saved_weights_unless_it_is_none(labelled, tiny) -> None:  # noqa: F811
+    folder, validation = labelled
+    before = (folder / "model.safetensors").read_bytes()
+    assert calibrate(folder, tiny(calibration="none"), validation, 16, "cpu") is None
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert calibrate(folder, tiny(), validation, 16, "cpu").temperature > 1.5
+    assert (folder / "model.safetensors").read_bytes() != before

@@ -231,3 +231,18 @@ def test_the_average_holds_the_running_statistics_of_batch_norm_and_whole_number
     with trainer.ema.applied_to(trainer.model):
         state = trainer.model.state_dict()
         assert all(torch.equal(state[name], trainer.ema.average[name]) for name in statistics)
+
+
+def test_the_class_shares_that_scores_assume_follow_the_balance(tiny, trainer_of) -> None:
+    shares = {}
+    for how in ("none", "sampler", "weights", "logit_adjustment"):
+        trainer = trainer_of(tiny(class_balance=how))
+        shares[how] = trainer.trained_shares
+        targets, labels = trainer.train_dataset.targets, trainer.train_dataset.labels
+    assert shares["none"] == pytest.approx(targets.mean(0), abs=1e-6)
+    balanced = np.mean([targets[labels == label].mean(0) for label in np.unique(labels)], axis=0)
+    for how in ("sampler", "weights", "logit_adjustment"):
+        assert shares[how] == pytest.approx(balanced, abs=1e-6)
+    assert np.abs(balanced - targets.mean(0)).max() > 0.005
+    one_hot = trainer_of(tiny(class_balance="weights", targets="onehot")).trained_shares
+    assert one_hot == pytest.approx(np.full(7, 1 / 7), abs=1e-6)
