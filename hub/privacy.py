@@ -21,7 +21,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from hub.private_names import name_patterns
+from hub.static_space import libraries
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 
 TEXT = (".md", ".json", ".yaml", ".txt", ".ipynb")
 CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
@@ -150,6 +152,8 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
     elif ".tfevents." in path.name:
         for event in _events(path):
             yield "events", str(_without_pictures(event))
+    elif sha256(path) in libraries.FILES.values():
+        return  # a library, the same for everybody
     else:
         raise InputError(f"{PurePosixPath(path.name)}: a file of this kind cannot be searched and is not published")
 

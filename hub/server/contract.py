@@ -35,13 +35,17 @@ class Score(BaseModel):
 
 
 class Face(BaseModel):
-    """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs."""
+    """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs.
+
+    `map_fall` is by how much the best score falls where the map is darkest.
+    """
 
     box: tuple[float, float, float, float]
     detection: float
     scores: list[Score]
     crop: str
     map: str | None
+    map_fall: float | None
 
 
 class File(BaseModel):
@@ -70,12 +74,19 @@ class Example(BaseModel):
 
 
 class Health(BaseModel):
-    """The model, the engine and the limits of this server."""
+    """The model, the engine and the limits of this server.
+
+    `card` is the address of the model's card, if it comes from the Hub; `trained_on` names the sources of its pictures,
+    if the model says; `drawn_only` says that all of them were drawn by this project.
+    """
 
     status: Literal["ok"]
     model: str
     engine: Literal["onnxruntime", "torch"]
     classes: list[str]
+    card: str | None
+    trained_on: list[str]
+    drawn_only: bool
     height: int
     width: int
     detector: bool
