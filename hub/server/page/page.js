@@ -20,7 +20,9 @@ async function showModel() {
     const named = card ? element("a", { href: card, target: "_blank", rel: "noreferrer" }, model) : model;
     const trained = data.length ? ` It was trained on: ${data.join(", ")}.` : " What it was trained on is not known.";
     const link = card ? " How often it is right, and its limits: see its card." : "";
-    byId("model").replaceChildren("Model ", named, `. It chooses from: ${classes.join(", ")}.${trained}${link} ${note}`);
+    byId("model").replaceChildren("Model ", named, `. It chooses from: ${classes.join(", ")}.${trained}${link}`);
+    byId("note").textContent = note;
+    byId("note").hidden = !note;
   } catch (error) {
     byId("model").textContent = error.message;
   }
