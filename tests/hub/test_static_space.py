@@ -1,10 +1,7 @@
 """The static Space: what is staged, which libraries are taken, what is refused, and how it replaces another kind."""
 
-import hashlib
-import io
 import json
 import re
-import tarfile
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -28,6 +25,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from push_to_hub import main, parse
 from tests.conftest import ROOT
+from tests.hub.conftest import pack
 from tests.hub_server import HubServer
 from tests.publish_faults import client_settings
 
@@ -38,26 +36,6 @@ SIZE = 32
 TERMS = {"license": "other", "license_name": "no-open-licence-see-card", "license_link": "https://example.org/terms"}
 PAGE = ROOT / "hub" / "server" / "page"
 OWN = ROOT / "hub" / "static_space"
-
-
-def pack(folder: Path, files: dict[str, bytes]) -> None:
-    """A tarball as npm makes it, with these files in `dist/`."""
-    with tarfile.open(folder / libraries.TARBALL, "w:gz") as package:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"package/dist/{name}")
-            member.size = len(content)
-            package.addfile(member, io.BytesIO(content))
-
-
-@pytest.fixture
-def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a tarball of tiny libraries, whose hashes are the expected ones."""
-    files = {name: f"the content of {name}".encode() for name in libraries.FILES}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(libraries, "FILES", hashes)
-    (tmp_path / "libraries").mkdir()
-    pack(tmp_path / "libraries", files)
-    return tmp_path / "libraries"
 
 
 def small_model(path: Path) -> None:
@@ -200,7 +178,7 @@ def test_the_readme_has_what_the_hub_reads_and_what_a_visitor_should_know(staged
 
 
 def test_a_library_that_is_not_the_pinned_one_is_refused(packed: Path) -> None:
-    pack(packed, {name: b"other" for name in libraries.FILES})
+    pack(packed, dict.fromkeys(libraries.FILES, b"other"))
     with pytest.raises(InputError, match=r"dist/ort.wasm.min.mjs has sha256 .*, not .*: delete the file; .*npm pack"):
         libraries.libraries(str(packed))
 
