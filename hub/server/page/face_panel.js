@@ -4,6 +4,8 @@ import { bestOf, element, percent } from "./dom.js";
 
 const UNCLEAR_BELOW = 0.5;  // a first answer with less than half of the score is named together with the second
 
+const LEAST_FALL = 0.0005;  // of the first score; less is shown as none
+
 let panels = 0;
 
 function view(caption, kind, ...layers) {
@@ -76,7 +78,7 @@ export class FacePanel {
     if (face.map) {
       this.under.src = face.crop;
       this.heat.src = face.map;
-      this.most.textContent = `−${(100 * face.map_fall).toFixed(face.map_fall < 0.1 ? 1 : 0)} points`;
+      this.most.textContent = face.map_fall < LEAST_FALL ? "no fall" : `−${(100 * face.map_fall).toFixed(1)} points`;
     }
   }
 
