@@ -44,7 +44,8 @@ started.catch(() => {});  // each picture that waits for it says why
 /** What the page says of the model, once it answers; `report` is called with what is going on. */
 export async function about(report) {
   const { megabytes, ...words } = await described.catch(() => ({}));
-  report(`Loading the model, about ${megabytes} MB once. Pictures that you choose wait for it…`);
+  const most = navigator.gpu ? megabytes?.webgpu : megabytes?.wasm;
+  if (most) report(`Loading the model, up to ${most} MB once. Pictures that you choose wait for it…`);
   return { ...words, ...(await started) };
 }
 

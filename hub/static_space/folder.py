@@ -23,8 +23,8 @@ PAGE, OWN = ROOT / "hub" / "server" / "page", ROOT / "hub" / "static_space"
 MODEL = "model_with_preprocessing.onnx"
 ABOUT = "model/about.json"
 LIBRARIES = libraries.NAME
-PROCESSOR_LIBRARY = "ort-wasm-simd-threaded.wasm"
-"""The largest file that a browser without a graphics processor loads beside the model."""
+RUNTIMES = {"wasm": "ort-wasm-simd-threaded.wasm", "webgpu": "ort-wasm-simd-threaded.asyncify.wasm"}
+"""The largest library that a browser loads beside the model, by what answers in it."""
 CROP = {
     "coarse": crop.COARSE, "fine": crop.FINE, "score": crop.SCORE, "overlap": crop.OVERLAP,
     "candidates": crop.CANDIDATES, "box_width": crop.BOX_WIDTH, "box_height": crop.BOX_HEIGHT,
@@ -69,7 +69,8 @@ def stage(
     for name, picture in examples.items():
         (folder / "examples" / f"{name}.png").write_bytes(picture)
     about = _about(model, repo_id, revision, list(examples), photo, weights)
-    megabytes = round(sum(p.stat().st_size for p in (parts / MODEL, folder / LIBRARIES / PROCESSOR_LIBRARY)) / 1e6)
+    weights_size = (parts / MODEL).stat().st_size
+    megabytes = {device: round((weights_size + len(files[name])) / 1e6) for device, name in RUNTIMES.items()}
     write_json(folder / ABOUT, about | {"megabytes": megabytes})
     words = {"model": repo_id, "revision": revision, "terms": terms, "detector": f"model/{crop.YUNET}"}
     words |= {"detector_page": crop.YUNET_PAGE, "library": libraries.NAME, "version": libraries.VERSION}

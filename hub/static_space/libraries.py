@@ -4,13 +4,13 @@ Its package has no licence file, so those of onnxruntime's Python package, which
 """
 
 import hashlib
+import importlib.util
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
-import onnxruntime
 from huggingface_hub import constants
 
 from pipeline.errors import InputError, first_line
@@ -40,7 +40,9 @@ def libraries(folder: str | None) -> dict[str, bytes]:
     """
     tarball = Path(folder).expanduser() / TARBALL if folder else _cached()
     files = {name: _checked(tarball, name, content) for name, content in _unpacked(tarball).items()}
-    beside = Path(onnxruntime.__file__).parent
+    package = importlib.util.find_spec("onnxruntime")
+    assert package and package.origin, "requirements.txt has it"
+    beside = Path(package.origin).parent
     return files | {name: (beside / file).read_bytes() for file, name in LICENCES.items()}
 
 

@@ -147,14 +147,9 @@ def test_a_model_of_drawn_faces_only_is_called_so(
 ) -> None:
     (release / "curation.json").write_text('{"sources": {"drawn": {"title": "drawn faces", "origin": "drawn"}}}')
     photo = face_detector.photo_of(drawn_face())
-    static_space.stage(
-        tmp_path / "space", release, MODEL, "v1.0", detector_weights, {libraries_file(): b""}, photo, TERMS
-    )
+    files = libraries.libraries(str(packed))
+    static_space.stage(tmp_path / "space", release, MODEL, "v1.0", detector_weights, files, photo, TERMS)
     assert about(tmp_path / "space")["drawn_only"] is True
-
-
-def libraries_file() -> str:
-    return static_space.PROCESSOR_LIBRARY
 
 
 def test_the_readme_has_what_the_hub_reads_and_what_a_visitor_should_know(staged: Path) -> None:
