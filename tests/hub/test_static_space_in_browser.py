@@ -108,20 +108,21 @@ def test_a_chosen_picture_is_answered(
         assert sums == pytest.approx([100] * faces, abs=0.5)
 
 
+KEEP = "document.addEventListener('change', (event) => { window.shown = event.target.files[0]; }, true)"
+"""Before the page empties its field of files."""
 ASK = """(async () => {
   const { predict } = await import(new URL('page/answers.js', location));
-  const file = document.getElementById('files').files[0] ?? window.shown;
-  return predict(file, 'x');
+  return predict(window.shown, window.shown.name);
 })()"""
 
 
 def answer(page: Page, file: Path) -> dict[str, Any]:
     """What the page's own `predict` gives for a file."""
-    page.value(
-        "document.getElementById('files').addEventListener('change', (e) => { window.shown = e.target.files[0]; })"
-    )
+    page.value(KEEP)
     show(page, file)
-    return page.awaited(ASK)
+    given: dict[str, Any] = page.awaited(ASK)
+    assert given["name"] == file.name
+    return given
 
 
 @pytest.mark.parametrize("headers", [None, ISOLATED], ids=["one thread", "threads"])
