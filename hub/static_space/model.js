@@ -69,7 +69,7 @@ function finding(ort, session, about) {
 /** The probabilities of a crop, in the order of the classes. */
 function classifying(ort, session) {
   return async ({ data, width, height }) => {
-    const outputs = await session.run({ image: new ort.Tensor("uint8", data, [height, width, 3]) });
+    const outputs = await session.run({ image: new ort.Tensor("uint8", new Uint8Array(data.buffer), [height, width, 3]) });
     return outputs.probabilities.data;
   };
 }

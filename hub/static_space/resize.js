@@ -1,13 +1,13 @@
 /** OpenCV's resize and warp of uint8 pictures, in which the face crop is measured. OpenCV 5 computes in float32, so one
     value in a thousand differs by one level of 255.
 
-    A picture is `{ data, width, height }`: `data` is a Uint8Array of height * width * 3 values, RGB, row by row. */
+    A picture is `{ data, width, height }`: `data` holds height * width * 3 values, RGB, row by row, in an array that
+    rounds a half to even and cuts off what is below 0 or above 255, as OpenCV does. */
 
 const SHARPNESS = -0.75;  // a of Keys' cubic convolution (1981) in OpenCV
 const FAST = 2 ** 20;     // most px between two passes of a warp, 25 MB: a phone has little memory
 
 const clamp = (value, most) => (value < 0 ? 0 : value > most ? most : value);
-const toByte = (value) => clamp(roundToEven(value), 255);
 
 /** As cvRound: a half goes to the even neighbour. */
 export function roundToEven(value) {
@@ -29,7 +29,7 @@ function cubic(x, weights) {
 }
 
 export function emptyPicture(width, height) {
-  return { data: new Uint8Array(width * height * 3), width, height };
+  return { data: new Uint8ClampedArray(width * height * 3), width, height };
 }
 
 /** `picture` at another size: area average if it shrinks, bicubic if it grows, as `pipeline/crop.py` asks OpenCV for. */
@@ -67,27 +67,32 @@ function areaTaps(length, size) {
   });
 }
 
-/** First along the rows, then along the columns, rounded once. */
+/** First along the rows, then along the columns, rounded once. Plain loops: it runs for every frame of a webcam. */
 function mix({ data, width, height }, newWidth, newHeight, across, down) {
-  const rows = new Float64Array(height * newWidth * 3);
+  const stride = newWidth * 3;
+  const rows = new Float64Array(height * stride);
   for (let y = 0, at = 0; y < height; y++) {
-    const row = y * width;
-    for (const [indices, weights] of across) {
-      for (let channel = 0; channel < 3; channel++, at++) {
-        let sum = 0;
-        for (let tap = 0; tap < indices.length; tap++) sum += weights[tap] * data[3 * (row + indices[tap]) + channel];
-        rows[at] = sum;
+    for (let x = 0; x < newWidth; x++, at += 3) {
+      const [indices, weights] = across[x];
+      for (let tap = 0; tap < indices.length; tap++) {
+        const weight = weights[tap];
+        const from = 3 * (y * width + indices[tap]);
+        rows[at] += weight * data[from];
+        rows[at + 1] += weight * data[from + 1];
+        rows[at + 2] += weight * data[from + 2];
       }
     }
   }
   const mixed = emptyPicture(newWidth, newHeight);
-  const stride = newWidth * 3;
+  const sums = new Float64Array(stride);
   down.forEach(([indices, weights], y) => {
-    for (let x = 0; x < stride; x++) {
-      let sum = 0;
-      for (let tap = 0; tap < indices.length; tap++) sum += weights[tap] * rows[indices[tap] * stride + x];
-      mixed.data[y * stride + x] = toByte(sum);
+    sums.fill(0);
+    for (let tap = 0; tap < indices.length; tap++) {
+      const weight = weights[tap];
+      const from = indices[tap] * stride;
+      for (let x = 0; x < stride; x++) sums[x] += weight * rows[from + x];
     }
+    mixed.data.set(sums, y * stride);
   });
   return mixed;
 }
@@ -95,7 +100,7 @@ function mix({ data, width, height }, newWidth, newHeight, across, down) {
 /** The mean of blocks of `across` x `down` px. OpenCV rounds a half up for blocks of 2 x 2, and to even for others. */
 export function average({ data, width, height }, across, down) {
   const small = emptyPicture(width / across, height / down);
-  const round = across === 2 && down === 2 ? (value) => Math.floor(value + 0.5) : roundToEven;
+  const up = across === 2 && down === 2 ? 0.1 : 0;  // moves a half up, and no quarter over a half
   for (let row = 0, at = 0; row < small.height; row++) {
     for (let column = 0; column < 3 * small.width; column++, at++) {
       const first = 3 * (row * down * width + Math.floor(column / 3) * across) + (column % 3);
@@ -103,7 +108,7 @@ export function average({ data, width, height }, across, down) {
       for (let y = 0; y < down; y++) {
         for (let x = 0; x < across; x++) sum += data[first + 3 * (y * width + x)];
       }
-      small.data[at] = round(sum / (across * down));
+      small.data[at] = sum / (across * down) + up;
     }
   }
   return small;
@@ -146,7 +151,7 @@ function sample({ data, width, height }, x, y, { across, down, columns }, target
       blue += weight * data[from + 2];
     }
   }
-  target[at] = toByte(red);
-  target[at + 1] = toByte(green);
-  target[at + 2] = toByte(blue);
+  target[at] = red;
+  target[at + 1] = green;
+  target[at + 2] = blue;
 }

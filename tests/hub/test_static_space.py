@@ -142,14 +142,17 @@ def test_the_page_gets_what_the_server_would_say_and_the_numbers_of_the_one_crop
     assert len(stored["box"]) == 4 and sum(stored["probabilities"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_model_of_drawn_faces_only_is_called_so(
+def test_a_model_of_drawn_faces_only_is_called_so_and_has_an_open_licence(
     release: Path, detector_weights: Path, packed: Path, tmp_path: Path
 ) -> None:
     (release / "curation.json").write_text('{"sources": {"drawn": {"title": "drawn faces", "origin": "drawn"}}}')
     photo = face_detector.photo_of(drawn_face())
     files = libraries.libraries(str(packed))
-    static_space.stage(tmp_path / "space", release, MODEL, "v1.0", detector_weights, files, photo, TERMS)
+    open_licence = {"license": "apache-2.0"}
+    static_space.stage(tmp_path / "space", release, MODEL, "v1.0", detector_weights, files, photo, open_licence)
     assert about(tmp_path / "space")["drawn_only"] is True
+    metadata = SpaceCard((tmp_path / "space" / "README.md").read_text()).data.to_dict()
+    assert metadata["license"] == "apache-2.0" and "license_name" not in metadata
 
 
 def test_the_readme_has_what_the_hub_reads_and_what_a_visitor_should_know(staged: Path) -> None:
