@@ -41,7 +41,7 @@ export function resize(picture, width, height, shrinks) {
   return mix(picture, width, height, areaTaps(picture.width, width), areaTaps(picture.height, height));
 }
 
-/** Each new place as [old places, their weights]. */
+/** Each new place as old places (`from`) and their weights. */
 function cubicTaps(length, size) {
   return tapsAt(Array.from({ length: size }, (_, place) => ((place + 0.5) * length) / size - 0.5), length);
 }
@@ -49,7 +49,7 @@ function cubicTaps(length, size) {
 function tapsAt(positions, length) {
   return positions.map((at) => {
     const first = Math.floor(at);
-    return [[-1, 0, 1, 2].map((step) => clamp(first + step, length - 1)), cubic(at - first, [])];
+    return { from: [-1, 0, 1, 2].map((step) => clamp(first + step, length - 1)), weights: cubic(at - first, []) };
   });
 }
 
@@ -63,7 +63,7 @@ function areaTaps(length, size) {
     const taps = Array.from({ length: last - first }, (_, step) => [first + step, 1]);
     if (first - begin > 1e-3) taps.unshift([first - 1, first - begin]);
     if (end - last > 1e-3) taps.push([last, Math.min(end - last, 1, covered)]);
-    return [taps.map(([index]) => index), taps.map(([, weight]) => weight / covered)];
+    return { from: taps.map(([index]) => index), weights: taps.map(([, weight]) => weight / covered) };
   });
 }
 
@@ -73,24 +73,24 @@ function mix({ data, width, height }, newWidth, newHeight, across, down) {
   const rows = new Float64Array(height * stride);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < newWidth; x++, at += 3) {
-      const [indices, weights] = across[x];
-      for (let tap = 0; tap < indices.length; tap++) {
-        const weight = weights[tap];
-        const from = 3 * (y * width + indices[tap]);
-        rows[at] += weight * data[from];
-        rows[at + 1] += weight * data[from + 1];
-        rows[at + 2] += weight * data[from + 2];
+      const taps = across[x];
+      for (let tap = 0; tap < taps.from.length; tap++) {
+        const weight = taps.weights[tap];
+        const place = 3 * (y * width + taps.from[tap]);
+        rows[at] += weight * data[place];
+        rows[at + 1] += weight * data[place + 1];
+        rows[at + 2] += weight * data[place + 2];
       }
     }
   }
   const mixed = emptyPicture(newWidth, newHeight);
   const sums = new Float64Array(stride);
-  down.forEach(([indices, weights], y) => {
+  down.forEach(({ from, weights }, y) => {
     sums.fill(0);
-    for (let tap = 0; tap < indices.length; tap++) {
+    for (let tap = 0; tap < from.length; tap++) {
       const weight = weights[tap];
-      const from = indices[tap] * stride;
-      for (let x = 0; x < stride; x++) sums[x] += weight * rows[from + x];
+      const begin = from[tap] * stride;
+      for (let x = 0; x < stride; x++) sums[x] += weight * rows[begin + x];
     }
     mixed.data.set(sums, y * stride);
   });
