@@ -83,12 +83,17 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A browser that closes leaves answers half sent."""
+
+
 @contextmanager
 def recording(folder: Path, headers: dict[str, str] | None = None) -> Iterator[Recorder]:
     """Serve `folder` until the block ends, with these headers."""
     recorder = Recorder(0)
     handler = partial(_Handler, recorder, headers or {}, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         recorder.port = server.server_port
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
