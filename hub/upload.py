@@ -42,8 +42,8 @@ class Release:
     create_pr: bool = False
     message: str = "Publish a run"
     repo_type: Literal["model", "space", "dataset"] = "model"
-    space_sdk: Literal["docker", "static"] | None = None
     consists_of: tuple[str, ...] = PUBLISHED
+    space_sdk: Literal["docker", "static"] | None = None
 
     def page(self, api: HfApi) -> str:
         """The address to look at."""

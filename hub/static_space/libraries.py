@@ -13,7 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from pipeline.errors import InputError, first_line
+from pipeline.errors import InputError
 
 NAME, VERSION = "onnxruntime-web", "1.30.0"
 TARBALL = f"{NAME}-{VERSION}.tgz"
@@ -62,9 +62,13 @@ def _pack(place: str) -> None:
     why = "npm is not installed" if npm is None else ""
     if npm:
         try:
-            done = subprocess.run([*PACK.replace("npm", npm, 1).split(), "--silent"], cwd=place, text=True,
+            done = subprocess.run([*PACK.replace("npm", npm, 1).split(), "--loglevel=error"], cwd=place, text=True,
                                   capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)  # fmt: skip
-            why = "" if (Path(place) / TARBALL).is_file() else f"npm says: {first_line(done.stderr or 'nothing')}"
+            why = (
+                ""
+                if (Path(place) / TARBALL).is_file()
+                else f"npm says: {(done.stderr.splitlines() or ['nothing'])[0][:120]}"
+            )
         except subprocess.TimeoutExpired:
             why = f"npm took more than {SECONDS} s"
     if why:

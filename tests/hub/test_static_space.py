@@ -205,7 +205,7 @@ def test_npm_fetches_the_libraries_once(packed: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(libraries, "constants", SimpleNamespace(HF_HOME=str(tmp_path / "home")))
     first, again = libraries.libraries(None), libraries.libraries(None)
     assert first == again and first.keys() >= libraries.FILES.keys()
-    assert (tmp_path / "asked").read_text() == f"pack onnxruntime-web@{libraries.VERSION} --silent\n"
+    assert (tmp_path / "asked").read_text() == f"pack onnxruntime-web@{libraries.VERSION} --loglevel=error\n"
 
 
 @pytest.mark.parametrize(
