@@ -52,27 +52,27 @@ def _cached() -> Path:
     if not (cache / TARBALL).is_file():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as place:
-            _pack(place)
+            if why := _pack(place):
+                raise InputError(f"--space: the page needs {NAME} {VERSION}, but {why}; {_how()}")
             (Path(place) / TARBALL).replace(cache / TARBALL)
     return cache / TARBALL
 
 
-def _pack(place: str) -> None:
+def _pack(place: str) -> str | None:
+    """Let npm write the tarball into `place`; why it does not, or None."""
     npm = shutil.which("npm")
-    why = "npm is not installed" if npm is None else ""
-    if npm:
-        try:
-            done = subprocess.run([*PACK.replace("npm", npm, 1).split(), "--loglevel=error"], cwd=place, text=True,
-                                  capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)  # fmt: skip
-            why = (
-                ""
-                if (Path(place) / TARBALL).is_file()
-                else f"npm says: {(done.stderr.splitlines() or ['nothing'])[0][:120]}"
-            )
-        except subprocess.TimeoutExpired:
-            why = f"npm took more than {SECONDS} s"
-    if why:
-        raise InputError(f"--space: the page needs {NAME} {VERSION}, but {why}; {_how()}")
+    if npm is None:
+        return "npm is not installed"
+    command = [npm, *PACK.split()[1:], "--loglevel=error"]
+    try:
+        done = subprocess.run(
+            command, cwd=place, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return f"npm took more than {SECONDS} s"
+    if (Path(place) / TARBALL).is_file():
+        return None
+    return f"npm says: {' '.join(done.stderr.splitlines()[:2])[:200] or 'nothing'}"
 
 
 def _how() -> str:
