@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
         published = release.send(api, run, model, options, exists.model)
         release.prove(run, model, options.repo_id, published.commit)
         for folder in space:
-            release.stage_space(run, folder, options, options.tag or published.commit)
+            release.stage_space(run, folder, model, options, options.tag or published.commit)
             print(f"\n{release.send_space(api, folder, options, exists.space)}")
     print(f"\n{release.how_to_use(run, options, published.url)}")
 
@@ -96,6 +96,11 @@ def parse(argv: list[str]) -> "Options":
     option("--public_name", action="append", default=[], metavar="NAME", help="a name of this user or host that may be "
            "published, because it is an ordinary word there")  # fmt: skip
     option("--space", metavar="USER/NAME", help="also publish the page, as a Space that shows this release")
+    option("--space_kind", choices=("static", "docker"), help="static: the model answers in the visitor's browser, "
+           "and no picture leaves it (default); docker: it answers on a machine of the Hub, with an API, for which the "
+           "Hub asks a paid account")  # fmt: skip
+    option("--browser_libraries", metavar="DIR", help="for a static Space, where npm cannot be used: the folder "
+           "with the tarball of onnxruntime-web that npm packed elsewhere")  # fmt: skip
     option("--face_detector", metavar="PATH", help="weights of YuNet: file, folder or Hub id. The model's repository "
            "gets them and lines that crop a face (default: FER_FACE_DETECTOR, or none); so does the Space (default: "
            "those that the run's recipe names)")  # fmt: skip
@@ -119,6 +124,11 @@ def parse(argv: list[str]) -> "Options":
         raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
     if words.create_pr and (words.tag or words.revision != "main"):
         raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
+    if words.space is None and (words.space_kind or words.browser_libraries):
+        raise InputError("--space_kind and --browser_libraries are for --space: name the Space too")
+    if words.space_kind == "docker" and words.browser_libraries:
+        raise InputError("--browser_libraries is for a static Space; leave it or --space_kind docker out")
+    words.space_kind = words.space_kind or "static"
     if words.create_pr and words.space:
         raise InputError("--create_pr: a Space shows what is published; publish it after the pull request is merged")
 

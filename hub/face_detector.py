@@ -41,15 +41,29 @@ def stage(folder: Path, weights: Path, face: Image.Image) -> str:
     Raises:
         InputError: `weights` is not the file of the detector that the crop was measured with.
     """
-    try:
-        content = crop.read_weights(weights)
-    except ValueError as error:
-        raise InputError(f"{error}, and give its path with --face_detector") from None
+    content = read(weights)
     (folder / FOLDER).mkdir(parents=True)
     (folder / FILE).write_bytes(content)
     (folder / FOLDER / "LICENSE").write_text(LICENCE, encoding="utf-8")
+    (folder / "examples").mkdir(exist_ok=True)
+    photo_of(face).save(folder / "examples" / "photo.png")
+    return FILE
+
+
+def read(weights: Path) -> bytes:
+    """The content of the detector's file.
+
+    Raises:
+        InputError: it is not the file that the crop was measured with.
+    """
+    try:
+        return crop.read_weights(weights)
+    except ValueError as error:
+        raise InputError(f"{error}, and give its path with --face_detector") from None
+
+
+def photo_of(face: Image.Image) -> Image.Image:
+    """A wall with `face` off its middle, RGB."""
     photo = Image.new("RGB", PHOTO_SIZE, BACKGROUND)
     photo.paste(face, PHOTO_PLACE)
-    (folder / "examples").mkdir(exist_ok=True)
-    photo.save(folder / "examples" / "photo.png")
-    return FILE
+    return photo

@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import HfApi
 
 from hub import access, attempts, space_folder
 from hub.ref_names import MAIN, check_name, refuse_clash
+from pipeline.errors import InputError
+
+SpaceKind = Literal["static", "docker"]
+"""`static`: the model answers in the browser of a visitor. `docker`: it answers on a machine of the Hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,8 @@ class Options:
     with_predictions: bool = False
     public_name: Sequence[str] = ()
     space: str | None = None
+    space_kind: SpaceKind = "static"
+    browser_libraries: str | None = None
     face_detector: str | None = None
     new_version: str | None = None
     data_path: str | None = None
@@ -68,7 +75,21 @@ def check_access(api: HfApi, options: Options) -> Exists:
     model = access.check_access(api, options.repo_id, print, write=not options.create_pr)
     if model:
         check_existing_refs(api, options, options.repo_id, "model")
-    return Exists(model, options.space is not None and space_folder.check_space(api, options.space, print))
+    space = options.space is not None and space_folder.check_space(api, options.space, print)
+    if model and space and options.space_kind == "static":
+        _refuse_to_show_a_private_model(api, options)
+    return Exists(model, space)
+
+
+def _refuse_to_show_a_private_model(api: HfApi, options: Options) -> None:
+    """The weights of a static Space are files that every visitor gets."""
+    model = attempts.attempt(options.repo_id, lambda: api.model_info(options.repo_id), print)
+    space = attempts.attempt(f"{options.space}", lambda: api.space_info(str(options.space)), print)
+    if model.private and not space.private:
+        raise InputError(
+            f"--space {options.space} is public, and would give everybody the weights of {options.repo_id}, which is "
+            "private: make the Space private in its settings, or choose --space_kind docker"
+        )
 
 
 def check_existing_refs(api: HfApi, options: Options, repo_id: str, repo_type: str) -> None:

@@ -31,6 +31,7 @@ from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.expected import assumed_shares, expect, settled, unsure
 from hub.server.faces import Finder, find_weights
 from hub.video.containers import container
+from hub.video.rows import rows
 from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
 from pipeline.class_shares import ESTIMATE, as_json, check_tau, estimate

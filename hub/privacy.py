@@ -23,7 +23,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from hub.private_names import name_patterns
+from hub.static_space import libraries
 from pipeline.errors import InputError
+from pipeline.run_folder import sha256
 
 TEXT = (".md", ".json", ".yaml", ".txt", ".ipynb")
 CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
@@ -173,6 +175,8 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         for event in _events(path):
             yield "events", str(_without_pictures(event))
             yield from (("hparams", _hparams_text(value)) for value in event.summary.value)
+    elif sha256(path) in libraries.FILES.values():
+        return  # a library, the same for everybody
     else:
         raise InputError(f"{PurePosixPath(path.name)}: a file of this kind cannot be searched and is not published")
 

@@ -6,6 +6,7 @@ pictures and asks clients about drawn faces. The other modules know the run fold
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,7 @@ from huggingface_hub import HfApi
 
 from hub import attempts, face_detector, privacy, space_folder, staging, upload
 from hub.options import Options
+from hub.static_space import libraries
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
 
@@ -38,16 +40,18 @@ def new_place(beside: Path) -> Iterator[Path]:
 def stage(run: Run, options: Options, place: Path) -> list[Path]:
     """The folders to send: that of the model, and that of the Space if one is asked for.
 
-    The Space comes first: what it lacks is reported before the model is exported.
+    What a Space lacks is reported before the model is exported.
 
     Raises:
         InputError: as the rooms that write the parts; or clients do not give the run's own answers.
     """
     model, space = place / "staged", place / "staged-space"
     if options.space:
-        stage_space(run, space, options, options.tag or options.revision)
+        space_parts(run, options)
     staging.stage(run, model, options.with_predictions)
     describe(run, model, options)
+    if options.space:
+        stage_space(run, space, model, options, options.tag or options.revision)
     return [model, space] if options.space else [model]
 
 
@@ -127,12 +131,11 @@ def stage_detector(folder: Path, options: Options) -> str | None:
         InputError: as `hub.face_detector.stage`.
     """
     from pipeline.data.face_crops import find_detector
-    from pipeline.drawn.face import draw_face
 
     named = options.face_detector or os.environ.get("FER_FACE_DETECTOR")
     if not named:
         return None
-    return face_detector.stage(folder, find_detector(named), draw_face("happiness", seed=2026, index=3, size=200))
+    return face_detector.stage(folder, find_detector(named), drawn_face())
 
 
 def validation_rows(run: Run, data_path: str | None) -> Any:
@@ -172,6 +175,13 @@ def drawn_faces() -> list[Any]:
     from pipeline.expressions import CLASSES
 
     return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
+
+
+def drawn_face() -> Any:
+    """A face that the detector finds, 200 px."""
+    from pipeline.drawn.face import draw_face
+
+    return draw_face("happiness", seed=2026, index=3, size=200)
 
 
 @contextmanager
@@ -241,16 +251,35 @@ def tolerance(client: str) -> float:
     return float((clients.CLIENTS | clients.OF_ADAPTERS)[client].tolerance or 0)
 
 
-def stage_space(run: Run, folder: Path, options: Options, revision: str) -> None:
-    """Write the Space that shows the model at `revision`, with the detector that is named, or the run's own.
+def space_parts(run: Run, options: Options) -> tuple[Path, dict[str, bytes]]:
+    """What a Space needs besides the model: the detector that is named, or the run's own, and libraries of a browser.
 
     Raises:
-        InputError: as `hub.space_folder.stage` and `check`.
+        InputError: as `hub.face_detector.read` and `hub.static_space.libraries.libraries`.
     """
     from pipeline.data.face_crops import find_detector
 
     weights = find_detector(options.face_detector or run.recipe["face_detector"])
-    space_folder.stage(folder, options.repo_id, revision, weights)
+    face_detector.read(weights)
+    return weights, libraries.libraries(options.browser_libraries) if options.space_kind == "static" else {}
+
+
+def stage_space(run: Run, folder: Path, model: Path, options: Options, revision: str) -> None:
+    """Write the Space that shows the staged release `model` at `revision`, in place of an earlier try.
+
+    Raises:
+        InputError: as `space_parts`, the `stage` of either kind, and `check`.
+    """
+    from hub.card.metadata import license_of
+    from hub.static_space import folder as static_space
+
+    weights, files = space_parts(run, options)
+    shutil.rmtree(folder, ignore_errors=True)
+    if options.space_kind == "docker":
+        space_folder.stage(folder, options.repo_id, revision, weights)
+    else:
+        photo, terms = face_detector.photo_of(drawn_face()), license_of(run, options.repo_id)
+        static_space.stage(folder, model, options.repo_id, revision, weights, files, photo, terms)
     check([folder], options)
 
 
@@ -267,14 +296,14 @@ def send_space(api: HfApi, folder: Path, options: Options, exists: bool) -> str:
         private = attempts.attempt(options.repo_id, lambda: api.model_info(options.repo_id), print).private
         target = upload.Release(
             space, private=options.private or bool(private and not exists), message=f"Show {options.repo_id}",
-            repo_type="space", consists_of=space_folder.PUBLISHED,
+            repo_type="space", space_sdk=options.space_kind, consists_of=space_folder.PUBLISHED,
         )  # fmt: skip
         published = upload.publish(api, folder, target, exists, print)
     except InputError as error:
         state = f"{options.repo_id} is published, the Space {space} is not: {error}"
         raise InputError(f"{state}; the same command sends what is missing") from None
     print(f"sent to {space}: {published.files} files, {published.bytes / 1e6:.1f} MB")
-    if private:
+    if private and options.space_kind == "docker":
         print(f"{options.repo_id} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
     return published.url
 

@@ -1,6 +1,7 @@
-"""The folder of a Space: the app, the face detector's weights, and the files from which the Hub builds and shows it.
+"""Which Spaces are ours, and the folder of a Docker Space: the app, the detector's weights, and what the Hub needs.
 
-The model is not in it: the app loads it from its own repository, at the release that was published with the Space.
+The model is not in a Docker Space: the app loads it from its own repository, at the release that was published with the
+Space. `hub.static_space` writes the other kind.
 """
 
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from hub import face_detector
 from hub.access import check_access
 from hub.attempts import attempt
 from hub.templates import templates
@@ -21,8 +23,8 @@ COPIED = (
     "hub/__init__.py",
     f"{APP}*.py",
     f"{APP}*.html",
-    f"{APP}*.css",
     f"{APP}*.js",
+    f"{APP}page/*",
     f"{APP}requirements.txt",
     "pipeline/__init__.py",
     "pipeline/class_shares.py",
@@ -42,12 +44,18 @@ FLAT = (
     "face_detection_yunet_*.onnx",
 )
 """Files of a Space that an older version published: it kept the app's modules at the root."""
-PUBLISHED = ("hub/*", "pipeline/*", *RENDERED, "LICENSE", *FLAT)
+STATIC = ("index.html", "page/*", "model/*", "examples/*.png", "onnxruntime-web/*")
+"""Files of a static Space."""
+PUBLISHED = ("hub/*", "pipeline/*", *RENDERED, "LICENSE", *STATIC, *FLAT)
 """Patterns of all files of a Space of this project: publishing removes those that are not staged any more."""
 EMPTY = {".gitattributes", "README.md"}
 """What the Hub itself puts into a new Space."""
-OURS = ({f"{APP}app.py", "pipeline/crop.py"}, {"app.py", "crop.py"})
-"""Files by which a Space with this app is recognised, of this version or an older one."""
+OURS = (
+    {f"{APP}app.py", "pipeline/crop.py"},
+    {"app.py", "crop.py"},
+    {"index.html", "page/worker.js", "model/about.json"},
+)
+"""Files by which a Space with this app is recognised, of either kind, and of this version or an older one."""
 
 
 def check_space(api: HfApi, space: str, say: Callable[[str], None]) -> bool:
@@ -71,10 +79,7 @@ def stage(folder: Path, model: str, revision: str, weights: Path) -> None:
     Raises:
         InputError: `weights` is not the file of the detector that the crop was measured with.
     """
-    try:
-        detector = crop.read_weights(weights)
-    except ValueError as error:
-        raise InputError(f"{error}, and give its path with --face_detector") from None
+    detector = face_detector.read(weights)
     for file in (file for pattern in COPIED for file in sorted(ROOT.glob(pattern))):
         target = folder / file.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -170,7 +170,8 @@ def keep(folder: Path, target: Path) -> Path:
         known = (
             {"README.md", "evaluation.json", "parity.json"},
             {"README.md", "evaluation.json", ADAPTER_CONFIG},
-            {"README.md", "Dockerfile", "app.py"},
+            {"README.md", "Dockerfile", "LICENSE"},
+            {"README.md", "index.html", "LICENSE"},
             {"README.md", CURATION},
         )
         if not any(names <= {p.name for p in target.iterdir()} for names in known):

@@ -32,7 +32,7 @@ class Release:
     """Where a staged folder goes: a branch (`revision`, created if missing) or a pull request, with or without a tag.
 
     `consists_of` are the patterns of a release's files: a file on the Hub that fits one and is not in the folder comes
-    from an older release and is deleted.
+    from an older release and is deleted. A Space has a `space_sdk`: what runs it.
     """
 
     repo_id: str
@@ -43,6 +43,7 @@ class Release:
     message: str = "Publish a run"
     repo_type: Literal["model", "space", "dataset"] = "model"
     consists_of: tuple[str, ...] = PUBLISHED
+    space_sdk: Literal["docker", "static"] | None = None
 
     def page(self, api: HfApi) -> str:
         """The address to look at."""
@@ -90,8 +91,8 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
 
 
 def _make(api: HfApi, release: Release) -> None:
-    sdk = "docker" if release.repo_type == "space" else None
-    api.create_repo(release.repo_id, repo_type=release.repo_type, private=release.private, space_sdk=sdk, exist_ok=True)
+    kind, sdk = release.repo_type, release.space_sdk
+    api.create_repo(release.repo_id, repo_type=kind, private=release.private, space_sdk=sdk, exist_ok=True)
 
 
 def _commit_of_tag(api: HfApi, release: Release, say: Say) -> str | None:

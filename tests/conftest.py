@@ -25,7 +25,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 import yaml  # noqa: E402
 from datasets import ClassLabel, Dataset, Features, Image, List, Value  # noqa: E402
-from onnx import TensorProto, helper, save  # noqa: E402
+from onnx import ModelProto, TensorProto, helper, numpy_helper, save  # noqa: E402
 from PIL import Image as PILImage  # noqa: E402
 from transformers import TrainerCallback  # noqa: E402
 
@@ -235,14 +235,38 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def detector_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """YuNet's weights where `YUNET` names them; otherwise an ONNX file that passes for them until it is loaded."""
+    """YuNet's weights where `YUNET` names them; otherwise a file like it that sees one large face in every picture."""
     if "YUNET" in os.environ:
         return Path(os.environ["YUNET"])
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("in", "out")]
-    graph = helper.make_graph([helper.make_node("Identity", ["in"], ["out"])], "g", ends[:1], ends[1:])
-    save(helper.make_model(graph), path := tmp_path / "weights.onnx")
+    save(one_face_everywhere(), path := tmp_path / "weights.onnx")
     monkeypatch.setattr(crop, "YUNET_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
+
+
+def one_face_everywhere() -> ModelProto:
+    """YuNet's inputs and outputs, which do not depend on the picture: cells of 32 px are faces of about 640 px."""
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 640, 640])
+    outputs, nodes, constants = [], [], []
+    for stride in (8, 16, 32):
+        is_face = float(stride == 32)
+        for kind, bias in (("cls", [is_face]), ("obj", [is_face]), ("bbox", [0.5, 0.5, 3.0, 3.0]), ("kps", [0.5] * 10)):
+            name, channels = f"{kind}_{stride}", len(bias)
+            kernel = np.zeros((channels, 3, stride, stride), np.float32)
+            for of, values in (("kernel", kernel), ("bias", np.array(bias, np.float32))):
+                constants.append(numpy_helper.from_array(values, f"{name}_{of}"))
+            constants.append(numpy_helper.from_array(np.array([1, -1, channels]), f"{name}_shape"))
+            steps = (
+                ("Conv", ["input", f"{name}_kernel", f"{name}_bias"], {"strides": [stride, stride]}),
+                ("Transpose", [f"{name}_Conv"], {"perm": [0, 2, 3, 1]}),
+                ("Reshape", [f"{name}_Transpose", f"{name}_shape"], {}),
+            )
+            for op, inputs, settings in steps:
+                output = name if op == "Reshape" else f"{name}_{op}"
+                nodes.append(helper.make_node(op, inputs, [output], **settings))
+            cells = (640 // stride) ** 2
+            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, cells, channels]))
+    graph = helper.make_graph(nodes, "like YuNet", [given], outputs, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SIZES = ((390, 844), (1280, 800))
 SECONDS = 60  # to wait for a state, the app or an answer of Chromium; a busy machine is slow
 WALL = (214, 219, 214)
-
-READY = (
-    "!document.getElementById('model').textContent.includes('…')"
-    " && performance.getEntriesByName(new URL('examples', location)).length"
+QUIET = (
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
+    *("--disable-domain-reliability", "--no-pings", "--disable-default-apps", "--disable-extensions"),
 )
+"""Chromium by itself asks its maker for updates and lists; these options stop it."""
+
+READY = "document.documentElement.dataset.started === 'true'"
 DONE = "document.getElementById('results').getAttribute('aria-busy') === 'false'"
 FACES = "document.querySelectorAll('.face').length"
 MESSAGE = "document.querySelector('.message p')?.textContent ?? '…'"
@@ -67,7 +69,7 @@ STATES = (
     State("several", f"{FACES} >= 3", ("several.png",)),
     State("pictures", f"{FACES} >= 2", ("one.png", "none.png", "second.png")),
     State("none", f"{FACES} === 0 && !({MESSAGE}).endsWith('…')", ("none.png",)),
-    State("error", f"({MESSAGE}).startsWith('The server did not take')", ("letter.png",)),
+    State("error", f"{FACES} === 0 && !({MESSAGE}).endsWith('…')", ("letter.png",)),
     State("webcam", f"{FACES} === 1", click=("webcam",)),
     State("map", f"{FACES} === 1 && document.querySelector('.heat').naturalWidth > 0", ("one.png",), ("explain",)),
     State("dark", f"{FACES} >= 3", ("several.png",), ("explain",), "dark"),
@@ -92,9 +94,9 @@ def draw_pictures(folder: Path) -> None:
 
 
 class Browser:
-    """Chromium without a window."""
+    """Chromium without a window. `more` are further options of its command line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
         program = next(filter(None, map(shutil.which, BROWSERS)), None)
         if program is None:
             raise InputError(f"no Chromium found, looked for {', '.join(BROWSERS)}; try apt-get install chromium")
@@ -107,6 +109,8 @@ class Browser:
             "--use-fake-ui-for-media-stream",
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-video-capture={folder / 'camera.mjpeg'}",
+            *QUIET,
+            *more,
         ]
         if os.geteuid() == 0:
             flags.append("--no-sandbox")  # Chromium as root does not start with it
@@ -184,7 +188,19 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def value(self, expression: str) -> Any:
+        """The value of an expression; None if it cannot be evaluated yet."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def awaited(self, expression: str) -> Any:
+        """What the promise of an expression is fulfilled with.
+
+        Raises:
+            RuntimeError: it is rejected, or the expression throws.
+        """
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in found:
+            raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", expression))
+        return found["result"].get("value")
 
     def wait(self, expression: str) -> None:
         end = time.monotonic() + SECONDS
@@ -193,13 +209,16 @@ class Page:
                 raise TimeoutError(f"not true within {SECONDS} s: {expression}")
             time.sleep(0.1)
 
+    def choose(self, *pictures: Path) -> None:
+        """Choose files, as in the dialogue that the first button opens."""
+        node = self.call("Runtime.evaluate", expression="document.getElementById('files')")["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", files=[str(picture) for picture in pictures], objectId=node)
+
     def reach(self, state: State, folder: Path) -> None:
         """Do what a person would do."""
         self.wait(READY)
         if state.pictures:
-            node = self.call("Runtime.evaluate", expression="document.getElementById('files')")["result"]["objectId"]
-            files = [str(folder / name) for name in state.pictures]
-            self.call("DOM.setFileInputFiles", files=files, objectId=node)
+            self.choose(*(folder / name for name in state.pictures))
         for button in state.click:
             self.value(f"document.getElementById({button!r}).click()")
         self.wait(f"{DONE} && {state.until} && {DECODED}")

@@ -5,11 +5,10 @@ from typing import Any
 
 from hub.card.metadata import Publication, tags_of
 from hub.clients.clients import CLIENTS
+from hub.static_space import libraries
 from pipeline import crop
 from pipeline.run_folder import Run
 
-ONNXRUNTIME_WEB = "1.30.0"
-"""The version that the browser's snippet loads."""
 FIRST = "happiness.png"
 """The example that snippets classify, if there is one of it."""
 
@@ -37,7 +36,7 @@ def words_of(run: Run, publication: Publication) -> dict[str, Any]:
         "detector": publication.detector,
         "box_area": round(crop.BOX_WIDTH * crop.BOX_HEIGHT, 3),
         "centre": crop.BOX_CENTRE,
-        "onnxruntime_web": ONNXRUNTIME_WEB,
+        "onnxruntime_web": libraries.VERSION,
     }
 
 

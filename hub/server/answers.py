@@ -126,13 +126,13 @@ async def _faces(service: Service, cuts: list[faces.Cut], pixels: Pixels, maps: 
             "scores": ranked(model.classes, scores[number]),
             "sure": not unsure(scores[number], service.settings.not_sure_below),
             "crop": await service.in_thread(faces.draw, cut.picture),
-            "map": await _map(service, cut, scores[number]) if number < maps else None,
+            **(await _map(service, cut, scores[number]) if number < maps else {"map": None, "map_fall": None}),
         }
         for number, cut in enumerate(cuts)
     ]
 
 
-async def _map(service: Service, cut: faces.Cut, scores: Any) -> str:
+async def _map(service: Service, cut: faces.Cut, scores: Any) -> dict[str, Any]:
     """The map of what the best class depends on; computed in batches, so that other requests run in between."""
     model, best = service.model, int(scores.argmax())
     pictures, left = faces.covered(cut.picture), []
@@ -140,9 +140,8 @@ async def _map(service: Service, cut: faces.Cut, scores: Any) -> str:
         part = pictures[start : start + service.settings.batch]
         pixels = await service.in_thread(lambda part=part: np.stack([model.prepare(picture) for picture in part]))
         left += to_scores(await service.batcher(pixels), model.function)[:, best].tolist()
-    return await service.in_thread(
-        lambda: faces.draw_map(faces.needed(float(scores[best]), left, *cut.picture.shape[:2]))
-    )
+    need, fall = faces.needed(float(scores[best]), left, *cut.picture.shape[:2])
+    return {"map": await service.in_thread(faces.draw_map, need), "map_fall": round(fall, 4)}
 
 
 def unread(upload: bodies.Upload, refusal: Refused) -> dict[str, Any]:

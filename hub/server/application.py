@@ -31,8 +31,10 @@ from .guard import Guard
 from .settings import PREFIX, Settings, listed
 
 HERE = Path(__file__).resolve().parent
-PAGES = {"page.css": "text/css", "page.js": "text/javascript", "docs.js": "text/javascript"}
-"""What the two pages load, with its type. Nothing is inline, so that the policy can forbid inline scripts."""
+PAGE = HERE / "page"
+"""The page for people. A static Space has the same files, but for `answers.js`."""
+TYPES = {".css": "text/css", ".js": "text/javascript"}
+"""What pages load, with its type. Nothing is inline, so that the policy can forbid inline scripts."""
 NO_DETECTOR = (
     f"this server has no face detector: put {crop.YUNET} from {crop.YUNET_PAGE} beside app.py, or its path into "
     "FER_FACE_DETECTOR; POST / takes a cropped face without one"
@@ -67,7 +69,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Guard, settings=settings)
     if settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=listed(settings.origins), allow_methods=["GET", "POST"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=listed(settings.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],  # clients of the Hub's API send some of their own, such as Authorization
+            expose_headers=["Retry-After"],
+        )
     _add_failures(app)
     app.include_router(router)
     return app
@@ -101,7 +109,7 @@ def _add_failures(app: FastAPI) -> None:
 )
 async def page() -> Response:
     """The page."""
-    return FileResponse(HERE / "page.html", media_type="text/html")
+    return FileResponse(PAGE / "page.html", media_type="text/html")
 
 
 @router.get("/docs", include_in_schema=False)
@@ -120,6 +128,9 @@ async def health(request: Request) -> Any:
         model=model.name,
         engine=model.engine,
         classes=list(model.classes),
+        card=model.card,
+        trained_on=list(model.trained_on),
+        drawn_only=model.drawn_only,
         height=model.size[0],
         width=model.size[1],
         detector=service.finder is not None,
@@ -205,9 +216,16 @@ async def predict(
     return JSONResponse({"classes": service.model.classes, "files": shown})
 
 
-@router.get("/{name}", include_in_schema=False)
+@router.get("/page/{name}", include_in_schema=False)
 async def part(name: str) -> Response:
-    """A style sheet or a script of a page."""
-    if name not in PAGES:
+    """A style sheet or a script of the page."""
+    file = next((file for file in PAGE.iterdir() if file.name == name and file.suffix in TYPES), None)
+    if file is None:
         raise Refused(404, "Not Found")
-    return FileResponse(HERE / name, media_type=PAGES[name])
+    return FileResponse(file, media_type=TYPES[file.suffix])
+
+
+@router.get("/docs.js", include_in_schema=False)
+async def docs_script() -> Response:
+    """The script of the description of the API."""
+    return FileResponse(HERE / "docs.js", media_type=TYPES[".js"])

@@ -42,6 +42,7 @@ class Face(BaseModel):
     """A face: its box in px of the upright photo, the detector's score, the model's scores, and PNGs as data URLs.
 
     `sure` is false if the highest score is below FER_NOT_SURE_BELOW: then the answer is "not sure".
+    `map_fall` is by how much the best score falls where the map is darkest.
     """
 
     box: tuple[float, float, float, float]
@@ -50,6 +51,7 @@ class Face(BaseModel):
     sure: bool
     crop: str
     map: str | None
+    map_fall: float | None
 
 
 class File(BaseModel):
@@ -82,12 +84,17 @@ class Health(BaseModel):
 
     `class_shares` are those that scores are set to after training; null: as trained. Below `not_sure_below`, the
     answer is "not sure".
+    `card` is the address of the model's card, if it comes from the Hub; `trained_on` names the sources of its pictures,
+    if the model says; `drawn_only` says that all of them were drawn by this project.
     """
 
     status: Literal["ok"]
     model: str
     engine: Literal["onnxruntime", "torch"]
     classes: list[str]
+    card: str | None
+    trained_on: list[str]
+    drawn_only: bool
     height: int
     width: int
     detector: bool

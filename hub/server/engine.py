@@ -29,10 +29,11 @@ from pipeline.model_folder import (
 )
 from pipeline.own_file import why_not_own
 
-from .folder import class_names, example_files, read_align
+from .folder import class_names, example_files, read_align, read_sources
 from .preprocessing import Pixels, Prepare, load_preprocessing
+from .settings import HUB
 
-DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, "recipe.yaml", "examples/*.png"]
+DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, "recipe.yaml", "curation.json", "examples/*.png"]
 FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
 RUN_SECONDS = 60.0  # after which a batch is given up
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]  # never a pickle
@@ -51,6 +52,9 @@ class Model:
         config: its config.json.
         align: whether it was trained on crops with level eyes.
         examples: PNG files of drawn faces, by expression.
+        card: address of its card on the Hub; None for a folder of this machine.
+        trained_on: titles of the sources of its pictures; empty if it does not say.
+        drawn_only: whether this project drew all of them.
         prepare: picture `(H, W, 3) uint8` RGB to `(3, *size) float32`.
         run: `(B, 3, *size) float32` to logits `(B, K) float32`.
     """
@@ -63,6 +67,9 @@ class Model:
     config: dict[str, Any]
     align: bool
     examples: dict[str, bytes]
+    card: str | None
+    trained_on: tuple[str, ...]
+    drawn_only: bool
     prepare: Prepare
     run: Callable[[Pixels], Pixels]
 
@@ -89,10 +96,25 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     run = (_onnxruntime if is_onnx else _torch)(folder, threads or cores(), name)
     function = _function(config)
     _check(prepare, run, size, len(classes), function, name)
-    shown = name if not Path(name).is_dir() else Path(name).resolve().name
+    is_local = Path(name).is_dir()
+    shown, card = (Path(name).resolve().name, None) if is_local else (name, f"{HUB}/{name}")
+    sources = read_sources(folder)
     engine: Literal["onnxruntime", "torch"] = "onnxruntime" if is_onnx else "torch"
-    folded = (read_align(folder), example_files(folder))
-    return Model(shown, engine, classes, size, function, config, *folded, prepare, run)
+    return Model(
+        name=shown,
+        engine=engine,
+        classes=classes,
+        size=size,
+        function=function,
+        config=config,
+        align=read_align(folder),
+        examples=example_files(folder),
+        card=card,
+        trained_on=tuple(sources),
+        drawn_only=bool(sources) and all(origin == "drawn" for origin in sources.values()),
+        prepare=prepare,
+        run=run,
+    )
 
 
 def to_scores(logits: Pixels, function: str) -> NDArray[np.float64]:

@@ -70,10 +70,10 @@ def covered(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pictures
 
 
-def needed(whole: float, scores: Sequence[float], height: int, width: int) -> NDArray[np.float64]:
+def needed(whole: float, scores: Sequence[float], height: int, width: int) -> tuple[NDArray[np.float64], float]:
     """The occlusion map `(height, width)`, 0 to 1: mean loss of the score `whole` over the windows that cover a pixel.
 
-    1 is the largest loss in this picture. Where covering raises the score, the map is 0.
+    1 is the largest loss in this picture, which is returned too. Where covering raises the score, the map is 0.
 
     Args:
         whole: score of the picture without a window.
@@ -84,7 +84,8 @@ def needed(whole: float, scores: Sequence[float], height: int, width: int) -> ND
         loss[rows, columns] += whole - score
         count[rows, columns] += 1
     loss = np.maximum(loss / count, 0)
-    return loss / max(float(loss.max()), 1e-9)
+    largest = float(loss.max())
+    return loss / max(largest, 1e-9), largest
 
 
 def draw(picture: NDArray[np.uint8]) -> str:

@@ -1,5 +1,6 @@
-"""What the server reads of a model's folder beside its weights: class names, drawn faces, how crops were aligned."""
+"""What the server reads of a model's folder beside its weights: class names, drawn faces, alignment of crops, data."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from pipeline.errors import InputError
 from pipeline.own_file import why_not_own
 from pipeline.pictures import UnusablePicture, decode
 
-RECIPE = "recipe.yaml"
+RECIPE, CURATION = "recipe.yaml", "curation.json"
 MAX_EXAMPLES = 100
 MAX_BYTES = 2**20  # of an example, or of the recipe
+MAX_CURATION = 64 * 2**20  # bytes; it names the pictures that were left out
 
 
 def class_names(config: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -78,3 +80,21 @@ def read_align(folder: Path) -> bool:
         return False  # not a run of this project: another kind of file
     cropped = [entry for entry in entries if entry.get("crop") == "detect"]
     return bool(cropped) and all(entry.get("face_align") for entry in cropped)
+
+
+def read_sources(folder: Path) -> dict[str, str]:
+    """Title -> origin (`drawn`, `local` or `hub`) of each source in curation.json; empty if the model does not say.
+
+    Raises:
+        InputError: curation.json is a link that leads out, a pipe or too large.
+    """
+    why = why_not_own(folder, CURATION)
+    if why == "is missing":
+        return {}
+    if why or (folder / CURATION).stat().st_size > MAX_CURATION:
+        raise InputError(f"{folder.name}/{CURATION} {why or f'has more than {MAX_CURATION:,} bytes'}: take it out")
+    try:
+        sources = json.loads((folder / CURATION).read_text(encoding="utf-8"))["sources"].values()
+        return {str(source["title"]): str(source["origin"]) for source in sources}
+    except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return {}  # not a run of this project, or of a version before sources had titles: another kind of file

@@ -163,8 +163,8 @@ def write_predictions(
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`, and `calibration` as JSON if there is one; `mirrored` the logits of the mirrored pictures, and `persons` the codes of the
-    rows of all splits in their order.
+    `about` holds the values of `ABOUT`, and `calibration` as JSON if there is one; `mirrored` the logits of the
+    mirrored pictures, and `persons` the codes of the rows of all splits in their order.
     """
     parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
     if mirrored is not None:

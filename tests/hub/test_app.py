@@ -425,7 +425,7 @@ def test_a_photo_and_the_same_face_cropped_for_training_get_the_same_scores(
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), np.asarray(trained_on))
     expected = by_label(classify(trained_on))
     assert {score.label: score.score for score in file.faces[0].scores} == pytest.approx(expected, abs=1e-4)
-    assert file.faces[0].map is None
+    assert (file.faces[0].map, file.faces[0].map_fall) == (None, None)
 
 
 def test_a_map_is_drawn_on_request(finding: str, photo: Image.Image) -> None:
@@ -433,6 +433,7 @@ def test_a_map_is_drawn_on_request(finding: str, photo: Image.Image) -> None:
     for face in answer.json()["files"][0]["faces"]:
         image = Image.open(io.BytesIO(base64.b64decode(face["map"].partition(",")[2])))
         assert (image.mode, image.size) == ("RGBA", (SIZE, SIZE))
+        assert -1 <= face["map_fall"] <= 1
     assert HTTP.post(finding, params={"explain": "perhaps"}, files={"files": PNG}).status_code == 422
 
 
@@ -487,8 +488,9 @@ def test_the_map_is_highest_where_covering_lowers_the_score_most() -> None:
     assert pictures.shape == (49, SIZE, SIZE, 3)
     assert (pictures != 200).any(0).all(), "some pixel is never covered"
     scores = [1 - 0.5 * float((one[30:36, 6:12] == 127).all()) for one in pictures]  # the model depends on this place
-    need = needed(1.0, scores, SIZE, SIZE)
+    need, fall = needed(1.0, scores, SIZE, SIZE)
     assert need.max() == 1
+    assert 0.1 < fall <= 0.5, "the mean over windows, some of which change nothing"
     rows, columns = np.nonzero(need == 1)
     assert rows.mean() == pytest.approx(32.5, abs=3)
     assert columns.mean() == pytest.approx(8.5, abs=3)
@@ -501,6 +503,7 @@ def test_the_map_is_highest_where_covering_lowers_the_score_most() -> None:
 def test_health_and_openapi_describe_the_real_answers(url: str) -> None:
     health = Health(**HTTP.get(f"{url}/health").json())
     assert (health.engine, health.model, health.classes) == ("onnxruntime", "small", list(CLASSES))
+    assert (health.card, health.trained_on, health.drawn_only) == (None, [], False), "this model says nothing of it"
     described = HTTP.get(f"{url}/openapi.json").json()
     assert set(described["paths"]) == {"/", "/predict", "/health", "/examples", "/examples/{name}.png"}
     for path, method in (("/", "post"), ("/predict", "post")):
@@ -513,6 +516,41 @@ def test_health_and_openapi_describe_the_real_answers(url: str) -> None:
     answer = HTTP.post(url, content=PNG)
     assert [Score(**one) for one in answer.json()]
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("content", "titles", "drawn_only"),
+    [
+        ('{"sources": {"a": {"title": "drawn faces", "origin": "drawn"}}}', ["drawn faces"], True),
+        (
+            '{"sources": {"a": {"title": "A", "origin": "drawn"}, "b": {"title": "B", "origin": "hub"}}}',
+            ["A", "B"],
+            False,
+        ),
+        ('{"sources": {}}', [], False),
+        ('{"sources": {"a": {"layout": "of another version"}}}', [], False),
+        ("[1", [], False),
+        (None, [], False),
+    ],
+)
+def test_what_a_model_was_trained_on_is_read_from_its_curation(
+    content: str | None, titles: list[str], drawn_only: bool, onnx_folder: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(onnx_folder, tmp_path / "model")
+    if content is not None:
+        (model / "curation.json").write_text(content)
+    loaded = load_model(str(model))
+    assert (list(loaded.trained_on), loaded.drawn_only, loaded.card) == (titles, drawn_only, None)
+
+
+def test_the_parts_of_the_page_are_served_and_nothing_beside_them(url: str) -> None:
+    for script in (ROOT / "hub" / "server" / "page").iterdir():
+        answer = HTTP.get(f"{url}/page/{script.name}")
+        expected = {".js": "text/javascript", ".css": "text/css"}.get(script.suffix)
+        assert (answer.status_code == 200) == (expected is not None), script.name
+        assert expected is None or answer.headers["content-type"].startswith(expected)
+    for name in ("..%2Fapp.py", "app.py", "none.js", ""):
+        assert HTTP.get(f"{url}/page/{name}").status_code == 404
 
 
 @pytest.mark.parametrize("page", ["/", "/docs"])
@@ -550,6 +588,28 @@ def test_other_hosts_and_origins_are_refused_until_they_are_named(url: str, sett
         assert HTTP.get(f"{url}/health", headers={"Host": "A.example:8000"}).status_code == 200
         answer = HTTP.post(url, content=b"", headers=page)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, "https://a.example")
+
+
+@pytest.mark.parametrize("path", ["/", "/predict"])
+@pytest.mark.parametrize("named", ["https://a.example", "https://b.example, https://a.example", "*"])
+def test_pages_of_named_origins_may_ask_first_and_then_post(path: str, named: str, settings: Settings) -> None:
+    origin, stranger = {"Origin": "https://a.example"}, {"Origin": "https://c.example"}
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    with served(replace(settings, origins=named)) as (url, _):
+        may = HTTP.options(url + path, headers=origin | asks)
+        assert may.status_code == 200
+        assert {"authorization", "content-type"} <= set(re.split(", ?", may.headers["access-control-allow-headers"]))
+        assert "POST" in may.headers["access-control-allow-methods"]
+        answer = HTTP.post(url + path, content=b"", headers=origin)
+        for answered in (may, answer):
+            assert answered.headers["access-control-allow-origin"] in ("https://a.example", "*")
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
+        refused = HTTP.options(url + path, headers=stranger | asks)
+        assert ("access-control-allow-origin" in refused.headers) == (named == "*")
+        assert (
+            HTTP.options(url + path, headers=origin | {**asks, "Access-Control-Request-Method": "PUT"}).status_code
+            == 400
+        )
 
 
 # ---- Together, and too much

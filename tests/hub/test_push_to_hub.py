@@ -145,17 +145,20 @@ def test_a_release_that_answers_differently_from_the_run_is_reported(
 
 
 def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
-    run: Path, detector_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Path, detector_weights: Path, packed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hub.access.check_access", lambda *_, **__: pytest.fail("a dry run needs no login"))
     monkeypatch.setattr("hub.upload.publish", lambda *_: pytest.fail("a dry run sends nothing"))
-    space = ["--space", "anna/demo", "--face_detector", str(detector_weights)]
+    space = ["--space", "anna/demo", "--face_detector", str(detector_weights), "--browser_libraries", str(packed)]
     main([str(run), "--repo_id", REPO, "--dry_run", "--with_predictions", *space])
     staged, said = run.with_name("run-staged"), capsys.readouterr().out.splitlines()
     assert {str(staged), f"{staged}-space"} <= set(said)
     assert {"README.md", "predictions.parquet", "parity.json"} <= files(staged).keys()
     assert len({file.stat().st_mode for file in staged.rglob("*") if file.is_file()}) == 1, "all can be read alike"
-    assert {"README.md", "Dockerfile", "hub/server/app.py"} <= files(run.with_name("run-staged-space")).keys()
+    shown = files(run.with_name("run-staged-space"))
+    assert {"README.md", "index.html", "page/page.js", "model/about.json"} <= shown.keys()
+    weights = "model_with_preprocessing.onnx"
+    assert shown[f"model/{weights}"] == files(staged)[f"onnx/{weights}"], "the page answers with the published weights"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def environment_of(dockerfile: Path) -> dict[str, str]:
 
 
 def test_the_folder_holds_only_the_app_what_it_imports_and_the_detector(staged: Path, detector_weights: Path) -> None:
-    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".css", ".js", ".txt")}
+    app = {f"hub/server/{p.name}" for p in APP.iterdir() if p.suffix in (".py", ".html", ".js", ".txt")}
+    app |= {f"hub/server/page/{p.name}" for p in (APP / "page").iterdir()}
     carried = {"hub/__init__.py", "pipeline/__init__.py", *(f"pipeline/{name}.py" for name in CARRIED)}
     made = {f"hub/server/{crop.YUNET}", "Dockerfile", "README.md", "LICENSE"}
     assert files_in(staged) == app | carried | made
@@ -101,7 +102,7 @@ def test_the_readme_says_what_the_hub_needs_and_what_a_visitor_should_know(stage
     assert (metadata["license"], metadata["pinned"]) == ("apache-2.0", False)
     assert len(metadata["short_description"]) <= 60, "the Hub takes no more"
     for words in (f"`{MODEL}`", "`v1.0`", "not tell what a person feels", "not kept", "5(1)(f)", "50(3)", "HF_TOKEN",
-                  "Copyright (c) 2020 Shiqi Yu", "this permission notice shall be included"):  # fmt: skip
+                  "`FER_ORIGINS`", "Copyright (c) 2020 Shiqi Yu", "permission notice shall be included"):  # fmt: skip
         assert words in " ".join(card.text.split())
 
 
@@ -123,9 +124,9 @@ def test_the_dockerfile_copies_everything_that_the_app_needs(staged: Path) -> No
 
 
 def test_the_page_only_uses_relative_urls(staged: Path) -> None:
-    page = "".join((staged / "hub" / "server" / name).read_text() for name in ("page.html", "page.js", "page.css"))
+    page = "".join(part.read_text() for part in (staged / "hub" / "server" / "page").iterdir())
     asked = re.findall(r"(?:href=|src=|fetch\(|URL\()[\"'`]([^\"'`]*)", page)
-    assert {"docs", "health", "examples"} <= set(asked)
+    assert {"docs", "health", "examples", "page/page.js", "page/page.css"} <= set(asked)
     assert not [address for address in asked if re.match(r"/|\w+:(?!,)", address)]
 
 
@@ -162,7 +163,7 @@ def hub() -> Iterator[HubServer]:
 
 def send(hub: HubServer, staged: Path, *words: str) -> str:
     api = HfApi(endpoint=hub.url, token=TOKEN)
-    args = parse(["run", "--repo_id", MODEL, "--space", SPACE, *words])
+    args = parse(["run", "--repo_id", MODEL, "--space", SPACE, "--space_kind", "docker", *words])
     return send_space(api, staged, args, space_folder.check_space(api, SPACE, print))
 
 
@@ -232,6 +233,7 @@ def test_a_space_that_fails_says_that_the_model_is_there_and_the_same_command_go
     [
         ("--space demo", "--space 'demo': write user/name"),
         ("--space anna/demo --face_detector DIR/none.onnx", "none.onnx: No such file"),
+        ("--space anna/demo --space_kind docker --face_detector DIR/none.onnx", "none.onnx: No such file"),
         ("--space anna/demo --create_pr", "--create_pr: a Space shows what is published"),
     ],
 )
@@ -246,7 +248,8 @@ def test_wrong_arguments_end_in_one_line_before_anything_is_staged(
 def test_the_default_detector_is_that_of_the_run(publishable_run: Path, detector_weights: Path, tmp_path: Path) -> None:
     run = load_run(publishable_run)
     run.recipe["face_detector"] = str(detector_weights)
-    stage_space(run, tmp_path / "space", parse(["run", "--repo_id", MODEL, "--space", SPACE]), "v1.0")
+    args = parse(["run", "--repo_id", MODEL, "--space", SPACE, "--space_kind", "docker"])
+    stage_space(run, tmp_path / "space", tmp_path / "none", args, "v1.0")
     assert (tmp_path / "space" / "hub" / "server" / crop.YUNET).read_bytes() == detector_weights.read_bytes()
 
 
@@ -260,7 +263,17 @@ def arrived(publishable_run: Path, tmp_path: Path) -> Iterator[tuple[Path, HubSe
         pytest.skip(f"YUNET names no file: download {crop.YUNET} from {crop.YUNET_PAGE}")
     with HubServer() as hub:
         hub.add_user("anna", TOKEN)
-        words = ["--repo_id", MODEL, "--space", SPACE, "--private", "--face_detector", os.environ["YUNET"]]
+        words = [
+            "--repo_id",
+            MODEL,
+            "--space",
+            SPACE,
+            "--space_kind",
+            "docker",
+            "--private",
+            "--face_detector",
+            os.environ["YUNET"],
+        ]
         environment = hub.client_environment(tmp_path / "hf", TOKEN)
         push = [sys.executable, "push_to_hub.py", str(publishable_run), *words]
         done = subprocess.run(push, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -1,0 +1,129 @@
+/** The webcam: one frame after the other is answered, and faces keep their numbers and a smoothed score. */
+
+import { predict } from "./answers.js";
+import { Card } from "./card.js";
+import { byId, element, pause, say } from "./dom.js";
+import { FacePanel } from "./face_panel.js";
+import { NoAnswer } from "./no_answer.js";
+import { clear, openResults } from "./pictures.js";
+import { Tracker } from "./tracking.js";
+
+const FRAME_MS = 33;        // at most 30 frames a second
+const FRAME_SIDE = 640;     // longer side of the frames that are answered
+const RATE_FRAMES = 10;     // frames over which their number a second is averaged
+const ANNOUNCE_MS = 4000;   // a screen reader hears of the webcam no more often
+const ON = "The webcam is on. It stops when this page is hidden.";
+const CAMERA_FAULTS = {
+  NotAllowedError: "The camera was not allowed. Allow it for this page in the browser, then start again.",
+  NotFoundError: "No camera was found.",
+  NotReadableError: "The camera is in use by another program.",
+};
+
+export const webcam = {
+  stream: null,
+
+  async start() {
+    if (!navigator.mediaDevices) {
+      say("The browser only allows the camera on https or localhost.");
+      return;
+    }
+    byId("webcam").disabled = true;
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, facingMode: "user" } });
+    } catch (error) {
+      say(CAMERA_FAULTS[error.name] ?? `The camera did not start: ${error.message}`);
+      return;
+    } finally {
+      byId("webcam").disabled = false;
+    }
+    this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop("The camera went away."));
+    byId("webcam").textContent = byId("clear").textContent = "Stop webcam";
+    try {
+      await this.run(this.stream);
+    } catch (error) {
+      this.stop(`The webcam was stopped: ${error.message}`);  // never on with nobody looking
+      throw error;
+    }
+  },
+
+  stop(reason = "") {
+    if (!this.stream) return;
+    this.stream.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    byId("webcam").textContent = "Start webcam";
+    byId("clear").textContent = "Clear";
+    clear();
+    say(reason);
+  },
+
+  async run(stream) {
+    clear();
+    const video = element("video", { "aria-label": "webcam, mirrored" });
+    Object.assign(video, { muted: true, playsInline: true, srcObject: stream });
+    this.card = new Card("Webcam", video, true);
+    this.tracker = new Tracker();
+    this.announced = -Infinity;
+    this.lastText = "";
+    say(ON);
+    await video.play().catch(() => this.stop("The camera gave no picture."));
+    if (this.stream !== stream) return;
+    this.card.size(video.videoWidth, video.videoHeight);
+    this.card.message("Looking for faces…");
+    openResults();
+    for (const ends = [performance.now()]; this.stream === stream;) {
+      const rate = (1000 * (ends.length - 1)) / (ends.at(-1) - ends[0] || 1);
+      const wait = await this.step(video, stream, rate);
+      await pause(Math.max(wait, FRAME_MS - (performance.now() - ends.at(-1)), 0));
+      ends.push(performance.now());
+      if (ends.length > RATE_FRAMES + 1) ends.shift();
+    }
+  },
+
+  /** Answers one frame and shows it; returns the milliseconds that an overloaded server asks to wait. */
+  async step(video, stream, rate) {
+    try {
+      const answer = await predict(frameOf(video), "webcam.jpg");
+      if (this.stream === stream) this.show(answer, rate);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      if (this.stream !== stream) return 0;
+      if (!error.waitSeconds) this.stop(error.message);
+      else say(error.message);
+      return 1000 * error.waitSeconds;
+    }
+  },
+
+  show(answer, rate) {
+    const now = performance.now();
+    this.tracker.update(answer.faces, now).forEach((face) => face.panel?.remove());
+    const { faces } = this.tracker;
+    for (const face of faces) {
+      if (!face.panel) {
+        face.panel = new FacePanel(face.number, face.scores.map((row) => row.label));
+        this.card.add(face.panel);
+      }
+      face.panel.update(face);
+    }
+    this.card.place(faces.map((face) => face.panel), faces.map((face) => face.box), answer);
+    if (!faces.length) this.card.message("No face in view.");
+    this.card.time(answer, rate ? `, ${rate.toFixed(0)} frames a second` : "");
+    if (now - this.announced > ANNOUNCE_MS) this.announce(now);
+  },
+
+  announce(now) {
+    const text = this.tracker.faces.map((face) => `Face ${face.number}: ${face.panel.text}.`).join(" ");
+    if (text !== this.lastText) say(ON, text || "No face in view.");
+    this.lastText = text;
+    this.announced = now;
+  },
+};
+
+function frameOf(video) {
+  const scale = Math.min(1, FRAME_SIDE / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = element("canvas");
+  canvas.width = Math.round(scale * video.videoWidth);
+  canvas.height = Math.round(scale * video.videoHeight);
+  canvas.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}

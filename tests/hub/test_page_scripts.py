@@ -1,0 +1,278 @@
+"""The page's own arithmetic in node: tracking, smoothing, badges, and the face crop beside that of pipeline/crop.py."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from hub.server import faces
+from hub.static_space.folder import CROP, any_size
+from pipeline import crop
+from pipeline.drawn.face import draw_face
+from tests.hub.node import in_node
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.integers(0, 256, (61, 83, 3), dtype=np.uint8)
+SOFT = np.asarray(draw_face("surprise", 0, 5, 83))[:61]
+FACE = crop.Face((9.5, -3.25, 41.0, 55.5), (20.0, 21.0), (38.0, 27.0), 0.9)
+
+
+def as_js(picture: NDArray[np.uint8]) -> dict[str, Any]:
+    return {"data": picture.ravel().tolist(), "width": picture.shape[1], "height": picture.shape[0]}
+
+
+def js_face(face: crop.Face) -> dict[str, Any]:
+    return {"box": face.box, "rightEye": face.right_eye, "leftEye": face.left_eye, "score": face.score}
+
+
+def pixels(result: dict[str, Any]) -> NDArray[np.int64]:
+    return np.array(list(result["data"].values()) if isinstance(result["data"], dict) else result["data"]).reshape(
+        result["height"], result["width"], 3
+    )
+
+
+def assert_nearly_the_same(given: NDArray, expected: NDArray) -> None:
+    """OpenCV adds in float32: a value at the edge between two levels may fall on the other side."""
+    apart = np.abs(given.astype(int) - expected)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.005
+
+
+# ---- The crop
+
+
+@pytest.mark.parametrize("picture", [NOISE, SOFT], ids=["noise", "a face"])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(40, 30), (83, 61), (41, 61), (200, 147), (97, 71), (1, 1)],
+    ids=["smaller", "the same", "narrower", "larger", "a little larger", "one pixel"],
+)
+def test_a_picture_is_resized_as_opencv_does(
+    picture: NDArray[np.uint8], width: int, height: int, tmp_path: Path
+) -> None:
+    shrinks = width < picture.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    code = """import { resize } from './resize.js';
+
+const result = resize(given.picture, given.width, given.height, given.shrinks);"""
+    given = {"picture": as_js(picture), "width": width, "height": height, "shrinks": shrinks}
+    assert_nearly_the_same(
+        pixels(in_node(tmp_path, code, given)), cv2.resize(picture, (width, height), interpolation=how)
+    )
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_whole_blocks_are_averaged_to_the_bit(times: int, tmp_path: Path) -> None:
+    picture = RNG.integers(0, 256, (12 * times, 8 * times, 3), dtype=np.uint8)
+    code = """import { average } from './resize.js';
+
+const result = average(given.picture, given.times, given.times);"""
+    result = pixels(in_node(tmp_path, code, {"picture": as_js(picture), "times": times}))
+    assert (result == cv2.resize(picture, (8, 12), interpolation=cv2.INTER_AREA)).all()
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("size", [16, 32, 96])
+def test_a_face_is_cut_out_as_for_training(size: int, align: bool, tmp_path: Path) -> None:
+    code = """import { cropFace, framing } from './faces.js';
+
+const { picture, face, crop, size, align } = given;
+const result = { crop: cropFace(picture, face, crop, size, align), framing: framing(face, crop, align) };"""
+    given = {"picture": as_js(SOFT), "face": js_face(FACE), "crop": CROP, "size": size, "align": align}
+    result = in_node(tmp_path, code, given)
+    assert np.array(result["framing"]) == pytest.approx(crop.framing(FACE, align), abs=1e-9)
+    assert_nearly_the_same(pixels(result["crop"]), crop.crop_face(SOFT, FACE, size, align))
+
+
+# ---- The detector
+
+
+def outputs_of_yunet(width: int, height: int) -> dict[str, NDArray[np.float32]]:
+    """Random outputs in the shapes of YuNet's: few cells have a high score."""
+    outputs = {}
+    for stride in (8, 16, 32):
+        cells = (width // stride) * (height // stride)
+        for name, channels, low, high in (
+            ("cls", 1, -0.2, 1.2),
+            ("obj", 1, -0.2, 1.2),
+            ("bbox", 4, -1, 2),
+            ("kps", 10, -2, 2),
+        ):
+            values = RNG.uniform(low, high, (1, cells, channels)).astype(np.float32)
+            outputs[f"{name}_{stride}"] = values
+    return outputs
+
+
+def decoded(outputs: dict[str, NDArray[np.float32]], width: int) -> NDArray[np.float64]:
+    """Rows of box (left, top, width, height), right eye, left eye, score; cells in the order of the strides."""
+    rows = []
+    for stride in (8, 16, 32):
+        cls, obj, bbox, kps = (outputs[f"{name}_{stride}"][0].astype(float) for name in ("cls", "obj", "bbox", "kps"))
+        cell = np.arange(len(cls))
+        grid = np.stack([cell % (width // stride), cell // (width // stride)], 1)
+        score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))
+        extent = np.exp(bbox[:, 2:]) * stride
+        corner = (grid + bbox[:, :2]) * stride - extent / 2
+        eyes = (np.tile(grid, 2) + kps[:, :4]) * stride
+        rows.append(np.hstack([corner, extent, eyes, score]))
+    return np.vstack(rows)
+
+
+DECODE = """import { decode, notOverlapping } from './faces.js';
+
+const found = notOverlapping(decode(given.outputs, given.input, given.crop.score), given.crop);
+const result = found.map(({ box, rightEye, leftEye, score }) => [...box, ...rightEye, ...leftEye, score]);"""
+
+
+def test_outputs_of_yunet_become_the_faces_that_opencv_would_keep(tmp_path: Path) -> None:
+    width, height = 128, 96
+    outputs = outputs_of_yunet(width, height)
+    rows = decoded(outputs, width)
+    rows = rows[rows[:, -1] >= crop.SCORE]
+    kept = cv2.dnn.NMSBoxes(
+        rows[:, :4].astype(int).tolist(), rows[:, -1].astype(np.float32), crop.SCORE, crop.OVERLAP, 1.0, crop.CANDIDATES
+    )
+    given = {"outputs": {name: values.ravel().tolist() for name, values in outputs.items()}, "crop": CROP}
+    result = in_node(tmp_path, DECODE, given | {"input": {"width": width, "height": height}})
+    assert 3 < len(kept) < len(rows), "some overlap, and some stay"
+    assert np.array(result) == pytest.approx(rows[np.array(kept)], abs=1e-4)
+
+
+def test_the_detectors_input_is_blue_first_and_black_at_its_lower_right(tmp_path: Path) -> None:
+    code = """import { blobOf } from './faces.js';
+
+const { values, width, height } = blobOf(given);
+const result = { values: [...values], width, height };"""
+    result = in_node(tmp_path, code, as_js(NOISE))
+    blob = np.array(result["values"]).reshape(3, 64, 96)
+    assert (result["height"], result["width"]) == (64, 96)
+    assert (blob[:, :61, :83] == NOISE[..., ::-1].transpose(2, 0, 1)).all()
+    assert not blob[:, 61:].any() and not blob[:, :, 83:].any()
+
+
+def test_yunet_finds_the_faces_that_opencv_finds(tmp_path: Path, yunet: Path) -> None:
+    photo = np.full((300, 520, 3), 200, np.uint8)
+    photo[40:240, 30:230] = np.asarray(draw_face("happiness", 2026, 3, 200))
+    photo[60:240, 300:480] = np.asarray(draw_face("anger", 1, 3, 180))
+    expected = crop.find_faces(crop.load_detector(yunet), photo)
+    session = onnxruntime.InferenceSession(any_size(yunet.read_bytes()))
+    code = """import { roundToEven, resize } from './resize.js';
+import { blobOf } from './faces.js';
+
+const scale = 256 / 520;
+const input = blobOf(resize(given, 256, roundToEven(300 * scale), true));
+const result = { ...input, values: [...input.values] };"""
+    blob = in_node(tmp_path, code, as_js(photo))
+    values = np.array(blob["values"], np.float32).reshape(1, 3, blob["height"], blob["width"])
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: values}), strict=True))
+    given = {"outputs": {name: v.ravel().tolist() for name, v in outputs.items()}, "crop": CROP, "input": blob}
+    found = np.array(in_node(tmp_path, DECODE, given))
+    assert len(found) == len(expected) == 2
+    across, down = 520 / 256, 300 / 148
+    boxes = found[:, :4] * (across, down, across, down)
+    assert boxes == pytest.approx(np.array([face.box for face in expected]), abs=0.01)
+
+
+@pytest.fixture
+def yunet(detector_weights: Path) -> Path:
+    if crop.YUNET_SHA256 != "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4":
+        pytest.skip("YUNET names no file")
+    return detector_weights
+
+
+# ---- The map
+
+
+def test_the_map_of_what_the_model_needs_is_the_servers(tmp_path: Path) -> None:
+    height, width = 37, 50
+    picture = RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    scores = RNG.uniform(0, 1, 49).tolist()
+    code = """import { cover, needed, windows } from './occlusion.js';
+
+const { picture, scores } = given;
+picture.data = Uint8Array.from(picture.data);
+const { need, fall } = needed(0.8, scores, picture.width, picture.height);
+const covered = windows(picture.width, picture.height).map((part) => [...cover(picture, part).data]);
+const result = { need: [...need], fall, covered };"""
+    result = in_node(tmp_path, code, {"picture": as_js(picture), "scores": scores})
+    need, fall = faces.needed(0.8, scores, height, width)
+    assert np.array(result["need"]).reshape(height, width) == pytest.approx(need, abs=1e-9)
+    assert result["fall"] == pytest.approx(fall, abs=1e-9)
+    assert (np.array(result["covered"]).reshape(49, height, width, 3) == faces.covered(picture)).all()
+
+
+# ---- Faces over time
+
+TRACK = """import { Tracker } from './tracking.js';
+
+const tracker = new Tracker();
+const result = given.map(({ at, found }) => {
+  const gone = tracker.update(found, at).map((face) => face.number);
+  const faces = tracker.faces.map(({ number, box, scores }) => ({ number, box, scores }));
+  return { gone, faces: structuredClone(faces) };
+});"""
+
+
+def seen(left: float, joy: float = 1.0, side: float = 100.0) -> dict[str, Any]:
+    scores = [{"label": "happiness", "score": joy}, {"label": "anger", "score": 1 - joy}]
+    return {"box": [left, 0, left + side, side], "scores": scores}
+
+
+def frames(tmp_path: Path, *frames: tuple[float, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return in_node(tmp_path, TRACK, [{"at": at, "found": found} for at, found in frames])
+
+
+def test_a_face_that_moves_keeps_its_number_and_two_that_swap_their_order_too(tmp_path: Path) -> None:
+    states = frames(tmp_path, (0, [seen(0), seen(300)]), (50, [seen(320), seen(20)]), (100, [seen(40), seen(340)]))
+    assert [[(face["number"], face["box"][0]) for face in state["faces"]] for state in states] == [
+        [(1, 0), (2, 300)], [(1, 20), (2, 320)], [(1, 40), (2, 340)]
+    ]  # fmt: skip
+
+
+def test_the_better_pair_joins_first(tmp_path: Path) -> None:
+    """The first found overlaps the known face too, but less than the second does."""
+    _, state = frames(tmp_path, (0, [seen(0)]), (50, [seen(40), seen(2)]))
+    assert [(face["number"], face["box"][0]) for face in state["faces"]] == [(1, 2), (2, 40)]
+
+
+def test_a_face_far_away_is_another_one_and_a_lost_face_goes_after_a_second(tmp_path: Path) -> None:
+    states = frames(tmp_path, (0, [seen(0)]), (900, [seen(500)]), (1001, [seen(500)]), (1050, [seen(500), seen(0)]))
+    assert [[face["number"] for face in state["faces"]] for state in states] == [[1], [1, 2], [2], [2, 1]]
+    assert [state["gone"] for state in states] == [[], [], [1], []]
+
+
+@pytest.mark.parametrize("step", [50, 200, 600])
+def test_scores_follow_in_time_however_many_frames_there_are(step: int, tmp_path: Path) -> None:
+    times = range(0, 601, step)
+    states = frames(tmp_path, *((at, [seen(0, float(at > 0))]) for at in times))
+    joy = next(s["score"] for s in states[-1]["faces"][0]["scores"] if s["label"] == "happiness")
+    assert joy == pytest.approx(1 - math.exp(-1), abs=1e-9)
+    assert sum(s["score"] for s in states[-1]["faces"][0]["scores"]) == pytest.approx(1)
+
+
+# ---- Numbers of faces
+
+BADGE = """import { badgeSide } from './badge.js';
+
+const result = given.map(({ box, others }) => badgeSide(box, others, 400, 300));"""
+
+
+def test_the_number_of_a_face_stands_beside_it_and_on_no_other_face(tmp_path: Path) -> None:
+    box, neighbour = [100, 100, 200, 220], [205, 90, 300, 220]
+    asked = [
+        (box, []),
+        (box, [neighbour]),
+        (box, [neighbour, [20, 90, 95, 220]]),
+        (box, [neighbour, [20, 90, 95, 220], [90, 0, 190, 90]]),
+        ([300, 50, 399, 250], []),
+        ([0, 0, 400, 300], []),
+        ([0, 0, 400, 200], []),
+    ]
+    sides = in_node(tmp_path, BADGE, [{"box": box, "others": others} for box, others in asked])
+    assert sides == ["right", "left", "above", "below", "left", "inside", "below"]
