@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import PurePath
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable
 from pipeline.pictures import Fault, UnusablePicture, decode
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
@@ -46,11 +46,6 @@ def find_pictures(
         kinds = ", ".join(f"{printable(suffix) or 'no suffix'} {count}" for suffix, count in other.most_common())
         say(f"left out, because their suffix is not one of {known}: {kinds}")
     return list(found.values())
-
-
-def printable(text: str) -> str:
-    """Text on one line: line breaks, control characters and other bytes that no terminal shows become escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _matches(word: str) -> list[str]:

@@ -25,7 +25,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
-from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
+from hub.picture_paths import PICTURES, VIDEOS, find_pictures
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.faces import Finder, find_weights
 from hub.server.preprocessing import Pixels
@@ -33,7 +33,7 @@ from hub.video.frames import container
 from hub.video.write import Wanted, check, write
 from pipeline import crop
 from pipeline.cores import cores
-from pipeline.errors import InputError, end_in_one_line, first_line
+from pipeline.errors import InputError, end_in_one_line, first_line, printable
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32

@@ -82,6 +82,11 @@ def _stopped_in_order() -> Iterator[None]:
             signal.signal(end, handler)
 
 
+def printable(text: str) -> str:
+    """Text on one line: line breaks, control characters and other bytes that no terminal shows become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def first_line(error: BaseException) -> str:
     """The kind of what a library raised and the first line of its words, if it has any, with what it announces."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
