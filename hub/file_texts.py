@@ -30,7 +30,7 @@ OTHER_PICTURES = ("JPEG", "WEBP", "GIF", "TIFF", "BMP")
 
 
 class Kind(Enum):
-    """What a text is, which decides what is searched for in it: bytes of numbers show names and short paths by chance."""
+    """What a text is, and so what is searched for in it: numbers show names and short paths by chance."""
 
     PROSE = auto()
     VALUES = auto()

@@ -8,6 +8,7 @@ from huggingface_hub import HfApi
 
 from hub import access, attempts, space_folder
 from hub.ref_names import MAIN, check_name, refuse_clash
+from pipeline.hub_client import limit_requests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,9 @@ def check_access(api: HfApi, options: Options) -> Exists:
     Raises:
         InputError: as `hub.access.check_access`, `hub.ref_names.refuse_clash` and `hub.space_folder.check_space`.
     """
-    attempts.set_timeouts()
     if options.dry_run:
         return Exists(model=True, space=True)
+    limit_requests()
     model = access.check_access(api, options.repo_id, print, write=not options.create_pr)
     if model:
         refs = attempts.attempt(f"tags of {options.repo_id}", lambda: api.list_repo_refs(options.repo_id), print)

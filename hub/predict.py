@@ -34,6 +34,7 @@ from hub.video.write import Wanted, check, write
 from pipeline import crop
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line, printable
+from pipeline.hub_client import limit_requests
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
@@ -101,6 +102,7 @@ def _finder(named: str | None, model: str, revision: str) -> Finder:
     path = Path(named).expanduser()
     if path.exists() or path.suffix == ".onnx":
         return Finder(find_weights(named) or path)
+    limit_requests()
     try:
         downloaded = hf_hub_download(named, crop.YUNET)
     except Exception as error:  # the client raises many kinds
@@ -116,6 +118,7 @@ def _beside(model: str, revision: str) -> str | None:
     if Path(model).is_dir():
         path = Path(model) / crop.YUNET
         return str(path) if path.is_file() else None
+    limit_requests()
     try:
         return hf_hub_download(model, crop.YUNET, revision=revision or None)
     except Exception:  # it has none, or the Hub does not answer: the next place says so

@@ -27,13 +27,15 @@ ROOTS = (
     r"|run/user|dev/shm|local"
 )
 """Folders at the root of personal machines, of clusters and of notebooks on rented ones."""
-STORES = "s3[an]?|gs|gcs|abfss?|wasbs?|adl|az|hdfs|webhdfs|dbfs|smb|cifs|nfs|afp|sftp|scp|ssh|rsync|r2|oss|cosn?|swift|b2|dvc"
-"""Schemes of addresses that only some people can open."""
+SCHEMES = (
+    r"s3[an]?|gs|gcs|abfss?|wasbs?|adl|az|(?:web)?hdfs|dbfs|smb|cifs|nfs|afp|sftp|scp|ssh|rsync|r2|oss|cosn?|b2|dvc"
+    """Schemes of addresses that only some people can open."""
+)
 PATH = re.compile(
     rf"(?<![\w./~-])/(?:{ROOTS})/[\w.@-]|(?<!\w)[A-Za-z]:\\\\?\w|(?<!\w)[A-Z]:/\w|\bfile:/|(?<!\w)~/\w"
     r"|(?<![\w\\])\\\\(?:\\\\)?[\w.$-]{2,}\\{1,2}[\w$.-]"
 )
-STORE = re.compile(rf"\b(?:{STORES}):/+\w")
+STORE = re.compile(rf"\b(?:{SCHEMES}):/+\w")
 WHOLE_PATH = re.compile(r"(?m)^/[^\s/]+(?:/[^/\n]+)+/?$")
 """A value that is a path from the root, whatever its first folder."""
 SURE_PATH = re.compile(rf"(?<![\w./~-])/(?:{ROOTS})/[\w.@-]{{3,}}/|\bfile:///\w")

@@ -31,7 +31,8 @@ _RULES: dict[str, tuple[str, str]] = {
                                 r"sk-(?:[a-z]+-){0,3}[\w-]{20,}|(?:gsk|fw|r8|jina|esecret|vck)_\w{20,}|lsv2_\w{20,}"
                                 r"|(?:xai|pplx|csk|nvapi)-[\w-]{20,}|tgp_v1_[\w-]{20,}"),
     "Weights & Biases key": ("wandb", r"wandb_v\d_[\w-]{16,}|(?i:wandb)\S{0,24}?[\s=:\"']+[a-f0-9]{40}"),
-    "Kaggle key": ("kgat_ \"key\"", r"KGAT_[a-f0-9]{16,}|\"username\"\s*:\s*\"[^\"]+\"\s*,\s*\"key\"\s*:\s*\"[a-f0-9]{32}\""),
+    "Kaggle key": ("kgat_ \"key\"", r"KGAT_[a-f0-9]{16,}"
+                   r"|\"username\"\s*:\s*\"[^\"]+\"\s*,\s*\"key\"\s*:\s*\"[a-f0-9]{32}\""),
     "Databricks token": ("dapi", r"dapi[a-f0-9]{32}"),
     "payment key": ("k_live_ k_test_ whsec_ sq0 shp", r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/]{16,}"
                     r"|sq0[a-z]{3}-[\w-]{20,}|shp(?:at|ss|ca|pa)_[a-fA-F0-9]{20,}"),
@@ -46,7 +47,7 @@ _RULES: dict[str, tuple[str, str]] = {
         r"|v1\.0-[a-f0-9]{24}-[a-f0-9]{100,}",
     ),
     "token of a work tool": (
-        "ntn_ secret_ lin_api_ pmak- nrak- glc_ glsa_ sntry hvs. hvb. pat figd_ dop_ phc_ phx_ ops_ a3- tskey- age-secret-key",
+        "ntn_ secret_ lin_api_ pmak- nrak- glc_ glsa_ sntry hvs. hvb. pat figd_ phc_ phx_ ops_ a3- tskey- age-secret-",
         r"ntn_\w{20,}|secret_[A-Za-z0-9]{40,}|lin_api_\w{20,}|PMAK-[\w-]{20,}|NRAK-[A-Z0-9]{20,}|gl(?:c|sa)_[\w+/=]{20,}"
         r"|sntry[su]_[\w+/=.-]{20,}|hv[sb]\.[\w-]{20,}|pat[A-Za-z0-9]{14}\.[a-f0-9]{32,}|figd_[\w-]{20,}|ph[cx]_\w{30,}"
         r"|ops_eyJ[\w+/=-]{40,}|A3-[A-Z0-9]{6}(?:-[A-Z0-9]{5,11}){4,5}|tskey-[\w-]{16,}|AGE-SECRET-KEY-1[A-Z0-9]{30,}",
