@@ -15,7 +15,7 @@ Text = Annotated[str, Field(strict=True, max_length=10_000)]
 Code = Annotated[str, StringConstraints(pattern=r"^(?!.*```)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Number = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
-Setting = Code | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None
+Setting = Code | bool | Annotated[float, Field(ge=-1e20, le=1e20, allow_inf_nan=False)] | None
 Counts = dict[Word, dict[Text, Count]]
 
 
