@@ -12,7 +12,6 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from google.protobuf.message import Message
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
@@ -165,14 +164,14 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield "behind the picture", data[start:]
 
 
-def _message(place: str, message: Message) -> Iterator[Text]:
+def _message(place: str, message: Any) -> Iterator[Text]:
     """Names and values of a protobuf message and of all messages in it, pictures of TensorBoard among them."""
     words: list[str] = []
     waiting: list[Any] = [message]
     while waiting:
         for field, value in waiting.pop().ListFields():
             for one in value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]:
-                if isinstance(one, Message):
+                if hasattr(one, "ListFields"):
                     waiting.append(one)
                 elif isinstance(one, str):
                     words.append(one)
@@ -186,7 +185,7 @@ def _message(place: str, message: Message) -> Iterator[Text]:
 def _table(file: pq.ParquetFile) -> Iterator[Text]:
     metadata, schema = file.metadata.metadata or {}, file.schema_arrow
     for name, value in (*metadata.items(), *(schema.metadata or {}).items()):
-        yield from _json("schema", f"{name.decode('utf-8', 'replace')}\n{value.decode('utf-8', 'replace')}")
+        yield Text("schema", f"{name.decode('utf-8', 'replace')}\n{value.decode('utf-8', 'replace')}")
     yield Text("schema", f"{file.schema}\n{schema.to_string(show_field_metadata=True, truncate_metadata=False)}")
     for batch in file.iter_batches():
         for name, column in zip(batch.schema.names, batch.columns, strict=True):

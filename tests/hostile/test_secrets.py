@@ -178,7 +178,7 @@ INNOCENT = {
     "sklearn": "scikit-learn 1.9.1, sk-learn like estimators",
     "risk": "high-risk-ai-systems-regulation-2024-1689",
     "task": "task-specific-fine-tuning-results-2026",
-    "pypi address": "https://pypi.org/project/pypi-simple-repository-name",
+    "address of a package": "https://example.org/project/pypi-simple-repository-name",
     "ratio": "pictures/second, and/or, 1/255, image/png, n/a",
     "tilde": "~60 minutes, ~5 px/frame",
     "module": "python -m pipeline.evaluation runs/quickstart",
