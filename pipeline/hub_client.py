@@ -48,7 +48,8 @@ def _client() -> httpx2.Client:
     client.event_hooks["response"].append(_limit_answer)
     for transport in (client._transport, *client._mounts.values()):  # those of proxies too; httpx2 has no other way
         if isinstance(transport, httpx2.HTTPTransport):
-            transport._pool._network_backend = _Backend(transport._pool._network_backend)
+            pool: Any = transport._pool
+            pool._network_backend = _Backend(pool._network_backend)
     return client
 
 
