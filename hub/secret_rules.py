@@ -61,13 +61,13 @@ _RULES: dict[str, tuple[str, str]] = {
     "authorization header": ("authorization bearer cookie", r"(?i:(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?"
                              r"(?:(?:bearer|token|digest|negotiate|apikey|aws4-hmac-sha256)\s+)?)[\w.~+/=-]{16,}"
                              r"|(?i:authorization[\"']?\s*[:=]\s*[\"']?basic)\s+[\w+/]{6,}={0,2}"
-                             r"|(?i:bearer)\s+(?:[\w.~+/-]{20,}|(?=\S*\d)[\w.~+/-]{16,})|(?i:cookie):\s*\w+=[\w.%-]{16,}"),
+                             r"|(?i:bearer)\s+(?:[\w.~+/-]{20,}|(?=[\w.~+/-]*\d)[\w.~+/-]{16,})|(?i:cookie):\s*\w+=[\w.%-]{16,}"),
     "password or key after its name": (
         "password passwd secret api_key apikey api-key access_key access-key accesskey auth_token private_key "
         "access_token credential login",
         r"(?i:[\w-]*(?:passw(?:or)?d|passphrase)[\w-]*)[\"']?\s*(?:=>|[:=])\s*[\"']?(?=[^\s\"',;]*\d)[^\s\"',;$<{*]{6,}"
         r"|(?i:[\w-]*(?:secret|api[_-]?key|access[_-]?key|auth[_-]?token|access[_-]?token|private[_-]?key|credential)[\w-]*)"
-        r"[\"']?\s*(?:=>|[:=])\s*[\"']?(?=[^\s\"',;]*\d)(?=[^\s\"',;]*[A-Za-z])[\w+/=.~-]{16,}"
+        r"[\"']?\s*(?:=>|[:=])\s*[\"']?(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{16,}"
         r"|(?i:machine\s+\S+\s+login\s+\S+\s+password\s+)\S+",
     ),
 }  # fmt: skip
