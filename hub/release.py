@@ -17,6 +17,7 @@ import numpy as np
 from huggingface_hub import HfApi
 
 from hub import attempts, face_detector, privacy, space_folder, staging, upload
+from hub.card.checked import check_run
 from hub.options import Options
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
@@ -40,8 +41,10 @@ def stage(run: Run, options: Options, place: Path) -> list[Path]:
     The Space comes first: what it lacks is reported before the model is exported.
 
     Raises:
-        InputError: as the rooms that write the parts; or clients do not give the run's own answers.
+        InputError: as the rooms that write the parts; or clients do not give the run's own answers; or, before anything
+            is written, as `hub.card.checked.check_run`.
     """
+    check_run(run)
     model, space = place / "staged", place / "staged-space"
     if options.space:
         stage_space(run, space, options, options.tag or options.revision)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from hub.card.checked import check_run
 from pipeline.errors import InputError
 from pipeline.run_folder import SEAL, TEST_ROWS, Run, read_run
 
@@ -11,8 +10,7 @@ def load_run(path: Path) -> Run:
     """Read a run folder and refuse what must not be published.
 
     Raises:
-        InputError: as `pipeline.run_folder.read_run`; or the run has no test figures, or a metric has no interval; or
-            as `hub.card.checked.check_run`.
+        InputError: as `pipeline.run_folder.read_run`; or the run has no test figures, or a metric has no interval.
     """
     run = read_run(path)
     if not any(name in run.evaluation for name in TEST_ROWS):
@@ -25,5 +23,4 @@ def load_run(path: Path) -> Run:
                     f"{path / SEAL}: {name} of {row_set} has no interval; make the figures again with "
                     f"python -m pipeline.evaluation {path}"
                 )
-    check_run(run)
     return run

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from hub import release
 from hub.card.card import make_card
 from hub.card.metadata import Publication
 from hub.card.notebook import make_notebook
+from hub.options import Options
 from hub.run import load_run
 from pipeline import run_folder
 from pipeline.errors import InputError
@@ -150,6 +152,9 @@ def test_such_a_run_is_refused_before_anything_is_staged(
     contents = {name: json.loads((folder / name).read_text()) for name in ("environment.json", "evaluation.json")}
     contents[file] = changed(contents[file], names, value)
     run_folder.seal(folder, contents["environment.json"], contents["evaluation.json"])
+    place = tmp_path / "place"
+    place.mkdir()
     with pytest.raises(InputError, match=names[0]) as caught:
-        load_run(folder)
+        release.stage(load_run(folder), Options(run=folder, repo_id="anna/model"), place)
+    assert not any(place.iterdir())
     assert str(caught.value).isprintable() and file in str(caught.value)
