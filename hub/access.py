@@ -1,6 +1,8 @@
 """Whether this account may publish there. It is checked before a long training, and before anything is sent."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub import HfApi
@@ -41,9 +43,9 @@ def check_access(
     asked = f"{OPTIONS[repo_type]} {repo_id}"
     if not (api.token or huggingface_hub.get_token()):
         raise InputError(f"{asked}: you are not logged in; run `hf auth login`, or set HF_TOKEN")
-    me = attempt("login", api.whoami, say)
-    if me.get("auth", {}).get("accessToken", {}).get("role") == "read":
-        raise InputError(f"{asked}: the token of {me['name']} can only read; make one with write access")
+    me = attempt("login", lambda: _account(api.whoami()), say)
+    if me.reads_only:
+        raise InputError(f"{asked}: the token of {me.name} can only read; make one with write access")
 
     def exists() -> bool:
         try:
@@ -54,9 +56,25 @@ def check_access(
 
     if attempt(f"access to {repo_id}", exists, say):
         return True
-    own = sorted({me["name"], *(organisation["name"] for organisation in me.get("orgs", []))})
-    if repo_id.partition("/")[0] not in own:
+    if repo_id.partition("/")[0] not in me.owners:
         raise InputError(
-            f"{asked}: there is no such repository, and {me['name']} can create one only under {', '.join(own)}"
+            f"{asked}: there is no such repository, and {me.name} can create one only under {', '.join(me.owners)}"
         )
     return False
+
+
+@dataclass(frozen=True)
+class _Account:
+    """Whose token it is, under which names it may create repositories, and whether it can only read."""
+
+    name: str
+    owners: list[str]
+    reads_only: bool
+
+
+def _account(me: dict[str, Any]) -> _Account:
+    """The account in the answer of the Hub; another answer raises an error of `hub.attempts.MISUNDERSTOOD`."""
+    owners = {me["name"], *(organisation["name"] for organisation in me.get("orgs", []))}
+    if not all(isinstance(name, str) for name in owners):
+        raise TypeError("an account whose name is no text")
+    return _Account(me["name"], sorted(owners), me.get("auth", {}).get("accessToken", {}).get("role") == "read")

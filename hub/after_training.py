@@ -20,9 +20,9 @@ def check_publishing(repo_id: str) -> None:
     from huggingface_hub import HfApi
 
     from hub.access import check_access
-    from hub.attempts import set_timeouts
+    from pipeline.hub_client import limit_requests
 
-    set_timeouts()
+    limit_requests()
     check_access(HfApi(), repo_id, print)
 
 

@@ -1,7 +1,7 @@
 """A request to the Hub: repeated if that can help, otherwise explained in one line.
 
-The client itself repeats uploads of large files and downloads, but not commits, tags or queries; and it waits for an
-answer for ever.
+The client itself repeats uploads of large files and downloads, but not commits, tags or queries. How long it
+waits for an answer is in `pipeline.hub_client`.
 """
 
 import time
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx2
-import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils._http import default_client_factory  # its hooks keep HF_HUB_OFFLINE and request ids
 
-from pipeline.errors import InputError, first_line
+from pipeline.errors import InputError, first_line, printable
 
 T = TypeVar("T")
 WAITS = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try, if the Hub does not name them."""
 LONGEST_WAIT = 120.0
-TIMEOUT = httpx2.Timeout(120.0, connect=20.0)
-"""Seconds of silence after which a request counts as lost."""
 PASSING = (408, 425, 429, 500, 502, 503, 504)
+MISUNDERSTOOD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What the client raises where an answer is not the JSON of the Hub, such as the page of a network's login."""
+SHOWN = 200
+"""Characters of a server's words that are printed."""
 
 ADVICE = {
     400: "correct what it names",
@@ -33,17 +33,6 @@ ADVICE = {
     413: "it is too large for the Hub",
     429: "wait, then run the same command again",
 }
-
-
-def set_timeouts() -> None:
-    """Give every request of this process a timeout."""
-
-    def client() -> httpx2.Client:
-        made = default_client_factory()
-        made.timeout = TIMEOUT
-        return made
-
-    huggingface_hub.set_client_factory(client)
 
 
 def attempt(what: str, call: Callable[[], T], say: Callable[[str], None]) -> T:
@@ -94,8 +83,13 @@ def explained(what: str, error: Exception) -> Exception:
         asked = _retry_after(error)
         advice = f"it asks to wait {asked:.0f} s; {later}" if asked is not None else ADVICE.get(status, later)
         return InputError(f"{what}: {_described(error)}; {advice}")
+    if isinstance(cause, (httpx2.InvalidURL, httpx2.UnsupportedProtocol)):
+        return InputError(f"{what}: {_described(error)}; correct HF_ENDPOINT, or unset it")
     if isinstance(cause, httpx2.HTTPError):
         return InputError(f"{what}: {_described(error)}; check the network, then run the same command again")
+    if isinstance(error, MISUNDERSTOOD):
+        return InputError(f"{what}: what answers is not the Hub ({_described(error)}); look whether this network wants "
+                          "a login in a browser, and whether HF_ENDPOINT is right")  # fmt: skip
     return error
 
 
@@ -121,14 +115,15 @@ def _retry_after(error: Exception) -> float | None:
 def _described(error: Exception) -> str:
     cause, status = _cause(error), status_of(error)
     if status is None:
-        return first_line(cause) if not isinstance(cause, httpx2.TimeoutException) else "the Hub does not answer"
+        silent = isinstance(cause, httpx2.TimeoutException)
+        return "the Hub does not answer" if silent else first_line(cause)
     words = (getattr(cause, "server_message", None) or "").strip().splitlines()
-    return f"the Hub answers {status}" + (f" ({words[0]})" if words else "")
+    return f"the Hub answers {status}" + (f" ({printable(words[0])[:SHOWN]})" if words else "")
 
 
 def _cause(error: BaseException) -> BaseException:
     """The failure behind an error: the client wraps failures of uploads into its own errors."""
-    known = (HfHubHTTPError, httpx2.HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled)
+    known = (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, LocalTokenNotFoundError, OfflineModeIsEnabled)
     chain: list[BaseException] = [error]
     while following := (chain[-1].__cause__ or chain[-1].__context__):
         chain.append(following)

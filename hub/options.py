@@ -10,6 +10,7 @@ from huggingface_hub import HfApi
 from hub import access, attempts, space_folder
 from hub.ref_names import MAIN, check_name, refuse_clash
 from pipeline.errors import InputError
+from pipeline.hub_client import limit_requests
 
 SpaceKind = Literal["static", "docker"]
 """`static`: the model answers in the browser of a visitor. `docker`: it answers on a machine of the Hub."""
@@ -69,9 +70,9 @@ def check_access(api: HfApi, options: Options) -> Exists:
     Raises:
         InputError: as `hub.access.check_access`, `hub.ref_names.refuse_clash` and `hub.space_folder.check_space`.
     """
-    attempts.set_timeouts()
     if options.dry_run:
         return Exists(model=True, space=True)
+    limit_requests()
     model = access.check_access(api, options.repo_id, print, write=not options.create_pr)
     if model:
         check_existing_refs(api, options, options.repo_id, "model")

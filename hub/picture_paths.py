@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import PurePath
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable
 from pipeline.pictures import Fault, UnusablePicture, decode
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
@@ -51,11 +51,6 @@ def find_pictures(
     if linked:
         say(f"not searched, because they are links: {len(linked)} folders, such as {printable(linked[0])}; name them")
     return list(found.values())
-
-
-def printable(text: str) -> str:
-    """Text on one line: line breaks, control characters and other bytes that no terminal shows become escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _matches(word: str) -> list[str]:

@@ -25,7 +25,7 @@ from huggingface_hub import hf_hub_download
 from tqdm.auto import tqdm
 
 from hub import face_detector
-from hub.picture_paths import PICTURES, VIDEOS, find_pictures, printable
+from hub.picture_paths import PICTURES, VIDEOS, find_pictures
 from hub.printed import Read, json_lines, report, say, table
 from hub.server.engine import Model, load_model, ranked, to_scores
 from hub.server.expected import assumed_shares, expect, settled, unsure
@@ -36,7 +36,8 @@ from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
 from pipeline.class_shares import ESTIMATE, as_json, check_tau, estimate
 from pipeline.cores import cores
-from pipeline.errors import InputError, end_in_one_line, first_line
+from pipeline.errors import InputError, end_in_one_line, first_line, printable
+from pipeline.hub_client import limit_requests
 from pipeline.pictures import UnusablePicture, decode
 
 BATCH = 32
@@ -107,6 +108,7 @@ def _finder(named: str | None, model: str, revision: str) -> Finder:
     path = Path(named).expanduser()
     if path.exists() or path.suffix == ".onnx":
         return Finder(find_weights(named) or path)
+    limit_requests()
     try:
         downloaded = hf_hub_download(named, crop.YUNET)
     except Exception as error:  # the client raises many kinds
@@ -122,6 +124,7 @@ def _beside(model: str, revision: str) -> str | None:
     if Path(model).is_dir():
         path = Path(model) / face_detector.FILE
         return str(path) if path.is_file() else None
+    limit_requests()
     try:
         return hf_hub_download(model, face_detector.FILE, revision=revision or None)
     except Exception:  # it has none, or the Hub does not answer: the next place says so

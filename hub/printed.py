@@ -8,10 +8,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from hub.picture_paths import printable
 from hub.server.engine import Model
 from hub.server.expected import NOT_SURE
 from hub.server.preprocessing import Pixels
+from pipeline.errors import printable
 
 SHOWN = 3  # classes per line of the table
 Ranking = list[dict[str, Any]]

@@ -5,40 +5,43 @@ its texts; exporters put source paths into ONNX; image writers keep the notes of
 them. The search proves it: it reads every staged file, not only those that are known to hold such things.
 """
 
-import json
 import re
-import struct
-from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 
-import onnx
-import pyarrow.parquet as pq
 from huggingface_hub import get_token
-from PIL import Image
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams.metadata import PLUGIN_NAME as HPARAMS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from hub.file_texts import CODE, Kind, Text, read_events, texts_of
 from hub.private_names import name_patterns
-from hub.static_space import libraries
-from pipeline.errors import InputError
-from pipeline.run_folder import sha256
+from hub.readings import readings
+from hub.secret_rules import secrets_in, without_secrets
+from pipeline.errors import InputError, printable
 
-TEXT = (".md", ".json", ".yaml", ".txt", ".ipynb")
-CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
-"""Ends of names of files that belong to the project and are the same for everybody who publishes."""
-SECRETS = (
-    r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}",  # Hugging Face
-    r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}",
-    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",  # AWS
-    r"\bsk-[A-Za-z0-9_-]{20,}|\bAIza[\w-]{30,}",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-    r"\bBearer +[\w.~+/-]{16,}",
+ROOTS = (
+    r"home|homes|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|usr|etc|content|kaggle|workspace|workspaces|nfs|net"
+    r"|data\w*|scratch\w*|lscratch|gpfs\w*|lustre\w*|beegfs\w*|ceph\w*|afs|efs|fsx|pfs|dbfs|glade|cluster\w*|shared?|storage\d*"
+    r"|projects?|work\d*|export\d*|nas\w*|volume\d*|vol\d+|disks?\d*|ssd\d*|nvme\w*|raid\d*|teamspace|notebooks|Network"
+    r"|run/user|dev/shm|local"
 )
-ROOTS = "home|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|data|usr|etc|content|kaggle|workspace|scratch|nfs"
+"""Folders at the root of personal machines, of clusters and of notebooks on rented ones."""
+SCHEMES = (
+    r"s3[an]?|gs|gcs|abfss?|wasbs?|adl|az|(?:web)?hdfs|dbfs|smb|cifs|nfs|afp|sftp|scp|ssh|rsync|r2|oss|cosn?|b2|dvc"
+    """Schemes of addresses that only some people can open."""
+)
+PATH = re.compile(
+    rf"(?<![\w./~-])/(?:{ROOTS})/[\w.@-]|(?<!\w)[A-Za-z]:\\\\?\w|(?<!\w)[A-Z]:/\w|\bfile:/|(?<!\w)~/\w"
+    r"|(?<![\w\\])\\\\(?:\\\\)?[\w.$-]{2,}\\{1,2}[\w$.-]"
+)
+STORE = re.compile(rf"\b(?:{SCHEMES}):/+\w")
+WHOLE_PATH = re.compile(r"(?m)^/[^\s/]+(?:/[^/\n]+)+/?$")
+"""A value that is a path from the root, whatever its first folder."""
+SURE_PATH = re.compile(rf"(?<![\w./~-])/(?:{ROOTS})/[\w.@-]{{3,}}/|\bfile:///\w")
+"""What no row of numbers looks like by chance."""
 SECRET = "a secret"
 NAMES = "the user or host name"
 AROUND = 24
@@ -53,7 +56,7 @@ def clean_events(source: Path, target: Path) -> None:
     """
     with target.open("wb") as file:
         writer = RecordWriter(file)
-        for index, event in enumerate(_events(source)):
+        for index, event in enumerate(read_events(source)):
             values = [clean for value in event.summary.value if (clean := _clean_value(value)) is not None]
             if index == 0:
                 writer.write(Event(wall_time=event.wall_time, file_version="brain.Event:2").SerializeToString())
@@ -90,140 +93,78 @@ def _clean_hparams(content: bytes) -> bytes:
     return bytes(data.SerializeToString(deterministic=True))
 
 
-def _events(path: Path) -> Iterator[Event]:
-    count = 0
-    try:
-        for record in RawEventFileLoader(str(path)).Load():  # ends at a record that a kill cut short
-            yield Event.FromString(record)
-            count += 1
-    except Exception:  # protobuf's own, from a package that nothing else here needs
-        count = 0
-    if not count:
-        raise InputError(f"{path} cannot be read as a TensorBoard event file; train again, or take it out of logs/")
-
-
 def refuse_private(folder: Path, *public: str) -> None:
     """Read every file under `folder` and its name, and refuse what identifies a person, a machine or a secret.
 
-    It searches for tokens and keys (by their patterns, and the token that is in use here), the names of user and host
-    (see `hub.private_names`) except `public` ones such as owners of repositories, the home folder, and absolute paths.
-    Code is not searched for names.
+    It searches for tokens and keys (`hub.secret_rules`), the token that is in use here, the names of user and host
+    (`hub.private_names`) except `public` ones such as owners of repositories, the home folder, and absolute paths; in
+    every reading of every text (`hub.file_texts`, `hub.readings`). Code is not searched for names.
 
     Raises:
         InputError: something was found, or a file is of a kind that cannot be searched. A secret is not printed.
     """
-    searches = _searches(folder, public)
+    search = _Search(folder, public)
     found: list[str] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
-        for place, text in ((name, name), *((f"{name}: {where}", t) for where, t in _texts(path))):
-            hits = {what: hit for what, pattern in searches.items() if (hit := pattern.search(text))}
-            if path.name.endswith(CODE):
-                hits.pop(NAMES, None)
-            found += [f"{what}{_shown(what, hit, SECRET in hits)} in {place}" for what, hit in hits.items()]
+        found += search.found_in([Text("", name)], name)
+        found += search.found_in(texts_of(path), name)
     if found:
-        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        unique = list(dict.fromkeys(found))
+        more = f", and {len(unique) - 3} more" if len(unique) > 3 else ""
         public_too = "; if that name may be published, add --public_name NAME" if NAMES in " ".join(found) else ""
         raise InputError(
-            f"nothing was sent, because the staged folder contains {'; '.join(dict.fromkeys(found[:3]))}{more}"
-            f"{public_too}"
+            f"nothing was sent, because the staged folder contains {'; '.join(unique[:3])}{more}{public_too}"
         )
 
 
-def _shown(what: str, hit: re.Match[str], beside_secret: bool) -> str:
-    """What was found, but not a secret; a name with the text around it, if there is no secret in that text."""
-    if what == SECRET:
-        return ""
+class _Search:
+    """What is searched for in a folder: by name, which texts it is searched for in."""
+
+    def __init__(self, folder: Path, public: Collection[str]) -> None:
+        self.token = get_token()
+        names = name_patterns(folder, public)
+        home = str(Path.home())
+        self.patterns: list[tuple[str, re.Pattern[str], Collection[Kind]]] = [
+            ("an absolute path", PATH, (Kind.PROSE, Kind.VALUES)),
+            ("an address that only some people can open", STORE, (Kind.PROSE, Kind.VALUES)),
+            ("an absolute path", WHOLE_PATH, (Kind.VALUES,)),
+            ("an absolute path", SURE_PATH, (Kind.BYTES,)),
+        ]
+        if len(home) > 2 and home != "/root":
+            pattern = re.compile(rf"(?<![\w.]){re.escape(home)}(?![\w.-])")
+            self.patterns.append(("the home folder", pattern, tuple(Kind)))
+        if names:
+            self.patterns.append((NAMES, re.compile("|".join(names), re.I), (Kind.PROSE, Kind.VALUES)))
+
+    def found_in(self, texts: Iterable[Text], file: str) -> Iterator[str]:
+        """What was found in the texts of a file, in words that do not hold a secret."""
+        for place, text, kind in texts:
+            for reading in readings(text):
+                secret = self._secret(reading)
+                where = f"{self._shown(file)}: {self._shown(place)}" if place else self._shown(file)
+                if secret:
+                    yield f"{SECRET} in {where} ({secret})"
+                for what, pattern, kinds in self.patterns:
+                    code = what == NAMES and file.endswith(CODE)
+                    if kind in kinds and not code and (hit := pattern.search(reading)):
+                        yield f"{what} {_around(what, hit, secret is not None)} in {where}"
+
+    def _secret(self, text: str) -> str | None:
+        if self.token and self.token in text:
+            return "the token that is in use here"
+        return next((name for name, _ in secrets_in(text)), None)
+
+    def _shown(self, place: str) -> str:
+        """A file or a place in it, without secrets and on one line."""
+        shown = without_secrets(place.replace(self.token, "***") if self.token else place)
+        is_hidden = any(self._secret(reading) for reading in readings(shown))
+        return printable("***" if is_hidden else shown)
+
+
+def _around(what: str, hit: re.Match[str], beside_secret: bool) -> str:
+    """What was found; a name with the text around it, if there is no secret in that text."""
     if what != NAMES or beside_secret:
-        return f" {hit.group()!r}"
+        return repr(hit.group()[:AROUND])
     around = hit.string[max(hit.start() - AROUND, 0) : hit.end() + AROUND]
-    return f" {hit.group()!r} ({' '.join(around.split())!r})"
-
-
-def _searches(folder: Path, public: Collection[str]) -> dict[str, re.Pattern[str]]:
-    secrets = [*SECRETS, *([re.escape(token)] if (token := get_token()) else [])]
-    searches = {
-        SECRET: re.compile("|".join(secrets)),
-        "an absolute path": re.compile(
-            rf"(?<![\w.:/~-])/(?:{ROOTS})/[\w.@-]|(?<!\w)[A-Za-z]:\\\\?\w|\bfile:/|(?<!\w)~/\w|(?<!\w)\\\\\\\\\w"
-        ),
-    }
-    if len(home := str(Path.home())) > 2 and home != "/root":
-        searches["the home folder"] = re.compile(rf"(?<![\w.]){re.escape(home)}(?![\w.-])")
-    if names := name_patterns(folder, public):
-        searches[NAMES] = re.compile("|".join(names), re.I)
-    return searches
-
-
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """(where, text) of everything in a file that can contain words.
-
-    Raises:
-        InputError: a kind of file that publishing does not know.
-    """
-    if path.name.endswith((*TEXT, *CODE, ".gitattributes")):
-        yield "text", path.read_text(encoding="utf-8", errors="replace")
-    elif path.suffix == ".safetensors":
-        yield "header", _safetensors_header(path)
-    elif path.suffix == ".png":
-        yield from _picture_texts(path)
-    elif path.suffix == ".onnx":
-        yield "graph", _onnx_text(path)
-    elif path.suffix == ".parquet":
-        yield from _parquet_texts(path)
-    elif ".tfevents." in path.name:
-        for event in _events(path):
-            yield "events", str(_without_pictures(event))
-            yield from (("hparams", _hparams_text(value)) for value in event.summary.value)
-    elif sha256(path) in libraries.FILES.values():
-        return  # a library, the same for everybody
-    else:
-        raise InputError(f"{PurePosixPath(path.name)}: a file of this kind cannot be searched and is not published")
-
-
-def _safetensors_header(path: Path) -> str:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        return json.dumps(json.loads(file.read(length)), ensure_ascii=False)
-
-
-def _picture_texts(path: Path) -> Iterator[tuple[str, str]]:
-    with Image.open(path, formats=("PNG",)) as picture:
-        picture.load()  # notes may stand behind the pixels
-        for key, value in picture.info.items():
-            yield f"note {key!r}", value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def _without_pictures(event: Event) -> Event:
-    for value in event.summary.value:
-        if value.WhichOneof("value") == "image":
-            value.image.encoded_image_string = b""
-    return event
-
-
-def _hparams_text(value: Summary.Value) -> str:
-    """The texts among the hparams of a value, which `str` of the event shows as escaped bytes."""
-    plugin = value.metadata.plugin_data
-    if plugin.plugin_name != HPARAMS:
-        return ""
-    start = HParamsPluginData.FromString(plugin.content).session_start_info
-    return "\n".join(f"{name}: {each.string_value}" for name, each in start.hparams.items())
-
-
-def _onnx_text(path: Path) -> str:
-    """The model as text without the numbers of its tensors."""
-    model = onnx.load(path, load_external_data=False)
-    for tensor in model.graph.initializer:
-        tensor.ClearField("raw_data")
-        tensor.ClearField("float_data")
-        tensor.ClearField("int32_data")
-        tensor.ClearField("int64_data")
-    return str(model)
-
-
-def _parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
-    table = pq.ParquetFile(path).read()
-    yield "schema", str(table.schema.metadata)
-    for name in table.column_names:
-        if table.schema.field(name).type in ("string", "large_string"):
-            yield f"column {name}", "\n".join({v for v in table[name].to_pylist() if v})
+    return f"{hit.group()!r} ({' '.join(around.split())!r})"

@@ -19,6 +19,7 @@ import numpy as np
 from huggingface_hub import HfApi
 
 from hub import attempts, face_detector, privacy, space_folder, staging, upload
+from hub.card.checked import check_run
 from hub.options import Options
 from hub.static_space import libraries
 from pipeline.errors import InputError
@@ -43,8 +44,10 @@ def stage(run: Run, options: Options, place: Path) -> list[Path]:
     What a Space lacks is reported before the model is exported.
 
     Raises:
-        InputError: as the rooms that write the parts; or clients do not give the run's own answers.
+        InputError: as the rooms that write the parts; or clients do not give the run's own answers; or, before anything
+            is written, as `hub.card.checked.check_run`.
     """
+    check_run(run)
     model, space = place / "staged", place / "staged-space"
     if options.space:
         space_parts(run, options)

@@ -31,6 +31,7 @@ COPIED = (
     "pipeline/cores.py",
     "pipeline/crop.py",
     "pipeline/errors.py",
+    "pipeline/hub_client.py",
     "pipeline/model_folder.py",
     "pipeline/own_file.py",
     "pipeline/pictures.py",

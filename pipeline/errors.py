@@ -6,10 +6,13 @@ import re
 import signal
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+LONGEST_WORDS = 600
+"""Characters of a library's words that are printed."""
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -38,7 +41,7 @@ def end_in_one_line(main: Callable[[list[str]], None]) -> int:
         with _stopped_in_order():
             main(sys.argv[1:])
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -82,13 +85,24 @@ def _stopped_in_order() -> Iterator[None]:
             signal.signal(end, handler)
 
 
+def printable(text: str) -> str:
+    """Text on one line: line breaks, control characters and other bytes that no terminal shows become escapes."""
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
 def first_line(error: BaseException) -> str:
-    """The kind of what a library raised and the first line of its words, if it has any, with what it announces."""
+    """The kind of what a library raised and the first line of its words, if it has any, with what it announces.
+
+    The words may be those of a server or of a file: they are made printable, and cut if they are long.
+    """
     lines = [line.strip() for line in str(error).strip().splitlines()]
     if not lines:
         return type(error).__name__
     announced = lines[1:2] if lines[0].endswith(":") else []
-    return f"{type(error).__name__}: {' '.join([lines[0], *announced])}"
+    return f"{type(error).__name__}: {printable(' '.join([lines[0], *announced]))[:LONGEST_WORDS]}"
 
 
 def full_disk(error: BaseException | None) -> str | None:

@@ -26,6 +26,7 @@ from huggingface_hub.utils import _http, close_session
 from hub import attempts
 from hub.access import check_access
 from hub.upload import Release, publish
+from pipeline import hub_client
 from pipeline.errors import InputError
 from tests.hub_server import HubServer
 
@@ -137,13 +138,13 @@ def client_settings(waits: list[float]) -> Iterator[None]:
     with (
         mock.patch.object(constants, "HF_HUB_OFFLINE", False),
         mock.patch.object(constants, "HF_HUB_DISABLE_XET", True),
-        mock.patch.object(attempts, "TIMEOUT", quick),
+        mock.patch.object(hub_client, "TIMEOUT", quick),
         mock.patch.object(attempts, "time", SimpleNamespace(sleep=waits.append)),
         mock.patch.object(_http, "time", SimpleNamespace(sleep=waits.append)),
         mock.patch.object(HfApi, "create_commit", HfApi.create_commit),
         mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1,localhost"}),
     ):
-        attempts.set_timeouts()
+        hub_client.limit_requests()
         try:
             yield
         finally:

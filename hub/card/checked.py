@@ -1,23 +1,29 @@
 """What the card takes from the run's files is checked first: a figure that cannot be is refused, not printed."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from itertools import chain, product
 from typing import Any
 
-from pipeline.errors import InputError
-from pipeline.run_folder import ENVIRONMENT, SEAL, Run
+from pydantic import BaseModel, ValidationError
+
+from hub.card import schema
+from hub.card.metadata import sources_of
+from pipeline.errors import InputError, first_line, printable
+from pipeline.run_folder import CONFIG, CURATION, ENVIRONMENT, RECIPE, SEAL, Run
 
 UNBOUNDED = {"nll", "kl"}
 """Metrics in nats; all others are shares."""
 TEMPERATURE = 10.0
 NATS = 1000.0
 """No NLL of float32 logits that a model gives is larger; no temperature that a run folds is above `TEMPERATURE`."""
-WORDS = {"git_revision": r"[0-9a-f]{7,64}(-dirty)?", "precision": r"[a-z]+[0-9]+", "python": r"[0-9][\w.+-]{0,30}",
-         "checkpoint_sha256": r"[0-9a-f]{64}"}  # fmt: skip
-"""Fields of environment.json that stand in code or in a cell of the card, and what they may be."""
-COUNTS = ("wall_seconds", "train_seconds", "pictures_per_second", "processes", "cores")
+SCHEMA: dict[str, type[BaseModel]] = {
+    SEAL: schema.Evaluation,
+    ENVIRONMENT: schema.Environment,
+    CURATION: schema.Curation,
+    CONFIG: schema.Config,
+    RECIPE: schema.Recipe,
+}
 
 
 def check_run(run: Run) -> None:
@@ -26,6 +32,17 @@ def check_run(run: Run) -> None:
     Raises:
         InputError: the file, the field, and what it holds.
     """
+    contents = (run.evaluation, run.environment, run.curation, run.config, run.recipe)
+    for file, content in zip(SCHEMA, contents, strict=True):
+        _check_fields(run, file, content)
+    _check_classes(run)
+    try:
+        sources_of(run)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.path / CURATION}: the record of a source lacks a field ({first_line(error)}): restore the file, or "
+            "train again"
+        ) from None
     for place, value, most in chain(_figures(run), _after_training(run)):
         if not _is_figure(value, most):
             must = f"low <= value <= high, numbers from 0 to {most:g}"
@@ -33,14 +50,34 @@ def check_run(run: Run) -> None:
     for place, value in _rows(run):
         if not _is_count(value) or isinstance(value, float):
             raise InputError(f"{run.path / SEAL}: {place} is {_shown(value)}, not a number of rows: {_cure(run)}")
-    for name, pattern in WORDS.items():
-        word = run.environment.get(name)
-        if word is not None and not (isinstance(word, str) and re.fullmatch(pattern, word)):
-            raise InputError(f"{run.path / ENVIRONMENT}: {name} is {_shown(word)}: restore the file, or train again")
-    for name in COUNTS:
-        if not _is_count(run.environment.get(name, 0)):
-            shown = _shown(run.environment[name])
-            raise InputError(f"{run.path / ENVIRONMENT}: {name} is {shown}: restore the file, or train again")
+
+
+def _check_fields(run: Run, file: str, content: Mapping[str, Any]) -> None:
+    """Hold a file against its schema; the first field that does not fit is reported.
+
+    Raises:
+        InputError: as `check_run`.
+    """
+    try:
+        SCHEMA[file].model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ", ".join(str(part) for part in first["loc"] if part != "[key]") or "the whole"
+        what = "is missing" if first["type"] == "missing" else f"is {_shown(first['input'])}"
+        cure = _cure(run) if file == SEAL else "restore the file, or train again"
+        raise InputError(printable(f"{run.path / file}: {place[:200]} {what}: {cure}")) from None
+
+
+def _check_classes(run: Run) -> None:
+    """Every class has a row in every table of classes."""
+    tables = [(SEAL, name, rows["per_class"]) for name, rows in _sets(run)]
+    tables += [(CURATION, f"rows_used of {split}", rows) for split, rows in run.curation["rows_used"].items()]
+    if "train" not in run.curation["rows_used"]:
+        raise InputError(f"{run.path / CURATION}: rows_used of train is missing: restore the file, or train again")
+    for file, place, table in tables:
+        if missing := set(run.classes) ^ set(table):
+            raise InputError(f"{run.path / file}: {place} does not have the classes of the run, as for "
+                             f"{_shown(min(missing))}: restore the file, or train again")  # fmt: skip
 
 
 def _sets(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,13 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.errors import printable
+
 FEW = 30
 """Below so many rows, a figure of a class whose interval has no width says nothing."""
 
 
 def cell(text: Any) -> str:
     """Text of any origin as plain words in one line of Markdown, also in a table."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(str(text).split()))
+    words = "".join(c if c.isprintable() else printable(c) for c in " ".join(str(text).split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", words)
 
 
 def figure(value: Mapping[str, float]) -> str:

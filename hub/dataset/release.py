@@ -10,6 +10,7 @@ from hub.dataset.curated import Curated, read_curated
 from hub.options import Options, check_existing_refs, check_names
 from hub.release import new_place
 from pipeline.errors import InputError
+from pipeline.hub_client import limit_requests
 from pipeline.run_folder import CURATION, read_json
 
 OF_RUNS = ("space", "with_predictions", "face_detector", "data_path", "new_version")
@@ -74,9 +75,9 @@ def _may_write(api: HfApi, options: Options, curated: Curated) -> bool:
     Raises:
         InputError: as `access.check_access`; or the repository holds other data.
     """
-    attempts.set_timeouts()
     if options.dry_run:
         return True
+    limit_requests()
     name = str(options.dataset)
     exists = access.check_access(api, name, print, write=not options.create_pr, repo_type="dataset")
     if exists:

@@ -28,15 +28,18 @@ class Connection(H11Protocol):
 
     Attributes:
         settings: of the server; app.py sets them.
+        in_use: whether uvicorn was told to use this class.
         since: when it began to wait for a request, by the clock of the event loop.
     """
 
     settings = Settings()
+    in_use = False
     since: float
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock; above the limit, make room."""
         super().connection_made(transport)
+        Connection.in_use = True
         self.since = self.loop.time()
         self.loop.call_later(HEAD_SECONDS / LOOKS, self._look)
         # Several connections may arrive at once, before the first that is closed is gone.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
+from pipeline.hub_client import limit_requests
 from pipeline.model_folder import (
     ADAPTER_CONFIG,
     CONFIG,
@@ -141,6 +142,7 @@ def _folder(name: str, revision: str) -> Path:
         return Path(name)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise InputError(f"{name} is not a folder, and not an id on the Hub")
+    limit_requests()
     try:
         folder = Path(
             snapshot_download(name, revision=revision or None, allow_patterns=[*DESCRIBED, "onnx/model.onnx*"])

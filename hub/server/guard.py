@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
 from pipeline.errors import InputError
 
+from .connection import Connection
 from .contract import Refused
 from .settings import Settings, listed
 
@@ -49,6 +51,7 @@ class Guard:
         self._headers = [(name.encode(), value.encode("latin-1", "ignore")) for name, value in headers.items()]
         self._held = 0
         self._running = 0
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,6 +82,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
+        self._warn_without_limits()
         held = [0]
         try:
             self._check_host(scope)
@@ -92,6 +96,17 @@ class Guard:
                 await _refuse(sending, refusal)
         finally:
             self._held -= held[0]
+
+    def _warn_without_limits(self) -> None:
+        """Say once, at the first request, that the server was started without the limits of connections."""
+        if not (self._warned or Connection.in_use):
+            self._warned = True
+            print(
+                "warning: nothing limits idle connections; start uvicorn with --http app:Connection --backlog 16, or "
+                "keep a proxy in front that does",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _check_host(self, scope: Scope) -> None:
         """Prevent DNS rebinding: a web page that reaches a local server through its own host name."""

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from hub.picture_paths import printable
 from hub.server.engine import Model, to_scores
 from hub.server.faces import Cut, Finder
 from pipeline.cores import cores

@@ -18,6 +18,7 @@ from pipeline import crop, pictures
 from pipeline.data.measure import map_undecoded
 from pipeline.data.table import Reading
 from pipeline.errors import InputError, first_line
+from pipeline.hub_client import limit_requests
 from pipeline.pictures import UnusablePicture, decode_cell
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Source
@@ -103,6 +104,7 @@ def find_detector(face_detector: str) -> Path:
         return path / crop.YUNET
     if path.exists() or path.suffix == ".onnx":
         return path
+    limit_requests()
     try:
         return Path(hf_hub_download(face_detector, crop.YUNET))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read

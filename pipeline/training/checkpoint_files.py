@@ -12,6 +12,7 @@ from torch import nn
 from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
+from pipeline.hub_client import limit_requests
 from pipeline.model_folder import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -58,6 +59,7 @@ def find_checkpoint(checkpoint: str) -> Path:
 
 def _download(checkpoint: str) -> Path:
     wanted = [CONFIG, *PROCESSORS, ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, INDEX, "model-*.safetensors"]
+    limit_requests()
     try:
         return Path(snapshot_download(checkpoint, allow_patterns=wanted))
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read

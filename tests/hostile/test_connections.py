@@ -1,5 +1,6 @@
 """Clients that send nothing, half a head or two lengths, or that do not read: nobody else is kept out."""
 
+import asyncio
 import os
 import re
 import resource
@@ -14,6 +15,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from hub.server.guard import Guard, Message, Receive, Scope, Send
+from hub.server.settings import Settings
 from tests.hostile import files
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(60)
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in log.read_text() and "warning" not in log.read_text()
 
 
 def answer(port: int) -> int:
@@ -110,3 +113,20 @@ def test_other_doubtful_lengths_are_refused(port: int, head: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=60) as doubtful:
         doubtful.sendall(HEAD + head + b"\r\nabcd")
         assert doubtful.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 501")
+
+
+def test_a_server_without_these_limits_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        assert message["status"] == 200
+
+    guard = Guard(app, Settings())
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    for _ in range(2):
+        asyncio.run(guard(scope, receive, send))
+    assert capsys.readouterr().err.count("--http app:Connection --backlog 16") == 1

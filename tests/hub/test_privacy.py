@@ -38,12 +38,13 @@ LEAKS = {
     "a windows path": r"C:\Users\somebody\faces",
     "a file address": "file:///etc/hosts",
     "a home sign": "data in ~/faces",
+    "a bucket": "s3://faces-of-the-lab/raw",
     "a key": "AKIAABCDEFGHIJKLMNOP",
     "a person": "trained by Annette on a laptop",
     "a machine": "on box-of-annette, at night",
 }
 HARMLESS = {
-    "an address": f"https://huggingface.co/home/user/file and s3:/{ROOT}tmp/data/x",
+    "an address": "https://huggingface.co/home/user/file and https://example.org/tmp/data/x",
     "a ratio": "pictures/second, and/or, 1/255, image/png",
     "a module": "vit.encoder.layer.0, /vit/encoder/layer.0/MatMul",
     "a longer word": "annetteville and pannette",

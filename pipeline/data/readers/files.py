@@ -10,7 +10,7 @@ from typing import Any
 from datasets import Dataset, Features
 from datasets.exceptions import DatasetGenerationError
 
-from pipeline.data.readers.inventory import PICTURE_SUFFIXES, printable
+from pipeline.data.readers.inventory import PICTURE_SUFFIXES, printable_name
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -123,11 +123,11 @@ def generated(
 def picture_rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Rows for `generated` that name each picture and leave its bytes where they are.
 
-    A path that is not UTF-8 fits into no table, so that its picture is copied into it.
+    A path that is not UTF-8 fits into no table, so its picture is copied into it.
     """
     for path in files:
         name = os.fspath(path.absolute())
-        if printable(name) != name:
+        if printable_name(name) != name:
             yield {"image": {"bytes": path.read_bytes(), "path": None}}
         else:
             yield {"image": name}

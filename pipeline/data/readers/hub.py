@@ -8,6 +8,7 @@ from huggingface_hub import file_exists, snapshot_download
 
 from pipeline.data.readers import columns, curated
 from pipeline.data.table import Reading
+from pipeline.hub_client import limit_requests
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin
 
@@ -36,6 +37,7 @@ def _published_curation(name: str) -> Path | None:
     """The downloaded files of a curated folder on the Hub, or None if `name` is another data set, or a folder here."""
     if Path(name).exists():
         return None
+    limit_requests()
     try:
         if not file_exists(name, curated.FILES[0], repo_type="dataset"):
             return None

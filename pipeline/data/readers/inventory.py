@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from pipeline.errors import printable
 from pipeline.expressions import is_expression
 from pipeline.pictures import FORMATS, HEIF_HEAD, HEIF_UNREAD
 
@@ -168,9 +169,9 @@ def plain_path(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
 
 
-def printable(name: str | Path) -> str:
-    """A file name that can be printed and stored: bytes that are not UTF-8 as `\\xe9`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def printable_name(name: str | Path) -> str:
+    """A file name that can be printed and stored: bytes that are not UTF-8, and control characters, as `\\xe9`."""
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 @lru_cache(maxsize=4)
@@ -208,7 +209,7 @@ class _Walk:
             return
         for entry in entries:
             self.bar.update()
-            below = f"{key}{printable(entry.name)}"
+            below = f"{key}{printable_name(entry.name)}"
             if JUNK.fullmatch(entry.name):
                 self.others[JUNK_REASON].add(below, _count(Path(entry.path)))
             elif entry.is_symlink():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.readers.beside import tables_beside
-from pipeline.data.readers.inventory import printable
+from pipeline.data.readers.inventory import printable_name
 from pipeline.data.readers.listed import Listed, files_of, listed
 from pipeline.data.table import ALL, split_in, split_of
 from pipeline.errors import InputError
@@ -80,7 +80,7 @@ def _rows(one: Listed, number: int, root: Path | None, alone: bool) -> list[Row]
         splits = [_split_of_folders(file, base) for file in files]
     labels, persons = one.cells(one.roles.label), one.cells(one.roles.person)
     return [
-        Row(file, printable(name) if alone else _key(file, base), label, split, person, number, row)
+        Row(file, printable_name(name) if alone else _key(file, base), label, split, person, number, row)
         for row, (file, name, label, split, person) in enumerate(
             zip(files, one.names, labels, splits, persons, strict=True)
         )
@@ -88,7 +88,7 @@ def _rows(one: Listed, number: int, root: Path | None, alone: bool) -> list[Row]
 
 
 def _key(file: Path, base: Path) -> str:
-    return printable(file.relative_to(base) if file.is_relative_to(base) else file)
+    return printable_name(file.relative_to(base) if file.is_relative_to(base) else file)
 
 
 def _split_of_folders(file: Path, base: Path) -> str | None:

@@ -1,0 +1,135 @@
+"""The client of the Hub within limits: a server that is silent, slow, endless or not the Hub is given up.
+
+`huggingface_hub` waits for an answer for ever, unpacks whatever is compressed, and sends the token as it is. One client
+serves all of its requests, those of `datasets` and `transformers` too, so the limits are set in one place.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import huggingface_hub
+from huggingface_hub.utils import hf_raise_for_status
+from huggingface_hub.utils._http import default_client_factory  # its hooks keep HF_HUB_OFFLINE and request ids
+
+from pipeline.errors import InputError
+
+TIMEOUT = httpx2.Timeout(120.0, connect=20.0)
+"""Seconds of silence after which a request counts as lost."""
+GRACE, SLOWEST = 30.0, 1000.0
+"""An answer that has come for so many seconds must have come with so many bytes a second, on average."""
+LONGEST_WAIT = 330.0
+"""Seconds that the client waits at most when it is asked to; the Hub counts requests in windows of 300."""
+LARGEST = 100_000_000
+"""Bytes of an answer that is not a file of known size."""
+
+
+def limit_requests() -> None:
+    """Give the requests of this process limits, and check the token that they will carry.
+
+    Raises:
+        InputError: the token has a character that no token has; it is not printed.
+    """
+    token = huggingface_hub.get_token() or ""
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise InputError(
+            "the token of the Hub has a space, a line break or a letter that no token has: copy it again (HF_TOKEN, or "
+            "`hf auth login`)"
+        )
+    huggingface_hub.set_client_factory(_client)
+
+
+def _client() -> httpx2.Client:
+    client = default_client_factory()
+    client.timeout = TIMEOUT
+    client.headers["Accept-Encoding"] = "identity"
+    client.event_hooks["response"].append(_limit_answer)
+    for transport in (client._transport, *client._mounts.values()):  # those of proxies too; httpx2 has no other way
+        if isinstance(transport, httpx2.HTTPTransport):
+            pool: Any = transport._pool
+            pool._network_backend = _Backend(pool._network_backend)
+    return client
+
+
+def _limit_answer(response: httpx2.Response) -> None:
+    """Refuse a compressed answer, which nobody asked for, and a long wait; count the bytes of one without a size.
+
+    Raises:
+        AnswerError: it is compressed.
+        HfHubHTTPError: it asks to wait for longer than `LONGEST_WAIT`; the client would sleep for so long.
+    """
+    packed = response.headers.get("Content-Encoding", "identity")
+    if packed != "identity":
+        raise AnswerError(f"the answer is compressed ({packed[:20]!r}), which was not asked for")
+    is_file = "Content-Length" in response.headers and not response.url.path.startswith("/api/")
+    if not is_file:
+        response.stream = _Counted(response.stream)
+    asked = f"t={response.headers.get('Retry-After', '')} {response.headers.get('RateLimit', '')}"
+    if response.is_error and any(float(seconds) > LONGEST_WAIT for seconds in re.findall(r"t=(\d+)", asked)):
+        response.read()
+        hf_raise_for_status(response)
+
+
+class AnswerError(httpx2.ProtocolError):
+    """An answer that no Hub gives, so that no further try would help."""
+
+
+class _Counted(httpx2.SyncByteStream):
+    """The body of an answer, which ends with an error at `LARGEST` bytes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        count = 0
+        for part in self._stream:
+            count += len(part)
+            if count > LARGEST:
+                raise AnswerError(f"the answer is larger than {LARGEST / 1e6:.0f} MB")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Backend:
+    """A network backend of httpcore2 whose connections are watched."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def connect_tcp(self, *words: Any, **named: Any) -> "_Connection":
+        return _Connection(self._backend.connect_tcp(*words, **named))
+
+
+class _Connection:
+    """A connection that is given up when an answer comes too slowly: head or body, a byte at a time."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._began: float | None = None
+        self._received = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def start_tls(self, *words: Any, **named: Any) -> "_Connection":
+        return _Connection(self._stream.start_tls(*words, **named))
+
+    def write(self, *words: Any, **named: Any) -> None:
+        self._began, self._received = None, 0
+        self._stream.write(*words, **named)
+
+    def read(self, *words: Any, **named: Any) -> bytes:
+        part: bytes = self._stream.read(*words, **named)
+        now = time.monotonic()
+        self._began = self._began or now
+        self._received += len(part)
+        if part and now - self._began > GRACE and self._received < SLOWEST * (now - self._began):
+            raise AnswerError(f"the answer came with fewer than {SLOWEST:.0f} bytes a second")
+        return part
