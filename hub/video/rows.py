@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from hub.server.engine import Model, to_scores
 from hub.server.faces import Cut, Finder
 from pipeline.cores import cores
+from pipeline.errors import printable
 from pipeline.pictures import Fault, UnusablePicture, decode
 
 from .containers import container
