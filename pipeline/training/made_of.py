@@ -42,7 +42,7 @@ def refuse_other_checkpoint(run: Path, checkpoint: str | None, then: Mapping[str
         InputError: a file changed, came or went.
     """
     now = checkpoint_hashes(checkpoint)
-    if changed := [name for name in then | now if then.get(name) != now.get(name)]:
+    if changed := [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]:
         raise InputError(
             f"{run} began with other files of checkpoint {checkpoint}: {', '.join(changed)} changed since; put the old "
             "ones back, or choose another --output_dir"
@@ -94,9 +94,11 @@ def refuse_other_rows(run: Path, file: Path, splits: Mapping[str, Rows]) -> None
 def _listed(splits: Mapping[str, Rows]) -> list[_Row]:
     listed = []
     for split, rows in splits.items():
-        votes = np.asarray(rows.table["target"][:], np.float32)
-        columns = (rows.source, rows.key, [pixels.decode() for pixels in rows.pixels.tolist()], rows.label.tolist())
-        listed += [_Row(split, *row, target.tobytes()) for *row, target in zip(*columns, votes, strict=True)]
+        pixels, votes = rows.pixels.tolist(), np.asarray(rows.table["target"][:], np.float32)
+        columns = zip(rows.source, rows.key, pixels, rows.label.tolist(), votes, strict=True)
+        listed += [
+            _Row(split, source, key, hash.decode(), label, of.tobytes()) for source, key, hash, label, of in columns
+        ]
     return listed
 
 
