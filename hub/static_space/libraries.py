@@ -66,7 +66,7 @@ def _pack(place: str) -> str | None:
     command = [npm, *PACK.split()[1:], "--loglevel=error"]
     try:
         done = subprocess.run(
-            command, cwd=place, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+            command, cwd=place, capture_output=True, encoding="utf-8", timeout=SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
         return f"npm took more than {SECONDS} s"
