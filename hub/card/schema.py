@@ -34,11 +34,15 @@ class _ClassRow(_Fields):
 
 class _Rows(_Fields):
     split: Literal["test", "validation"]
-    rows: Phrase
+    rows: Text
     n: Annotated[Count, Field(ge=1)]
     per_class: dict[Text, _ClassRow]
     confusion_matrix: list[list[Count]]
     accuracy: dict[str, Any]
+
+
+class _RowSet(_Rows):
+    rows: Phrase
 
 
 class _Metric(_Fields):
@@ -56,10 +60,10 @@ class Evaluation(_Fields):
     classes: list[Text] = Field(min_length=2)
     interval: Annotated[float, Field(strict=True, gt=0, lt=1)]
     resamples: Count
-    official: _Rows | None = None
-    clean: _Rows | None = None
-    clean_near: _Rows | None = None
-    validation: _Rows | None = None
+    official: _RowSet | None = None
+    clean: _RowSet | None = None
+    clean_near: _RowSet | None = None
+    validation: _RowSet | None = None
     metrics: dict[Word, _Metric] = {}
     per_source: dict[Text, dict[Word, _Rows]] = {}
     flip_average: dict[Word, dict[str, Any]] = {}

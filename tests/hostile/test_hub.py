@@ -2,7 +2,6 @@
 
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from hub.server.engine import load_model
 from pipeline import hub_client
 from pipeline.errors import InputError, printable
 from pipeline.training.checkpoint_files import find_checkpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_recipe
 from tests.hostile.hub import ANSWERS, TOKEN, bomb, hostile_hub, says, silence
 
 SECONDS = 20
@@ -137,16 +136,11 @@ def test_control_characters_of_any_text_become_escapes() -> None:
     assert printable("悲しい 1\u30002 — é🙂") == "悲しい 1\u30002 — é🙂"
 
 
-def listens() -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", 1)) == 0
-
-
 COMMANDS = {
     "push": ("push_to_hub.py", "RUN", "--repo_id", "anna/model"),
     "predict": ("-m", "hub.predict", "anna/model", "PICTURE"),
     "checkpoint": ("train_hf.py", "--checkpoint", "anna/model", "--max_steps", "1", "--output_dir", "NEW"),
-    "data": ("train_hf.py", "--data_path", "anna/faces", "--max_steps", "1", "--output_dir", "NEW"),
+    "data": ("train_hf.py", "RECIPE"),
 }
 
 
@@ -155,7 +149,11 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_ends_in_one_line(name: str, command: str, publishable_run: Path, tmp_path: Path) -> None:
     """With the limits that users have, so that slow answers take their time."""
+    recipe = write_recipe(
+        tmp_path / "r.yaml", source="auto", data_path="anna/faces", output_dir=str(tmp_path / "n"), max_steps=1
+    )
     places = {
+        "RECIPE": recipe,
         "RUN": publishable_run,
         "PICTURE": next((publishable_run / "examples").glob("*.png")),
         "NEW": tmp_path / "n",
