@@ -23,7 +23,6 @@ from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
 Split = Literal["test", "validation", "train", "all"]
-CHOICES: tuple[Split, ...] = ("test", "validation", "train", "all")
 KEYS_SHOWN = 10
 MARKS = ("clean", "clean_near")
 
