@@ -39,7 +39,7 @@ NO_DETECTOR = (
     f"this server has no face detector: put {crop.YUNET} from {crop.YUNET_PAGE} beside app.py, or its path into "
     "FER_FACE_DETECTOR; POST / takes a cropped face without one"
 )
-ANSWERING = (f"{PREFIX}CLASS_SHARES", f"{PREFIX}TAU", f"{PREFIX}NOT_SURE_BELOW")
+ANSWERING = (f"{PREFIX}CLASS_SHARES", f"{PREFIX}CLASS_SHARES_TAU", f"{PREFIX}NOT_SURE_BELOW")
 router = APIRouter()
 
 
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         weights = faces.find_weights(settings.face_detector)
         finder = faces.Finder(weights) if weights else None
         model = await asyncio.to_thread(load_model, settings.model, settings.revision, threads)
-        model = settled(model, settings.class_shares, settings.tau, settings.not_sure_below, ANSWERING)
+        model = settled(model, settings.class_shares, settings.class_shares_tau, settings.not_sure_below, ANSWERING)
         batcher = Batcher(model.run, settings.batch, settings.batch_milliseconds / 1000)
         with ThreadPoolExecutor(threads, "pictures") as pool:
             app.state.service = answers.Service(settings, model, finder, batcher, pool)

@@ -43,9 +43,9 @@ class Settings:
     class_shares: str = _setting(
         "", "class shares that scores are for: uniform, or JSON with a share for each class; default: as trained"
     )
-    tau: float = _setting(1.0, "how far scores go to FER_CLASS_SHARES, above 0 and at most 1", 0)
+    class_shares_tau: float = _setting(1.0, "how far scores go to FER_CLASS_SHARES, above 0 and at most 1", 0)
     not_sure_below: float = _setting(
-        0.0, 'a face whose highest score is below this gets the answer "not sure", from 0 (always answer) to 1', 0
+        0.0, 'a face whose highest score is below this gets the answer "not sure"; 0 always answers, 1 is the most', 0
     )
     frames: str = _setting("", "origins whose pages may show this one in a frame, separated by commas")
     origins: str = _setting("", "origins whose pages may call the API (CORS), separated by commas; * for any")

@@ -108,7 +108,7 @@ def test_predict_is_not_sure_below_the_threshold(
 @pytest.fixture(scope="session")
 def expecting(model: Path) -> Iterator[str]:
     """A server for `RARE` that is not sure below 0.6."""
-    own = {"class_shares": json.dumps(RARE), "tau": 0.5, "not_sure_below": 0.6}
+    own = {"class_shares": json.dumps(RARE), "class_shares_tau": 0.5, "not_sure_below": 0.6}
     settings = Settings(model=str(model), threads=2, face_detector=os.environ.get("YUNET", ""), **own)
     with served(settings) as (url, _):
         yield url
