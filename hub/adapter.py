@@ -38,7 +38,7 @@ def publish_adapter(options: Options) -> None:
         release.check([folder], options)
         print(staging.listing(folder))
         if options.dry_run:
-            kept = release.keep(run, [folder])
+            kept = release.keep(run.path, [folder])
             print("", *kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
             return
         published = release.send(api, run, folder, options, exists)
