@@ -56,9 +56,10 @@ class Video:
         try:
             self._container = av.open(self._file, mode="r", format=kind)
             # A cover is a track too; `best` takes another if there is one.
-            self._stream = self._container.streams.best("video")
-            if self._stream is None or self._stream.disposition & Disposition.attached_pic:
+            stream = self._container.streams.best("video")
+            if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
                 raise ValueError
+            self._stream = stream
         except (av.FFmpegError, ValueError):
             self._file.close()
             raise UnusableVideo(self._cut_off or "damaged, or it has no picture track") from None
