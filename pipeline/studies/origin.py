@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.run_folder import ENVIRONMENT, RECIPE, WEIGHTS, read_json
+from pipeline.run_folder import ENVIRONMENT, RECIPE, SEAL, WEIGHTS, read_json
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,17 @@ class Origin:
 
 
 def origin_of(runs: Sequence[Path]) -> Origin:
-    """The origin of the runs of one entry.
+    """The origin of the runs of one entry, or of a model that `python -m pipeline.evaluation --model` evaluated.
 
     Raises:
-        InputError: an environment.json cannot be read or has no hash of the weights.
+        InputError: an evaluation.json or environment.json cannot be read or has no hash of the weights.
     """
+    model = read_json(runs[0] / SEAL).get("model")
+    if isinstance(model, dict):
+        digest = str(model.get("weights_sha256") or model.get("scores_sha256") or "")
+        name = str(model.get("name", "")).replace("\\", "/").rstrip("/")
+        named = name if name.count("/") == 1 else name.rpartition("/")[2]  # a Hub id, or the last name of a path
+        return Origin(f"python -m pipeline.evaluation --model {named}", "", (digest[:12],))
     about = [read_json(run / ENVIRONMENT) for run in runs]
     revisions = dict.fromkeys(_short(environment.get("git_revision")) for environment in about)
     hashes = [_weights(run, environment) for run, environment in zip(runs, about, strict=True)]

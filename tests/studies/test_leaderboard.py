@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 from pipeline.run_folder import write_json
 from pipeline.studies.comparison import Difference
 from pipeline.studies.leaderboard import main
+from pipeline.studies.origin import Origin
 from pipeline.studies.ranking import _ranks, entries_of, tables_of
 from tests.evaluation.test_evaluation import drawn_rows, write_predictions
 
@@ -87,6 +88,14 @@ def test_no_name_is_markup(tmp_path: Path, name: str) -> None:
     parser = _Tags()
     parser.feed((tmp_path / "out/leaderboard.html").read_text())
     assert "script" not in parser.tags and "\x1b" not in "".join(lines)
+
+
+def test_an_evaluated_model_is_an_entry_beside_a_run(tmp_path: Path) -> None:
+    model = {"name": "somewhere/folder/net.onnx", "weights_sha256": "7" * 64}
+    judged = run(tmp_path / "judged", 0.7, model=model)
+    (judged / "environment.json").unlink()
+    (official, *_) = tables_of(entries_of([run(tmp_path / "ours", 0.9), judged]))
+    assert official.lines[1].origin == Origin("python -m pipeline.evaluation --model net.onnx", "", ("7" * 12,))
 
 
 def test_bad_entries_are_named(tmp_path: Path) -> None:
