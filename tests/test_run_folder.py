@@ -189,3 +189,10 @@ def test_the_contract_needs_no_torch() -> None:
     code = f"import sys, pipeline.run_folder; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999"])
+def test_a_number_that_json_does_not_have_is_refused(number: str, tmp_path: Path) -> None:
+    (tmp_path / "evaluation.json").write_text(f'{{"classes": {number}, "sha256": {{}}}}')
+    with pytest.raises(InputError, match="evaluation.json cannot be read"):
+        run_folder.read_json(tmp_path / "evaluation.json")

@@ -511,7 +511,7 @@ def refused(folder: Path, file: str, text: str) -> None:
     with pytest.raises(InputError, match="nothing was sent") as caught:
         refuse_private(folder, "somebody-else")
     said = str(caught.value)
-    assert file in said and said.isprintable()
+    assert file in said and "staged folder contains" in said and said.isprintable()
     if text in SECRETS.values():
         assert not any(text[at : at + 20] in said for at in range(max(len(text) - 19, 1)))
 
@@ -532,6 +532,12 @@ def test_a_token_is_found_wherever_it_is(place: Put, tmp_path: Path) -> None:
 def test_everything_private_is_found_everywhere(place: Put, text: str, tmp_path: Path) -> None:
     if text in PATHS.values() and place in NOT_FOR_PATHS:
         pytest.skip("only secrets and long paths")
+    refused(tmp_path, place(tmp_path, text), text)
+
+
+@pytest.mark.parametrize("place", [in_json, in_recipe, in_record, in_weights], ids=lambda place: place.__name__)
+def test_a_value_that_is_a_path_from_any_root_is_refused(place: Put, tmp_path: Path) -> None:
+    text = f"{ROOT}faces-of-ours/raw"
     refused(tmp_path, place(tmp_path, text), text)
 
 
