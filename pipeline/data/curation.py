@@ -7,17 +7,28 @@ from typing import Any
 import numpy as np
 from datasets import DatasetDict, Value
 
-from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, known_persons, persons_shared
+from pipeline.data.leaks import (
+    VALIDATION_IN_TRAIN,
+    Copies,
+    Leaks,
+    find_copies,
+    judge,
+    known_persons,
+    persons_shared,
+    refuse_shared_persons,
+)
 from pipeline.data.own_splits import settled
 from pipeline.data.photos import photo_lines
 from pipeline.data.readers import read_sources
 from pipeline.data.report import few_rows, found, names_table, per_class, source_reports
-from pipeline.data.rows import Rows, measured_rows
+from pipeline.data.rows import Rows, measured_rows, scores_in
+from pipeline.data.scores import described, refuse_constant
 from pipeline.data.selection import capped, limited, row_weights
 from pipeline.data.splits import complete_splits, groups_of
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.task import TASKS
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ def curate_sources(recipe: Recipe, say: Callable[[str], None], look: bool = True
     curated = curate(readings, recipe)
     for line in found(curated.report):
         say(f"data: {line}")
-    if few := few_rows(curated.report):
+    if not recipe.scores and (few := few_rows(curated.report)):
         say(f"warning: {few}")
     return curated
 
@@ -86,20 +97,25 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     present = [split for split in SPLITS if split == "train" or split in rows.split]
     copies = find_copies(rows, recipe.near_copies)
     leaks = judge(rows, copies, recipe.leaks, _curated_without_search(readings, rows, copies))
+    if TASKS[recipe.task].persons_apart:
+        refuse_shared_persons(replace(rows, split=np.where(leaks.dropped, "dropped", rows.split)))
     _refuse_gaps(rows, rows.split == "train", present, recipe)
+    _refuse_unnamed(rows, recipe)
     used_copies = _copies_used(rows, copies, leaks, recipe)
     kept, by_caps = _kept(rows, leaks, present, recipe)
     splits = {split: rows.take(positions) for split, positions in kept.items()}
     chosen = {split: limited(part, split, recipe) for split, part in splits.items()}
     used = {split: kept[split][chosen[split]] for split in splits}
     report = {
-        "sources": source_reports(readings, rows, unusable, made, recipe.classes),
-        "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
+        "sources": source_reports(readings, rows, unusable, made, recipe.labels),
+        "rows_used": {split: per_class(rows.label[positions], recipe.labels) for split, positions in used.items()},
         "copies": copies.to_json(),
         "leaks": leaks.to_json(),
         "dropped_by_caps": by_caps,
         "empty_splits": empty,
     } | _of_splits(splits, recipe)
+    if recipe.scores:
+        report["scores"] = {split: described(scores_in(part), recipe) for split, part in splits.items()}
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
     _add_clean(tables, used, used_copies)
     if recipe.row_weights:
@@ -112,7 +128,7 @@ def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
     """Rows by split and class, and what is known of persons, before `max_train_samples` and `max_eval_samples`."""
     persons = {split: rows.person for split, rows in splits.items()}
     return {
-        "rows": {split: per_class(rows.label, recipe.classes) for split, rows in splits.items()},
+        "rows": {split: per_class(rows.label, recipe.labels) for split, rows in splits.items()},
         "persons_known": {split: known_persons(person) for split, person in persons.items()},
         "persons_shared": persons_shared(persons),
     }
@@ -130,7 +146,9 @@ def _kept(
 
 def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
     """Stop if a class is not among the rows marked as `train`, (N,) bool, or validation is not `present`."""
-    counts = per_class(rows.label[train], recipe.classes)
+    if recipe.scores:  # a stratum may be empty
+        refuse_constant(scores_in(rows)[train], recipe)
+    counts = {} if recipe.scores else per_class(rows.label[train], recipe.classes)
     missing = [name for name, count in counts.items() if not count]
     if missing:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -142,6 +160,16 @@ def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: 
         raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
     if "validation" not in present:
         raise InputError(_no_validation(rows, recipe))
+
+
+def _refuse_unnamed(rows: Rows, recipe: Recipe) -> None:
+    """Stop at evaluated rows without a person where persons have the scores."""
+    unnamed = np.array([who is None for who in rows.person]) & (rows.split != "train")
+    if recipe.score_of == "person" and unnamed.any():
+        raise InputError(
+            f"score_of is person, and {unnamed.sum():,} rows of validation and test name none, the first "
+            f"{rows.key[unnamed][0]}: name the column of persons with --person_column, or add the missing persons"
+        )
 
 
 def _no_validation(rows: Rows, recipe: Recipe) -> str:

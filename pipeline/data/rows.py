@@ -25,7 +25,8 @@ class Rows:
         split: split of the row, str; `all` until splits are made.
         source: id of its source, str.
         key: name of the picture in its source, str.
-        label: index into the classes, int.
+        label: index into the classes, or into the strata of scores, int.
+        answer: equal for rows that are labelled alike, int: the class, or one number for each set of scores.
         person: `source: person`, str; None where the person is unknown.
         pixels: hash of the decoded picture, str: equal for exact copies.
         picture: cluster of near copies: equal for rows that show one picture. The same as `pixels` without a search.
@@ -41,6 +42,7 @@ class Rows:
     source: np.ndarray
     key: np.ndarray
     label: np.ndarray
+    answer: np.ndarray
     person: np.ndarray
     pixels: np.ndarray
     picture: np.ndarray
@@ -93,6 +95,8 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
             thumbnails += measures.thumbnail.chunks
             faults.append(measures.fault)
     rows, fault = Rows.joined(parts), np.concatenate(faults)
+    if recipe.scores:
+        rows = replace(rows, answer=np.unique(scores_in(rows), axis=0, return_inverse=True)[1].ravel())
     usable = np.array([why is None for why in fault], dtype=bool)
     unusable = [Unusable(rows.source[i], rows.split[i], rows.key[i], fault[i]) for i in np.flatnonzero(~usable)]
     _refuse_unusable(rows, unusable, recipe.max_bad_share)
@@ -127,8 +131,14 @@ def _refuse_unknown_sources(rows: Rows, readings: Sequence[Reading]) -> None:
             )
 
 
+def scores_in(rows: Rows) -> np.ndarray:
+    """The column `target`, (N, K) float32."""
+    return np.asarray(rows.table.with_format("numpy")["target"][:], dtype=np.float32)
+
+
 def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
     source, person = np.array(table["source"][:], object), persons_of(table["person"][:])
+    label = np.array(table["label"][:], int)
     named = [None if who is None else f"{of}: {who}" for of, who in zip(source, person, strict=True)]
     return Rows(
         table=table,
@@ -136,7 +146,8 @@ def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
         split=np.full(len(table), split, object),
         source=source,
         key=np.array(table["key"][:], object),
-        label=np.array(table["label"][:], int),
+        label=label,
+        answer=label,
         # Sources number their persons from 1: equal numbers of two sources are different people.
         person=np.array(named, object),
         pixels=measures.pixels,

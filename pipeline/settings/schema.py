@@ -29,6 +29,7 @@ class Setting(NamedTuple):
     group: str
     unit: str
     help: str
+    task: str = ""  # the only task that it is a setting of; empty for every task
 
     @classmethod
     def of(cls, name: str, field: FieldInfo) -> "Setting":
@@ -60,9 +61,9 @@ def about(group: str, help: str, unit: str = "", **limits: Any) -> Any:
     return Field(description=help, json_schema_extra={"group": group, "unit": unit}, **limits)
 
 
-def setting(default: Any, group: str, help: str, unit: str = "", **limits: Any) -> Any:
-    """`about`, with a default: a field of a pydantic dataclass in one line."""
-    extra: Any = {"group": group, "unit": unit}
+def setting(default: Any, group: str, help: str, unit: str = "", task: str = "", **limits: Any) -> Any:
+    """`about`, with a default: a field of a pydantic dataclass in one line; `task` is the only one that has it."""
+    extra: Any = {"group": group, "unit": unit, "task": task}
     if isinstance(default, list | dict):  # each recipe has its own
         return Field(default_factory=default.copy, description=help, json_schema_extra=extra, **limits)
     return Field(default=default, description=help, json_schema_extra=extra, **limits)

@@ -1,0 +1,56 @@
+"""What a run predicts: one of K classes, or K scores. This is the only module that knows how the two tasks differ.
+
+A leaf module without torch. Code that a task needs stands in one table a folder, by the name of the task: `OBJECTIVES`
+in `pipeline/training/objectives.py` and `EVALUATIONS` in `pipeline/evaluation/tasks.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Name = Literal["classification", "regression"]
+
+STRATA = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
+"""Labels of rows with scores: the fifth of the range of the first score that a row is in. Splits are balanced by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """How one task differs from the other.
+
+    Attributes:
+        names: the setting that names the K outputs of the model.
+        problem_type: what config.json says, so that clients know what the outputs are.
+        chooses: the metric that chooses the checkpoint by default.
+        shown: metrics on the console beside the losses, and their titles.
+        curves: figures of learning_curves.png, as Trainer logs them, and their titles: a loss, then two metrics.
+        strata: labels of the rows; empty where the labels are the classes.
+        persons_apart: whether one person in two splits is refused whatever `leaks` says.
+    """
+
+    names: Literal["classes", "scores"]
+    problem_type: Literal["single_label_classification", "regression"]
+    chooses: str
+    shown: dict[str, str]
+    curves: dict[str, str]
+    strata: tuple[str, ...] = ()
+    persons_apart: bool = False
+
+
+TASKS: dict[str, Task] = {
+    "classification": Task(
+        names="classes",
+        problem_type="single_label_classification",
+        chooses="accuracy",
+        shown={"accuracy": "accuracy", "macro_f1": "macro F1"},
+        curves={"eval_nll": "validation NLL", "eval_accuracy": "accuracy", "eval_macro_f1": "macro F1"},
+    ),
+    "regression": Task(
+        names="scores",
+        problem_type="regression",
+        chooses="ccc",
+        shown={"ccc": "     CCC", "pearson": " Pearson"},
+        curves={"eval_loss": "validation loss", "eval_ccc": "CCC", "eval_pearson": "Pearson"},
+        strata=STRATA,
+        persons_apart=True,
+    ),
+}
