@@ -185,9 +185,9 @@ def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
     """Probabilities `(N, K)` by kind of picture, as the run's own code computes them."""
-    from pipeline.training.prediction import probabilities_of_files
+    from pipeline.training.prediction import answers_of_files
 
-    return probabilities_of_files(folder, kinds, run.recipe["image_size"])
+    return answers_of_files(folder, kinds, run.recipe["image_size"])
 
 
 def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:

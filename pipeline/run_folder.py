@@ -35,6 +35,8 @@ RESULTS = "results.csv"
 LOGS = "logs/*tfevents*"
 PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIGURES, EXAMPLES, LOGS, RESULTS)
 """Patterns of the files that a release may hold and that the seal covers, beside the two files of the seal itself."""
+DRAWN_AGAIN = ("figures/confusion_matrix.png", "figures/reliability.png", "figures/scatter.png")
+"""Figures that `python -m pipeline.evaluation` makes again; not the learning curves."""
 ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -75,6 +77,11 @@ class MetricFacts:
     def as_json(self) -> dict[str, Any]:
         """The facts as evaluation.json holds them."""
         return {field.name: getattr(self, field.name) for field in fields(MetricFacts)}
+
+
+def task_of(evaluation: Mapping[str, Any]) -> str:
+    """The task of an evaluation.json; only runs with scores name it."""
+    return str(evaluation.get("task", "classification"))
 
 
 def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, MetricFacts]:
@@ -226,7 +233,7 @@ def _content_hash(figures: Mapping[str, Any]) -> str:
 
 
 def _cure(path: Path, name: str) -> str:
-    drawn = name == SEAL or name in ("figures/confusion_matrix.png", "figures/reliability.png")
+    drawn = name == SEAL or name in DRAWN_AGAIN
     return f"make it again with python -m pipeline.evaluation {path}" if drawn else "restore the file, or train again"
 
 
@@ -243,8 +250,18 @@ class Run:
 
     @property
     def classes(self) -> list[str]:
-        """Class names in the order of the logits."""
-        return list(self.evaluation["classes"])
+        """Class names in the order of the logits; empty for a run with scores."""
+        return list(self.evaluation.get("classes", []))
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Score -> `low`, `mean`, `high` and `sd` of its train rows, in the order of the outputs; empty for classes."""
+        return dict(self.evaluation.get("scores", {}))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the K outputs of the model: the classes, or the scores."""
+        return self.classes or list(self.scores)
 
     @property
     def metrics(self) -> dict[str, MetricFacts]:

@@ -7,6 +7,10 @@ in `pipeline/training/objectives.py` and `EVALUATIONS` in `pipeline/evaluation/t
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
 Name = Literal["classification", "regression"]
 
 STRATA = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
@@ -54,3 +58,12 @@ TASKS: dict[str, Task] = {
         persons_apart=True,
     ),
 }
+
+
+def answers(outputs: NDArray, problem_type: str | None) -> NDArray:
+    """What clients answer for the outputs `(N, K)` of a model: probabilities of classes, or the scores themselves.
+
+    `problem_type` is that of its config.json.
+    """
+    scored: NDArray = np.asarray(outputs)
+    return scored if problem_type == TASKS["regression"].problem_type else softmax(scored, axis=-1)

@@ -127,7 +127,7 @@ def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
 
     def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> Any:
         plan = make_plan(replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)}))
-        log = TrainingLog(tmp_path / folder / "logs", recipe.classes)
+        log = TrainingLog(tmp_path / folder / "logs", recipe.outputs, recipe.task)
         return build_trainer(plan, training_arguments(plan), rows, rows, log, callbacks)
 
     return make

@@ -61,7 +61,8 @@ class Reading:
     Attributes:
         sources: a record for each value of the column `source`: usually one; as many as a curated folder was made of.
         tables: the splits that the source has among train, validation and test, otherwise one split `all`. Each has
-            the columns of `features`; `key` is unique within the reading; `target` holds shares that sum to 1, or scores.
+            the columns of `features`; `key` is unique within the reading; `target` holds shares that sum to 1, or
+            scores.
         near_copies: of a curated folder, whether near copies were searched for when its splits were made; otherwise
             None.
     """

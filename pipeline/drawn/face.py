@@ -191,9 +191,7 @@ def _light(image: PILImage.Image, rng: np.random.Generator) -> PILImage.Image:
     return PILImage.fromarray(np.clip(pixels + noise + 0.5, 0, 255).astype(np.uint8))
 
 
-def draw_face(
-    label: str, seed: int, index: int, size: int = 64, intensity: float | None = None
-) -> PILImage.Image:
+def draw_face(label: str, seed: int, index: int, size: int = 64, intensity: float | None = None) -> PILImage.Image:
     """An RGB picture of `size` by `size` pixels: the same arguments always give the same pixels.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,16 @@ COLUMNS = {
 MIRRORED = "mirrored"
 """Column of runs with `flip_average`: logits of the mirrored pictures."""
 
+PERSON = "person"
+"""Column of runs with scores: a number for each person, null where the person is unknown. It names nobody."""
+
+LINEAR = "linear"
+"""Column of runs with scores: what a linear model on pixels predicts (see `pipeline/training/linear.py`)."""
+
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`."""
+OF_SCORES: dict[str, Any] = {"task": "classification", "scores": {}, "score_of": "picture"}
+"""What it holds beside them in runs with scores, and what holds for other runs."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,16 @@ class Predictions:
     resamples: int
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
+    task: str = "classification"
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # score -> low, mean, high, sd in train
+    score_of: str = "picture"
+    person: NDArray[np.int64] | None = None  # -1 where the person is unknown
+    linear: NDArray[np.float32] | None = None
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the K outputs of the model: the classes, or the scores."""
+        return self.classes or list(self.scores)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -75,20 +93,22 @@ def read_predictions(path: Path) -> Predictions:
         raise InputError(f"{path} has no column {', '.join(missing)}: it is not a predictions file of this project")
     try:
         about = json.loads((table.schema.metadata or {})[b"fer"])
-        about = {name: about[name] for name in ABOUT}
+        about = {name: about[name] for name in ABOUT} | {n: about.get(n, of) for n, of in OF_SCORES.items()}
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} lacks metadata of this project ({error}): evaluate the model again") from None
     if not table.num_rows or about["resamples"] < 1:
         raise InputError(f"{path} holds {table.num_rows} rows for {about['resamples']} resamples; both must be above 0")
     label = table["label"].fill_null(-1).to_numpy()
-    names = [name for name in ("target", "logits", MIRRORED) if name in table.column_names]
+    names = [name for name in ("target", "logits", MIRRORED, LINEAR) if name in table.column_names]
     try:
         scores = {name: np.array(table[name].to_pylist(), dtype=np.float32) for name in names}
     except (TypeError, ValueError):
         raise InputError(f"{path}: rows of {' or '.join(names)} differ in length or are empty") from None
-    shape = (len(label), len(about["classes"]))
-    if any(values.shape != shape for values in scores.values()) or label.min() < 0 or label.max() >= shape[1]:
-        raise InputError(f"{path}: label, {' and '.join(names)} do not fit the {shape[1]} classes in its metadata")
+    outputs = about["classes"] or list(about["scores"])
+    shape, first = (len(label), len(outputs)), 0 if about["classes"] else -1  # rows with scores have no label
+    if any(values.shape != shape for values in scores.values()) or label.min() < first or label.max() >= shape[1]:
+        kind = "classes" if about["classes"] else "scores"
+        raise InputError(f"{path}: label, {' and '.join(names)} do not fit the {shape[1]} {kind} in its metadata")
     bad = np.flatnonzero(~np.all([np.isfinite(values).all(1) for values in scores.values()], axis=0))
     if len(bad):
         raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
@@ -96,6 +116,8 @@ def read_predictions(path: Path) -> Predictions:
     checked = table["clean"].is_valid().to_numpy()
     clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
     columns = {"split": split, "source": source, "key": key, "label": label, **scores}
+    if PERSON in table.column_names:
+        columns[PERSON] = table[PERSON].fill_null(-1).to_numpy().astype(np.int64)
     return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about)
 
 
@@ -105,22 +127,33 @@ def write_predictions(
     logits: dict[str, np.ndarray],
     about: dict[str, Any],
     mirrored: dict[str, np.ndarray] | None = None,
+    linear: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`, and `mirrored` the logits of the mirrored pictures.
+    `about` holds the values of `ABOUT`, and those of `OF_SCORES` in a run with scores; `mirrored` the logits of the
+    mirrored pictures, `linear` the predictions `(N, K)` of a linear model on pixels.
     """
-    parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
-    if mirrored is not None:
-        column = [list(mirrored[split]) for split in tables]
-        parts = [
-            p.append_column(MIRRORED, [pa.array(c, COLUMNS["logits"])]) for p, c in zip(parts, column, strict=True)
-        ]
+    scored = bool(about.get("scores"))
+    parts = [_rows(split, table, logits[split], scored) for split, table in tables.items()]
+    for name, values in ((MIRRORED, mirrored), (LINEAR, linear)):
+        if values is not None:
+            parts = [
+                part.append_column(name, [pa.array(list(values[split]), COLUMNS["logits"])])
+                for part, split in zip(parts, tables, strict=True)
+            ]
+    if scored:
+        persons = [person for table in tables.values() for person in table["person"][:]]
+        number = {person: n for n, person in enumerate(dict.fromkeys(p for p in persons if p is not None))}
+        whole = pa.concat_tables(parts)
+        parts = [whole.append_column(PERSON, [pa.array([number.get(p) for p in persons], pa.int32())])]
     table = pa.concat_tables(parts).replace_schema_metadata({"fer": json.dumps(about)})
     pq.write_table(table, path)
 
 
-def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
+def _rows(split: str, table: datasets.Dataset, logits: np.ndarray, scored: bool) -> pa.Table:
     values = {"split": [split] * len(table), "logits": list(logits)}
+    if scored:
+        values["label"] = [None] * len(table)  # those of the table are the strata of splits
     values |= {name: table[name][:] for name in COLUMNS if name not in values}
     return pa.table({name: pa.array(values[name], kind) for name, kind in COLUMNS.items()})

@@ -52,7 +52,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
     if settings["save_strategy"] == "steps":
         settings.setdefault("save_steps", 500)  # Trainer's own; evaluation must not fall between two checkpoints
     metric = str(settings["metric_for_best_model"]).removeprefix("eval_")
-    choices = EVALUATIONS[recipe.task].checkpoint_metrics
+    choices = EVALUATIONS[recipe.task].CHECKPOINT_METRICS
     if metric not in choices:
         raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(choices)}")
     settings |= {

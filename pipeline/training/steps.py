@@ -22,9 +22,11 @@ from transformers import (
 
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
+from pipeline.task import TASKS
 from pipeline.training import log_results, machine, output_dir, prediction
 from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
+from pipeline.training.linear import linear_predictions
 from pipeline.training.log import EventFile, TrainingLog
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of
@@ -137,20 +139,15 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
     machine.say(ending_in_words(trainer.state))
-    output_dir.write_model(run, trainer.model, trainer.processor)
+    output_dir.write_model(run, trainer.objective.published(trainer.model), trainer.processor)
     asked = (run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
-    about = {
-        "classes": recipe.classes,
-        "label_rule": data.curated.label_rule,
-        "seed": recipe.seed,
-        "resamples": recipe.bootstrap_resamples,
-        "recipe": recipe.name,
-    }
-    predictions.write_predictions(file, data.evaluated, logits, about, mirrored)
+    linear = linear_predictions(data.train, data.evaluated) if recipe.scores else None
+    predictions.write_predictions(file, data.evaluated, logits, _about(plan, data), mirrored, linear)
     evaluate.write_figures(file, run.aside / "figures")
-    figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
+    curves = figures.learning_curves(trainer.state.log_history, TASKS[recipe.task].curves)
+    figures.save(curves, run.aside / "figures" / "learning_curves.png")
     output_dir.write_json(run.aside / "curation.json", data.curated.report)
     evaluation = evaluate.evaluate_predictions(file)
     with EventFile(run.logs) as events:
@@ -158,8 +155,24 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         log_results.log_settings(events, recipe, evaluation, step)
         if log_results.may_be_shown(data.curated.report):
             table, of_table = data.evaluated["validation"], logits["validation"]
-            log_results.log_surest_mistakes(events, table, of_table, recipe.classes, step)
+            log_results.log_surest_mistakes(events, table, of_table, recipe, step)
     evaluate.write_evaluation(run.aside, evaluation)
+
+
+def _about(plan: Plan, data: Data) -> dict[str, Any]:
+    """What predictions.parquet says of its rows."""
+    recipe = plan.recipe
+    about = {
+        "classes": [] if recipe.scores else recipe.classes,
+        "label_rule": data.curated.label_rule,
+        "seed": recipe.seed,
+        "resamples": recipe.bootstrap_resamples,
+        "recipe": recipe.name,
+    }
+    if not recipe.scores:
+        return about
+    in_train = data.curated.report["scores"]["train"]
+    return about | {"task": recipe.task, "scores": in_train, "score_of": recipe.score_of}
 
 
 def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, started: float) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from hub.release import drawn_faces
 from hub.run import load_run
 from hub.server.engine import load_model, to_scores
 from pipeline.pictures import decode
-from pipeline.training.prediction import probabilities_of_files
+from pipeline.training.prediction import answers_of_files
 from tests.conftest import write_recipe
 from tests.families import FAMILIES
 
@@ -80,7 +80,7 @@ def _differences(run: Path, folder: Path, size: int) -> list[str]:
     """The largest difference of a probability of each client from the run's own, over pictures of many kinds."""
     kinds = picture_kinds(folder / "pictures", sorted((run / "examples").glob("*.png"))[:2], (size, size))
     files = [file for kind in kinds.values() for file in kind]
-    own = probabilities_of_files(run, {"all": files}, size)["all"]
+    own = answers_of_files(run, {"all": files}, size)["all"]
     released = folder / "released"
     shutil.copytree(run, released)
     export_onnx(load_run(run), released, None, [fp32.FORMAT], drawn_faces())

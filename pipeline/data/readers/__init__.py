@@ -74,7 +74,8 @@ READERS: tuple[Reader, ...] = (
     drawn,
 )
 SPLITS_BY_NAME = (folder.NAME, csv_file.NAME, patterns.NAME, sidecar.NAME)  # readers that find splits by names
-WITH_SCORES = (csv_file.NAME, parquet.NAME, affectnet.NAME, hub.NAME, drawn.NAME)  # readers that also read numbers
+# Readers that also read scores.
+WITH_SCORES = (csv_file.NAME, parquet.NAME, affectnet.NAME, curated.NAME, hub.NAME, drawn.NAME)
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"

@@ -136,9 +136,7 @@ def _by_csv(path: Path, root: Path) -> list[Labelled]:
 
 def _scored_by_csv(path: Path, root: Path, recipe: Recipe) -> Part:
     lines, names, cells = _cells_of_csv(path, tuple(recipe.scores))
-    pictures = [
-        Labelled(file, key, None) for file, key in zip(_listed(path, root, lines, names), names, strict=True)
-    ]
+    pictures = [Labelled(file, key, None) for file, key in zip(_listed(path, root, lines, names), names, strict=True)]
     return scored_part(pictures, _known(cells), NAME, _with_ranges(recipe), lambda row: f"{path} line {lines[row]}")
 
 

@@ -76,7 +76,8 @@ def read(recipe: Recipe) -> Reading:
     """`recipe.drawn_faces` pictures of 64 x 64 with official splits of 70, 15 and 15 %; drawn once, then cached.
 
     Raises:
-        InputError: `recipe.classes` or `recipe.scores` holds a name that cannot be drawn, or there are too few pictures for three splits.
+        InputError: `recipe.classes` or `recipe.scores` holds a name that cannot be drawn, or there are too few pictures
+            for three splits.
     """
     _refuse_undrawable(recipe)
     settings: dict[str, Any] = {"count": recipe.drawn_faces, "seed": recipe.split_seed, "code": _code()}
