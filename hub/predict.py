@@ -175,6 +175,7 @@ def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str
     """One line per face: the file, the number of the face if there are several, the best classes with their scores."""
     first = min(60, max(len(printable(path)) for path in paths) + 4)
     label = max(map(len, model.classes))
+    form, most = ("6.1%", SHOWN) if model.ranges is None else ("8.4g", len(model.classes))
 
     def show(read: Read, scores: list[list[dict[str, Any]]]) -> None:
         name = printable(read.path)
@@ -184,7 +185,7 @@ def _table(model: Model, paths: list[str]) -> Callable[[Read, list[list[dict[str
             _say(sys.stdout, f"{name:<{first}}  no face was found")
         for number, ranking in enumerate(scores, 1):
             face = f"{name} #{number}" if len(scores) > 1 else name
-            best = "  ".join(f"{one['label']:<{label}} {one['score']:6.1%}" for one in ranking[:SHOWN])
+            best = "  ".join(f"{one['label']:<{label}} {one['score']:{form}}" for one in ranking[:most])
             _say(sys.stdout, f"{face:<{first}}  {best}")
 
     return show

@@ -184,7 +184,7 @@ def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
 
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
-    """Probabilities `(N, K)` by kind of picture, as the run's own code computes them."""
+    """Probabilities or scores `(N, K)` by kind of picture, as the run's own code computes them."""
     from pipeline.training.prediction import answers_of_files
 
     return answers_of_files(folder, kinds, run.recipe["image_size"])
@@ -203,10 +203,10 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
         paths = [path for kind in kinds.values() for path in kind]
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
         fresh = os.environ | {"HF_HUB_CACHE": cache}
-        answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.classes))
-        given = parity.probabilities(name, paths, answers, run.classes)
-    if (difference := np.abs(given - expected).max()) > clients.CLIENTS[name].tolerance:
-        raise InputError(f"{repo_id} is published, but a probability differs from the run's by {difference:.2g}; look "
+        answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.outputs))
+        given = parity.probabilities(name, paths, answers, run.outputs)
+    if (difference := (np.abs(given - expected) / spans(run.config)).max()) > clients.CLIENTS[name].tolerance:
+        raise InputError(f"{repo_id} is published, but an answer differs from the run's by {difference:.2g}; look "
                          "at it")  # fmt: skip
     print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
 
@@ -253,5 +253,5 @@ def how_to_use(run: Run, options: Options, url: str) -> str:
     """The address of the release and the lines that load it."""
     from hub.clients import clients
 
-    lines = clients.render("use_pipeline.py.jinja", options.repo_id, '"face.png"', options.tag, len(run.classes))
+    lines = clients.render("use_pipeline.py.jinja", options.repo_id, '"face.png"', options.tag, len(run.outputs))
     return f"{url}\n\n{lines}"

@@ -249,6 +249,11 @@ class Run:
     environment: dict[str, Any]
 
     @property
+    def task(self) -> str:
+        """What it predicts: `classification` or `regression`."""
+        return task_of(self.evaluation)
+
+    @property
     def classes(self) -> list[str]:
         """Class names in the order of the logits; empty for a run with scores."""
         return list(self.evaluation.get("classes", []))

@@ -4,8 +4,9 @@ A leaf module without torch. Code that a task needs stands in one table a folder
 in `pipeline/training/objectives.py` and `EVALUATIONS` in `pipeline/evaluation/tasks.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,3 +68,19 @@ def answers(outputs: NDArray, problem_type: str | None) -> NDArray:
     """
     scored: NDArray = np.asarray(outputs)
     return scored if problem_type == TASKS["regression"].problem_type else softmax(scored, axis=-1)
+
+
+def id_order(config: Mapping[str, Any]) -> list[str]:
+    """The names in `id2label` of a config.json, in the order of the outputs."""
+    return [config["id2label"][index] for index in sorted(config["id2label"], key=int)]
+
+
+def spans(config: Mapping[str, Any]) -> NDArray[np.float64]:
+    """What differences of answers are divided by, `(K,)`, from a config.json: 1 for probabilities, else the range.
+
+    So one bound on the differences between clients serves for probabilities and for scores in any unit.
+    """
+    names = id_order(config)
+    ranges = config.get("score_ranges") or {}
+    ends = np.array([ranges.get(name, (0.0, 1.0)) for name in names], dtype=np.float64)
+    return ends[:, 1] - ends[:, 0]

@@ -39,15 +39,20 @@ after (float[1, {classes}] scores) => (float[{classes}] probabilities) <int64[1]
     softened = Softmax <axis = 1> (scores)
     probabilities = Squeeze (softened, first)
 }}"""
+AFTER_SCORES = """
+after (float[1, {classes}] scores) => (float[{classes}] answers) <int64[1] first = {{0}}> {{
+    answers = Squeeze (scores, first)
+}}"""
 
 
 def write(classifier: Classifier, path: Path) -> None:
-    """Preprocessing, the traced graph and softmax, as one graph.
+    """Preprocessing, the traced graph and softmax, as one graph; without softmax for scores.
 
     Raises:
         InputError: the image processor does something that the file does not.
     """
-    before, after = _before(classifier.processor), AFTER.format(classes=len(classifier.classes))
+    template = AFTER_SCORES if classifier.scored else AFTER
+    before, after = _before(classifier.processor), template.format(classes=len(classifier.classes))
     model = copy_of(classifier.graph)
     merged = compose.merge_models(_as_model(before, model), model, [("pixels", INPUT)])
     tail = compose.add_prefix(_as_model(parser.parse_graph(after), model), "after_", rename_outputs=False)
@@ -74,11 +79,14 @@ def _as_model(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def open_preprocessed(path: Path) -> Answer:
-    """How the file answers; the logarithm of its probabilities stands for the logits."""
+    """How the file answers; the logarithm of its probabilities stands for the logits. Scores are the logits."""
     session = session_of(path)
+    (output,) = [each.name for each in session.get_outputs()]
 
     def answer(batch: Batch) -> NDArray[np.float32]:
-        given = [session.run([PROBABILITIES], {PICTURE: np.asarray(picture)})[0] for picture in batch.pictures]
+        given = [session.run([output], {PICTURE: np.asarray(picture)})[0] for picture in batch.pictures]
+        if output != PROBABILITIES:
+            return np.stack(given)
         with np.errstate(divide="ignore"):
             logits: NDArray[np.float32] = np.log(given)
         return logits

@@ -102,7 +102,11 @@ async def _read_file(service: Service, upload: bodies.Upload, explain: bool) -> 
             (height, width, _), cuts, pixels = await service.in_thread(read)
     except Refused as refusal:
         return refusal
-    shown = [] if pixels is None else await _faces(service, cuts, pixels, settings.max_maps if explain else 0)
+    shown = (
+        []
+        if pixels is None
+        else await _faces(service, cuts, pixels, settings.max_maps if explain and model.ranges is None else 0)
+    )
     return {
         "name": upload.name,
         "width": width,

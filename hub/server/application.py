@@ -116,6 +116,7 @@ async def health(request: Request) -> Any:
         model=model.name,
         engine=model.engine,
         classes=list(model.classes),
+        score_ranges=model.ranges,
         height=model.size[0],
         width=model.size[1],
         detector=service.finder is not None,

@@ -20,7 +20,7 @@ from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object, weight_files
 from pipeline.own_file import why_not_own
 
-from .folder import ONNX, class_names, example_files, read_align
+from .folder import ONNX, class_names, example_files, read_align, score_ranges
 from .preprocessing import Pixels, Prepare, load_preprocessing
 
 DESCRIBED = [CONFIG, PROCESSOR, "recipe.yaml", "examples/*.png"]
@@ -39,6 +39,7 @@ class Model:
         classes: the K class names, in the order of the logits.
         size: (height, width) of its input, in px.
         function: what turns its logits into scores: `softmax`, `sigmoid` or `none`.
+        ranges: for each score its lowest and highest value in train; None for a model of classes.
         align: whether it was trained on crops with level eyes.
         examples: PNG files of drawn faces, by expression.
         prepare: picture `(H, W, 3) uint8` RGB to `(3, *size) float32`.
@@ -50,6 +51,7 @@ class Model:
     classes: tuple[str, ...]
     size: tuple[int, int]
     function: str
+    ranges: dict[str, list[float]] | None
     align: bool
     examples: dict[str, bytes]
     prepare: Prepare
@@ -79,7 +81,9 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
     _check(prepare, run, size, len(classes), function, name)
     shown = name if not Path(name).is_dir() else Path(name).resolve().name
     engine: Literal["onnxruntime", "torch"] = "onnxruntime" if is_onnx else "torch"
-    return Model(shown, engine, classes, size, function, read_align(folder), example_files(folder), prepare, run)
+    ranges = score_ranges(config, classes) if function == "none" else None
+    align, examples = read_align(folder), example_files(folder)
+    return Model(shown, engine, classes, size, function, ranges, align, examples, prepare, run)
 
 
 def to_scores(logits: Pixels, function: str) -> NDArray[np.float64]:

@@ -13,6 +13,12 @@ const BUSY_SECONDS = 5;         // wait where an overloaded server names a date
 const byId = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const percent = (score) => `${(100 * score).toFixed(1)} %`;
+let ranges = null;              // of a model of scores: the lowest and highest value of each in train
+const shown = (score) => (ranges ? score.toPrecision(3) : percent(score));
+const share = (label, score) => {
+  const [low, high] = ranges?.[label] ?? [0, 1];
+  return Math.min(Math.max((score - low) / (high - low), 0), 1);
+};
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const bestOf = (scores) => [...scores].sort((a, b) => b.score - a.score);
 
@@ -118,14 +124,16 @@ class FacePanel {
 
   update(face) {
     const [first, second] = bestOf(face.scores);
-    this.text = first.score < UNCLEAR_BELOW ? `unclear: ${first.label} or ${second.label}` : first.label;
+    const unclear = !ranges && first.score < UNCLEAR_BELOW;
+    this.text = unclear ? `unclear: ${first.label} or ${second.label}` : first.label;
+    if (ranges) this.text = face.scores.map(({ label, score }) => `${label} ${shown(score)}`).join(", ");
     this.answer.textContent = this.text;
     this.box.setAttribute("aria-label", `Face ${this.number}: ${this.text}. To its scores`);
     for (const { label, score } of face.scores) {
       const row = this.rows.get(label);
-      row.fill.style.width = `${100 * score}%`;
-      row.number.textContent = percent(score);
-      row.node.classList.toggle("best", label === first.label);
+      row.fill.style.width = `${100 * share(label, score)}%`;
+      row.number.textContent = shown(score);
+      row.node.classList.toggle("best", !ranges && label === first.label);
     }
     this.crop.src = face.crop;
     this.map.hidden = !face.map;
@@ -489,15 +497,28 @@ function frameOf(video) {
 
 /* ---- The page ---- */
 
+const named = (name) => (ranges ? `${name} (${ranges[name].map((end) => end.toPrecision(3)).join(" to ")} in its training)` : name);
+
+function showScores() {
+  byId("lead").textContent = "Estimates scores of what a face in a picture shows. It cannot tell what a person feels. " +
+    "Do not decide anything about a person with it.";
+  byId("reading").textContent = "The numbers are the model’s scores for one crop of a face, in the unit of the data that " +
+    "it was trained on. They are not probabilities, and a bar only shows where a score lies in the range of that data.";
+  byId("explain").closest(".switch").hidden = true;  // there is no first answer to explain
+}
+
 async function showModel() {
   const health = await fetch("health").then((response) => response.json()).catch(() => null);
   if (!health) {
     byId("model").textContent = "The server does not answer.";
     return;
   }
-  const model = `Model ${health.model} on ${health.engine}. It chooses from: ${health.classes.join(", ")}.`;
+  ranges = health.score_ranges;
+  const answers = ranges ? "It answers with the scores" : "It chooses from";
+  const model = `Model ${health.model} on ${health.engine}. ${answers}: ${health.classes.map(named).join(", ")}.`;
   const blind = "It has no face detector, so this page cannot find faces; the API still takes cropped faces.";
   byId("model").textContent = health.detector ? model : `${model} ${blind}`;
+  if (ranges) showScores();
 }
 
 async function showExamples() {

@@ -24,6 +24,7 @@ class Row:
         detection: score of the detector, 0 to 1.
         scores: `(K,)`; None without a face.
         error: why there are no scores.
+        of_classes: whether the highest score names a class; not in a model of scores.
     """
 
     file: str
@@ -33,16 +34,18 @@ class Row:
     detection: float | None = None
     scores: NDArray[np.float64] | None = None
     error: str = ""
+    of_classes: bool = True
 
     def values(self, classes: Sequence[str]) -> dict[str, Any]:
         """Values by column name; None where there is none."""
         box = [None if self.box is None else round(edge, 1) for edge in self.box or (0.0,) * 4]
         scores = [None] * len(classes) if self.scores is None else [round(float(score), 6) for score in self.scores]
+        named = self.scores is not None and self.of_classes
         return (
             {"file": self.file, "time": _rounded(self.time, 3), "track": self.track}
             | dict(zip(COLUMNS[3:7], box, strict=True))
             | {"detection": _rounded(self.detection, 4)}
-            | {"label": None if self.scores is None else classes[int(np.argmax(self.scores))]}
+            | {"label": classes[int(np.argmax(self.scores))] if named and self.scores is not None else None}
             | dict(zip(classes, scores, strict=True))
             | {"error": self.error or None}
         )
