@@ -20,6 +20,7 @@ from hub import attempts, face_detector, privacy, space_folder, staging, upload
 from hub.options import Options
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
+from pipeline.task import spans
 
 
 def staging_place(run: Run) -> AbstractContextManager[Path]:

@@ -61,13 +61,15 @@ TASKS: dict[str, Task] = {
 }
 
 
-def answers(outputs: NDArray, problem_type: str | None) -> NDArray:
-    """What clients answer for the outputs `(N, K)` of a model: probabilities of classes, or the scores themselves.
+def is_scored(config: Mapping[str, Any]) -> bool:
+    """Whether a model answers with scores, by its config.json."""
+    return config.get("problem_type") == TASKS["regression"].problem_type
 
-    `problem_type` is that of its config.json.
-    """
-    scored: NDArray = np.asarray(outputs)
-    return scored if problem_type == TASKS["regression"].problem_type else softmax(scored, axis=-1)
+
+def answers(outputs: NDArray, config: Mapping[str, Any]) -> NDArray:
+    """What clients answer for the outputs `(N, K)` of a model: probabilities of classes, or the scores themselves."""
+    given: NDArray = np.asarray(outputs)
+    return given if is_scored(config) else softmax(given, axis=-1)
 
 
 def id_order(config: Mapping[str, Any]) -> list[str]:

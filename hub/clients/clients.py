@@ -21,6 +21,7 @@ from hub.clients.processes import run, serve
 from hub.templates import templates
 from pipeline.errors import InputError
 from pipeline.run_folder import CONFIG, read_json
+from pipeline.task import is_scored
 
 NODE_PACKAGE = "@huggingface/transformers"
 NODE_FOLDERS = ("FER_NODE_MODULES", "NODE_PATH")
@@ -209,7 +210,7 @@ def why_missing(client: Client, folder: Path, node_modules: Path | None = None) 
         config = read_json(folder / CONFIG)
         if config["model_type"] == TIMM:
             return f"transformers.js cannot load a model of type {TIMM}"
-        if config.get("problem_type") == "regression":
+        if is_scored(config):
             return "transformers.js makes probabilities of scores"
         if not shutil.which("node"):
             return "node is not on the PATH"

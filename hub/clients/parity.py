@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hub.clients.clients import CLIENTS, Answer, ask, lay, versions, why_missing
 from pipeline.errors import InputError
 from pipeline.run_folder import CONFIG, read_json
-from pipeline.task import id_order, spans
+from pipeline.task import id_order, is_scored, spans
 
 
 def measure_parity(
@@ -36,13 +36,14 @@ def measure_parity(
 
     Returns:
         `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
-        probability (of a score: as a share of its range in train) and how many have the `same_top_class`; or `skipped` with the reason, for a missing client.
+        probability (of a score: as a share of its range in train) and how many have the `same_top_class`; or `skipped`
+        with the reason, for a missing client.
 
     Raises:
         InputError: a client ends in an error, or as `probabilities`.
     """
     config = read_json(folder / CONFIG)
-    classes, scored = id_order(config), config.get("problem_type") == "regression"
+    classes, scored = id_order(config), is_scored(config)
     paths = [path for kind in pictures.values() for path in kind]
     table: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="parity-") as home:

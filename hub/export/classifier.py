@@ -43,11 +43,6 @@ class Classifier:
         ranges = getattr(of_model, "score_ranges", None)
         return {"id2label": names, "problem_type": of_model.problem_type, "score_ranges": ranges}
 
-    @property
-    def scored(self) -> bool:
-        """Whether its outputs are scores."""
-        return bool(self.config["problem_type"] == "regression")
-
     def pixels(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
         """`pixel_values` (B, 3, H, W), as any client of the run computes them."""
         pixels: NDArray[np.float32] = self.processor([i.convert("RGB") for i in images], return_tensors="np")[INPUT]

@@ -96,8 +96,8 @@ def compare(logits: NDArray[np.float32], reference: Reference) -> dict[str, Any]
 
     A difference of scores is a share of the score's range in train.
     """
-    kind = reference.config.get("problem_type")
-    apart = np.abs(task.answers(logits, kind) - task.answers(reference.logits, kind)) / task.spans(reference.config)
+    own, theirs = (task.answers(each, reference.config) for each in (logits, reference.logits))
+    apart = np.abs(own - theirs) / task.spans(reference.config)
     return {
         "n": len(logits),
         "max_difference": float(apart.max()),
@@ -129,12 +129,13 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
 def why_inaccurate(format: Format, measured: Mapping[str, Any], reference: Reference) -> str | None:
     """Why a file is left out that loses too much accuracy; None if it may stay.
 
-    A file of scores stays if they differ by at most `format.loss` of their range on average. Without labels, a file stays if its first answer is the run's for every picture.
+    A file of scores stays if they differ by at most `format.loss` of their range on average. Without labels, a file
+    stays if its first answer is the run's for every picture.
     """
     if format.loss is None:
         return None
-    own, scored = reference.accuracy(reference.logits), reference.config.get("problem_type") == "regression"
-    if scored:
+    own = reference.accuracy(reference.logits)
+    if task.is_scored(reference.config):
         apart = measured["mean_difference"]
         shares = f"its scores differ by {apart:.2g} of their range on average"
         return None if apart <= format.loss else f"{shares}, more than the {format.loss:g} that are allowed"

@@ -17,6 +17,7 @@ from hub.export.classifier import Classifier
 from hub.export.formats import Format
 from hub.export.onnx_files import INPUT, OUTPUT, Answer, Batch, copy_of, save, session_of
 from pipeline.errors import InputError
+from pipeline.task import is_scored
 
 PICTURE, PROBABILITIES = "image", "probabilities"
 MODES = {2: "linear", 3: "cubic"}
@@ -51,7 +52,7 @@ def write(classifier: Classifier, path: Path) -> None:
     Raises:
         InputError: the image processor does something that the file does not.
     """
-    template = AFTER_SCORES if classifier.scored else AFTER
+    template = AFTER_SCORES if is_scored(classifier.config) else AFTER
     before, after = _before(classifier.processor), template.format(classes=len(classifier.classes))
     model = copy_of(classifier.graph)
     merged = compose.merge_models(_as_model(before, model), model, [("pixels", INPUT)])

@@ -25,6 +25,7 @@ from pipeline.expressions import CLASSES
 from pipeline.run_folder import LOGS, PUBLISHABLE, RECIPE, RESULTS, SEAL, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.task import is_scored
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
@@ -190,7 +191,7 @@ def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProce
     examples = run.aside / "examples"
     examples.mkdir(exist_ok=True)
     names = list((model.config.id2label or {}).values())
-    for index, name in enumerate(CLASSES if model.config.problem_type == "regression" else names):
+    for index, name in enumerate(CLASSES if is_scored(model.config.to_dict()) else names):
         if name in CLASSES:
             draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
 

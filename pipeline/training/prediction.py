@@ -63,6 +63,7 @@ def answers_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> d
     paths = [path for kind in files.values() for path in kind]
     rows = {"image": [str(p) for p in paths], "key": [p.name for p in paths], "target": [[1.0]] * len(paths)}
     table = map_pictures(datasets.Dataset.from_dict(rows, features=features), size, "map files")
-    given = answers(predict(folder, {"files": table}, 16, "cpu")["files"], read_json(folder / CONFIG)["problem_type"])
+    config = read_json(folder / CONFIG)
+    given = answers(predict(folder, {"files": table}, 16, "cpu")["files"], config)
     parts = np.split(given, np.cumsum([len(kind) for kind in files.values()])[:-1])
     return dict(zip(files, parts, strict=True))

@@ -91,7 +91,7 @@ def _by_hand(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
 def _answers(model: PreTrainedModel, pixels: torch.Tensor) -> torch.Tensor:
     """Scores (K,) of a model for one picture."""
     outputs = model(pixel_values=pixels).logits.float().numpy()
-    return torch.from_numpy(answers(outputs, model.config.problem_type)[0])
+    return torch.from_numpy(answers(outputs, model.config.to_dict())[0])
 
 
 def _by_pipeline(folder: Path, picture: Image.Image) -> torch.Tensor:
