@@ -20,7 +20,7 @@ from hub import attempts, face_detector, privacy, space_folder, staging, upload
 from hub.options import Options
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
-from pipeline.task import spans
+from pipeline.task import kind_of_answer, spans
 
 
 def staging_place(run: Run) -> AbstractContextManager[Path]:
@@ -207,8 +207,8 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str) -> None:
         answers = clients.ask(name, repo_id, paths, fresh, revision=commit, top_k=len(run.outputs))
         given = parity.probabilities(name, paths, answers, run.outputs)
     if (difference := (np.abs(given - expected) / spans(run.config)).max()) > clients.CLIENTS[name].tolerance:
-        raise InputError(f"{repo_id} is published, but an answer differs from the run's by {difference:.2g}; look "
-                         "at it")  # fmt: skip
+        raise InputError(f"{repo_id} is published, but a {kind_of_answer(run.config)} differs from the run's by "
+                         f"{difference:.2g}; look at it")  # fmt: skip
     print(f"read back: pipeline(model={json.dumps(repo_id)}) gives the run's own answers to {len(paths)} pictures")
 
 

@@ -66,6 +66,11 @@ def is_scored(config: Mapping[str, Any]) -> bool:
     return config.get("problem_type") == TASKS["regression"].problem_type
 
 
+def kind_of_answer(config: Mapping[str, Any]) -> str:
+    """What a model answers with, in one word for messages."""
+    return "score" if is_scored(config) else "probability"
+
+
 def answers(outputs: NDArray, config: Mapping[str, Any]) -> NDArray:
     """What clients answer for the outputs `(N, K)` of a model: probabilities of classes, or the scores themselves."""
     given: NDArray = np.asarray(outputs)
@@ -78,10 +83,12 @@ def id_order(config: Mapping[str, Any]) -> list[str]:
 
 
 def spans(config: Mapping[str, Any]) -> NDArray[np.float64]:
-    """What differences of answers are divided by, `(K,)`, from a config.json: 1 for probabilities, else the range.
+    """What differences of answers are divided by, from a config.json: `(1,)` ones for probabilities, else `(K,)` ranges.
 
     So one bound on the differences between clients serves for probabilities and for scores in any unit.
     """
+    if not is_scored(config):
+        return np.ones(1)
     names = id_order(config)
     ranges = config.get("score_ranges") or {}
     ends = np.array([ranges.get(name, (0.0, 1.0)) for name in names], dtype=np.float64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hub.clients.clients import CLIENTS, Answer, ask, lay, versions, why_missing
 from pipeline.errors import InputError
 from pipeline.run_folder import CONFIG, read_json
-from pipeline.task import id_order, is_scored, spans
+from pipeline.task import id_order, is_scored, kind_of_answer, spans
 
 
 def measure_parity(
@@ -35,9 +35,9 @@ def measure_parity(
         clients: those of `CLIENTS` to ask.
 
     Returns:
-        `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
-        probability (of a score: as a share of its range in train) and how many have the `same_top_class`; or `skipped`
-        with the reason, for a missing client.
+        `answers`, what they are in one word; and `clients`, by name: `versions`, `tolerance` and `kinds`, each with
+        `n`, the `largest_difference` of a probability (of a score: as a share of its range in train) and how many have
+        the `same_top_class`; or `skipped` with the reason, for a missing client.
 
     Raises:
         InputError: a client ends in an error, or as `probabilities`.
@@ -61,13 +61,14 @@ def measure_parity(
                 "tolerance": client.tolerance,
                 "kinds": _compared(given, pictures, reference, spans(config)),
             }
-    return {"clients": table}
+    return {"answers": kind_of_answer(config), "clients": table}
 
 
 def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
     """A line for each client and kind of picture whose difference is above what the client promises."""
+    what = parity.get("answers", "probability")
     return [
-        f"{name}, {kind}: an answer differs by {cell['largest_difference']:.2g} (allowed: {client['tolerance']:g})"
+        f"{name}, {kind}: a {what} differs by {cell['largest_difference']:.2g} (allowed: {client['tolerance']:g})"
         for name, client in parity["clients"].items()
         if client.get("tolerance") is not None
         for kind, cell in client["kinds"].items()

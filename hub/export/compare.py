@@ -1,7 +1,7 @@
 """Any exported format against the run: the same pictures, how far the probabilities differ, and whether it may stay."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
@@ -32,9 +32,9 @@ class Reference:
     name: str
     table: datasets.Dataset
     logits: NDArray[np.float32]
-    config: Mapping[str, Any]
     labels: NDArray[np.int64] | None = None
     clean: NDArray[np.bool_] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def accuracy(self, logits: NDArray[np.float32]) -> dict[str, float] | None:
         """Share of right answers on the clean rows, as in the run's own figures, with a 95 % Wilson interval."""
@@ -66,16 +66,16 @@ def on_validation(run: Run, validation: datasets.Dataset) -> Reference:
         "validation",
         validation.select([place[name] for name in names]),
         np.array(rows["logits"], dtype=np.float32),
-        run.config,
         np.array(rows["label"], dtype=np.int64) if run.classes else None,
         np.array(rows["clean"], dtype=bool),
+        run.config,
     )
 
 
 def on_faces(faces: Sequence[Image.Image], classifier: Classifier) -> Reference:
     """Drawn faces, and the logits that torch gives them. Any run can be tried on them, whatever its classes."""
     table = datasets.Dataset.from_dict({"image": list(faces)}, features=datasets.Features({"image": datasets.Image()}))
-    return Reference("faces", table, classifier.logits(faces), classifier.config)
+    return Reference("faces", table, classifier.logits(faces), config=classifier.config)
 
 
 def answers(
@@ -120,9 +120,9 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
         "validation": ("predictions.parquet", "give the pictures that the run was evaluated on, unchanged"),
         "faces": ("torch on drawn faces", "this version of torch cannot export these weights"),
     }[reference.name]
+    what = task.kind_of_answer(reference.config)
     raise InputError(
-        f"{format.file} disagrees with {against}: an answer differs by {apart:.2g} (allowed: {format.bound:g}); "
-        f"{remedy}"
+        f"{format.file} disagrees with {against}: a {what} differs by {apart:.2g} (allowed: {format.bound:g}); {remedy}"
     )
 
 
