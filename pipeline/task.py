@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 Name = Literal["classification", "regression"]
+DEFAULT: Name = "classification"  # also of files from before there were two
 
 STRATA = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
 """Labels of rows with scores: the fifth of the range of the first score that a row is in. Splits are balanced by it."""
@@ -83,7 +84,7 @@ def id_order(config: Mapping[str, Any]) -> list[str]:
 
 
 def spans(config: Mapping[str, Any]) -> NDArray[np.float64]:
-    """What differences of answers are divided by, from a config.json: `(1,)` ones for probabilities, else `(K,)` ranges.
+    """What differences of answers are divided by, from a config.json: a 1 for probabilities, `(K,)` ranges for scores.
 
     So one bound on the differences between clients serves for probabilities and for scores in any unit.
     """

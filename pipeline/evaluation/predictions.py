@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.task import DEFAULT
 
 if TYPE_CHECKING:
     import datasets
@@ -40,7 +41,7 @@ LINEAR = "linear"
 
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`."""
-OF_SCORES: dict[str, Any] = {"task": "classification", "scores": {}, "score_of": "picture"}
+OF_SCORES: dict[str, Any] = {"task": DEFAULT, "scores": {}, "score_of": "picture"}
 """What it holds beside them in runs with scores, and what holds for other runs."""
 
 
@@ -66,7 +67,7 @@ class Predictions:
     resamples: int
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
-    task: str = "classification"
+    task: str = DEFAULT
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # score -> low, mean, high, sd in train
     score_of: str = "picture"
     person: NDArray[np.int64] | None = None  # -1 where the person is unknown

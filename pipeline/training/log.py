@@ -19,6 +19,7 @@ from transformers import EvalPrediction, TrainerCallback
 
 from pipeline.evaluation.figures import to_array
 from pipeline.evaluation.tasks import EVALUATIONS
+from pipeline.task import DEFAULT
 
 # What Trainer adds to the metrics of an evaluation.
 OF_THE_CLOCK = ("epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
@@ -73,7 +74,7 @@ class TrainingLog(TrainerCallback):
     Without a `folder` it only counts.
     """
 
-    def __init__(self, folder: Path | None, names: list[str], task: str = "classification") -> None:
+    def __init__(self, folder: Path | None, names: list[str], task: str = DEFAULT) -> None:
         self.names, self.folder, self.task = names, folder, EVALUATIONS[task]
         self.events: EventFile | None = None
         self.train_seconds, self.wait_seconds = 0.0, 0.0

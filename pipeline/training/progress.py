@@ -11,7 +11,7 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerState
 
-from pipeline.task import TASKS
+from pipeline.task import DEFAULT, TASKS
 from pipeline.training.log import OF_THE_CLOCK
 
 BEFORE = (" epoch", "   step", "train loss", "validation loss")
@@ -50,7 +50,7 @@ class Progress(TrainerCallback):
     The bar is on a terminal only: a file or a CI log gets no control characters.
     """
 
-    def __init__(self, results: Path, task: str = "classification") -> None:
+    def __init__(self, results: Path, task: str = DEFAULT) -> None:
         self.results, self.shown = results, TASKS[task].shown
         self.columns = (*BEFORE, *self.shown.values(), *AFTER)
         self._bar: tqdm | None = None
