@@ -1,0 +1,108 @@
+"""A model of scores everywhere: card, ONNX files, clients, page, `hub.predict` and publishing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import onnx
+import pytest
+from huggingface_hub import ModelCard
+from PIL import Image
+from transformers import pipeline
+
+from hub import predict
+from hub.run import load_run
+from hub.server.settings import Settings
+from push_to_hub import main
+from tests.conftest import run_train_hf, write_recipe
+from tests.hub.test_app import served
+from tests.scores import SCORED
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scored")
+    made = SCORED | {"max_steps": 4, "evaluate_test": True, "output_dir": str(folder / "run")}
+    ended = run_train_hf(str(write_recipe(folder / "scored.yaml", **made)))
+    assert ended.returncode == 0, ended.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def staged(run: Path) -> Path:
+    """What a dry run leaves to look at: the card, ONNX files and the comparison of clients."""
+    main([str(run), "--repo_id", "anna/scores", "--dry_run"])
+    return run.with_name("run-staged")
+
+
+@pytest.fixture(scope="module")
+def answer(run: Path, staged: Path) -> float:
+    """The score of an example by `pipeline()`."""
+    (one,) = pipeline("image-classification", model=str(run))(Image.open(staged / "examples" / "fear.png"))
+    return float(one["score"])
+
+
+def test_the_card_speaks_of_scores(run: Path, staged: Path) -> None:
+    card = ModelCard.load(staged / "README.md")
+    text = card.text
+    assert "Its answers are numbers in the unit of the\ndata, not classes and not probabilities" in text
+    for word in ("always the mean of the training scores", "a linear model (ridge regression)", "| CCC |"):
+        assert word in text
+    for word in ("confusion", "macro F1", "softmax", "most frequent training class", "sum to 1", "By class"):
+        assert word not in text, word
+    data = card.data.to_dict()
+    assert data["pipeline_tag"] == "image-classification" and "widget" not in data
+    assert data["metrics"] == ["ccc", "mae"] and "regression" in data["tags"]
+    assert "transformers.js" not in data["tags"]
+    value = load_run(run).evaluation["official"]["ccc"]
+    assert f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in text
+
+
+def test_every_client_gives_the_scores_of_the_run(staged: Path) -> None:
+    parity = json.loads((staged / "parity.json").read_text())
+    asked = {name for name, client in parity["clients"].items() if "skipped" not in client}
+    assert {"pipeline()", "AutoModel", "onnxruntime", "onnxruntime, with preprocessing", "the app"} <= asked
+    assert parity["answers"] == "score"
+    skipped = parity["clients"]["transformers.js"]["skipped"]
+    assert skipped == "transformers.js makes probabilities of scores" or "node" in skipped
+    export = json.loads((staged / "onnx" / "export.json").read_text())
+    assert {file["file"] for file in export["files"]} >= {"model.onnx", "model_with_preprocessing.onnx"}
+    graph = onnx.load(staged / "onnx" / "model_with_preprocessing.onnx").graph
+    assert [output.name for output in graph.output] == ["answers"]
+
+
+def test_the_app_answers_with_the_score(staged: Path, answer: float) -> None:
+    with served(Settings(model=str(staged), threads=2)) as (url, _), httpx2.Client(trust_env=False) as http:
+        picture = (staged / "examples" / "fear.png").read_bytes()
+        (given,) = http.post(url, content=picture, headers={"Content-Type": "image/png"}).json()
+        health = http.get(f"{url}/health").json()
+    assert given["label"] == "intensity" and given["score"] == pytest.approx(answer, abs=1e-4)
+    assert health["classes"] == ["intensity"]
+    low, high = health["score_ranges"]["intensity"]
+    assert 0 <= low < high <= 1
+
+
+def test_predict_writes_numbers_and_names_no_class(
+    run: Path, staged: Path, answer: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(staged / "examples" / "fear.png")
+    predict.main([str(run), picture, "--csv", str(tmp_path / "rows.csv")])
+    header, row = ((line.split(",")) for line in (tmp_path / "rows.csv").read_text().splitlines())
+    cells = dict(zip(header, row, strict=True))
+    assert cells["label"] == "" and float(cells["intensity"]) == pytest.approx(answer, abs=1e-4)
+    capsys.readouterr()
+    predict.main([str(run), picture])
+    assert f"intensity {answer:8.4g}" in capsys.readouterr().out
+
+
+def test_a_damaged_range_is_not_believed_by_the_page(staged: Path, tmp_path: Path) -> None:
+    from hub.server.engine import load_model
+
+    folder = shutil.copytree(staged, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    for ranges in ({"intensity": ["0", 1]}, [], {"intensity": [1, 1]}):
+        (folder / "config.json").write_text(json.dumps(config | {"score_ranges": ranges}))
+        assert load_model(str(folder)).ranges == {"intensity": [0, 1]}
+    assert np.isfinite(load_model(str(folder)).run(np.zeros((1, 3, 32, 32), np.float32))).all()
