@@ -66,6 +66,8 @@ def read_curated(path: Path) -> Curated:
         classes = tuple(features["label"]["names"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: {CURATION} or a table is not as curation wrote it; run curation again") from None
+    if report.get("scores"):
+        raise InputError(f"{path} has scores: --dataset publishes curated folders with classes")
     return Curated(path, report, sources, classes, splits)
 
 

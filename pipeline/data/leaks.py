@@ -168,10 +168,11 @@ def refuse_shared_persons(rows: Rows) -> None:
     """
     for pair, marks in shared_persons(rows.person, rows.split).items():
         if marks is not None and marks.any():
+            drop = ", or add --leaks drop_from_train to leave such persons out of train" if pair.held == "train" else ""
             raise InputError(
-                f"{pair.held} holds {_rows(marks)} of persons of {pair.shown}, the first "
-                f"{', '.join(rows.key[marks][:KEYS_SHOWN])}: with scores no person may be in two splits; correct the "
-                "splits, or add --leaks drop_from_train to leave such rows out of train"
+                f"persons of {pair.held} are in {_rows(marks)} of {pair.shown} too, the first "
+                f"{', '.join(rows.key[marks][:KEYS_SHOWN])}: with scores nobody may be in two splits; correct the "
+                f"splits{drop}"
             )
 
 

@@ -73,7 +73,8 @@ def evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str
 
     The constant predictor always answers the mean of train: its CCC is 0.
     """
-    named = predictions.person is not None and (predictions.person[held] >= 0).any()
+    person = np.full(int(held.sum()), -1) if predictions.person is None else predictions.person[held]
+    persons = len(np.unique(person[person >= 0])) or None
     rows = _per_person(_only(predictions, held))
     groups = _groups(rows)
     means = np.array([facts["mean"] for facts in predictions.scores.values()], dtype=np.float32)
@@ -90,8 +91,8 @@ def evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str
     return {
         "n": len(rows.target),
         "pictures": int(held.sum()),
-        "persons": len(np.unique(predictions.person[held])) if named and predictions.person is not None else None,
-        "resampled": "persons" if named else "pictures",
+        "persons": persons,
+        "resampled": "persons" if persons else "pictures",
         **{name: value for name, value in mean.items() if value is not None},
         **({"undefined": missing} if (missing := [name for name, value in mean.items() if value is None]) else {}),
         "per_score": {name: _defined(own, k) | {"constant_predictions": bool(flat[k])} for k, name in enumerate(names)},

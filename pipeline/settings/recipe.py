@@ -153,7 +153,7 @@ class Recipe:
                     f"--task {each.task}"
                 )
         named = {plain(name) for name in self.outputs}
-        if not named or len(named) < len(self.outputs) or "" in named:
+        if not named or len(named) < len(self.outputs) or not all(name and name.isprintable() for name in named):
             names = TASKS[self.task].names
             raise InputError(f"{names} is {self.outputs}; name every one of them once: --{names} '[NAME, NAME]'")
         for name, ends in self.score_ranges.items():

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple, NoReturn
 from pipeline.errors import InputError, Stopped
 from pipeline.run_folder import RECIPE, SEAL
 from pipeline.settings.command_line import parse_command_line
-from pipeline.studies.study import SCORES_ALONE
 from pipeline.settings.files import load_yaml
+from pipeline.studies import ONLY_CLASSES
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "train_hf.py"
@@ -75,7 +75,7 @@ def parse(argv: list[str]) -> Request:
         raise InputError("command line: --seed is given by --seeds here")
     recipe, resume, publish, _ = parse_command_line(words)
     if recipe.scores:
-        raise InputError(f"command line: {SCORES_ALONE}")
+        raise InputError(f"command line: {ONLY_CLASSES}")
     if resume or publish:
         raise InputError(f"command line: --{'resume' if resume else 'publish'} is for train_hf.py; here runs go on by "
                          "themselves and are published with push_to_hub.py")  # fmt: skip

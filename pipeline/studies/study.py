@@ -18,11 +18,8 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.row_sets import row_sets
 from pipeline.evaluation.values import estimate, metric_values, resampled_values
 from pipeline.run_folder import PREDICTIONS
+from pipeline.studies import ONLY_CLASSES
 
-SCORES_ALONE = (
-    "studies are of runs with classes; run a recipe with scores once for each seed with train_hf.py --seed N "
-    "--output_dir DIR, and read evaluation.json"
-)
 SHOWN = {name: metric.title for name, metric in METRICS.items() if metric.table}
 """Metrics that a study shows, and their titles."""
 
@@ -81,7 +78,7 @@ def read_study(runs: Sequence[Path], row_set: str) -> Study:
 def _read_run(path: Path, row_set: str) -> Study:
     read = read_predictions(path)
     if read.scores:
-        raise InputError(f"{path}: {SCORES_ALONE}")
+        raise InputError(f"{path}: {ONLY_CLASSES}")
     sets = row_sets(read)
     if row_set not in sets:
         raise InputError(f"{path} has no {row_set} rows (it has {', '.join(sets)})")
