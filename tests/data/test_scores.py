@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, Image, Value
 
+from hub.dataset.curated import read_curated
 from pipeline.data.curation import curate, curate_sources
 from pipeline.data.readers import read_sources
 from pipeline.drawn.face import draw_face
@@ -205,5 +206,7 @@ def test_a_curated_folder_keeps_scores(tmp_path: Path) -> None:
     second = curate(read_sources(again), again)
     for split, table in first.splits.items():
         assert table["target"][:] == second.splits[split]["target"][:]
+    with pytest.raises(InputError, match="has scores: --dataset publishes curated folders with classes"):
+        read_curated(tmp_path / "out")
     with pytest.raises(InputError, match="was curated for the scores intensity: set task and scores"):
         read_sources(scored_recipe(source="auto", scores=["valence"], data_path=str(tmp_path / "out")))

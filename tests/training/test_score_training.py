@@ -16,6 +16,8 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluate_predictions, evaluate_run
 from pipeline.evaluation.tasks import format_table
+from pipeline.studies.repeat import parse
+from pipeline.studies.study import read_study
 from pipeline.training.model import build_model
 from pipeline.training.objectives import OfScores
 from pipeline.training.sampler import PictureRows
@@ -179,3 +181,34 @@ def test_an_evaluation_is_made_again_from_predictions(scored_run: Path) -> None:
     assert {k: v for k, v in before.items() if k != "sha256"} == again
     assert again == evaluate_predictions(scored_run / "predictions.parquet")
     assert "percentile bootstrap over pictures" in format_table(again)
+
+
+def test_studies_refuse_scores_before_anything_is_run(scored_run: Path) -> None:
+    with pytest.raises(InputError, match="studies are of runs with classes"):
+        read_study([scored_run], "official")
+    with pytest.raises(InputError, match="command line: studies are of runs with classes"):
+        parse(["drawn_intensity", "--seeds", "0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--metric_for_best_model", "accuracy"], "it must be one of ccc, mae, rmse, pearson, loss"),
+        (["--cutmix", "0.5"], "cutmix is a setting of task classification"),
+        (["--total_batch_size", "1"], "raise --total_batch_size"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_data_is_read(words: list[str], said: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "scored.yaml", **SCORED | {"output_dir": str(tmp_path / "run")})
+    ended = run_train_hf(str(recipe), *words)
+    assert ended.returncode == 2 and said in ended.stderr and "reading data" not in ended.stdout
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_drawn_intensity_reaches_a_ccc_of_six_tenths(tmp_path: Path) -> None:
+    ended = run_train_hf("drawn_intensity", "--output_dir", str(tmp_path / "run"))
+    assert ended.returncode == 0, ended.stderr
+    official = json.loads((tmp_path / "run" / "evaluation.json").read_text())["official"]
+    assert official["ccc"]["value"] >= 0.6
+    assert official["ccc"]["low"] > official["baselines"]["linear on pixels"]["ccc"]["high"]
