@@ -1,7 +1,8 @@
 """What a run predicts: one of K classes, or K scores. This is the only module that knows how the two tasks differ.
 
-A leaf module without torch. Code that a task needs stands in one table a folder, by the name of the task: `OBJECTIVES`
-in `pipeline/training/objectives.py` and `EVALUATIONS` in `pipeline/evaluation/tasks.py`.
+A leaf module without torch. Code that a task needs stands in one table a folder, by the name of the task: `LABELLINGS`
+in `pipeline/data/labelling.py`, `OBJECTIVES` in `pipeline/training/objectives.py`, and `EVALUATIONS` in
+`pipeline/evaluation/tasks.py`.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,6 @@ class Task:
         shown: metrics on the console beside the losses, and their titles.
         curves: figures of learning_curves.png, as Trainer logs them, and their titles: a loss, then two metrics.
         strata: labels of the rows; empty where the labels are the classes.
-        persons_apart: whether one person in two splits is refused whatever `leaks` says.
     """
 
     names: Literal["classes", "scores"]
@@ -39,7 +39,6 @@ class Task:
     shown: dict[str, str]
     curves: dict[str, str]
     strata: tuple[str, ...] = ()
-    persons_apart: bool = False
 
 
 TASKS: dict[str, Task] = {
@@ -57,7 +56,6 @@ TASKS: dict[str, Task] = {
         shown={"ccc": "     CCC", "pearson": " Pearson"},
         curves={"eval_loss": "validation loss", "eval_ccc": "CCC", "eval_pearson": "Pearson"},
         strata=STRATA,
-        persons_apart=True,
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import DatasetDict, Value
 
+from pipeline.data.labelling import LABELLINGS
 from pipeline.data.leaks import (
     VALIDATION_IN_TRAIN,
     Copies,
@@ -15,20 +16,17 @@ from pipeline.data.leaks import (
     judge,
     known_persons,
     persons_shared,
-    refuse_shared_persons,
 )
 from pipeline.data.own_splits import settled
 from pipeline.data.photos import photo_lines
 from pipeline.data.readers import read_sources
-from pipeline.data.report import few_rows, found, names_table, per_class, source_reports
-from pipeline.data.rows import Rows, measured_rows, scores_in
-from pipeline.data.scores import described, refuse_constant
+from pipeline.data.report import found, names_table, per_class, source_reports
+from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
 from pipeline.data.splits import complete_splits, groups_of
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
-from pipeline.task import TASKS
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ def curate_sources(recipe: Recipe, say: Callable[[str], None], look: bool = True
     curated = curate(readings, recipe)
     for line in found(curated.report):
         say(f"data: {line}")
-    if not recipe.scores and (few := few_rows(curated.report)):
-        say(f"warning: {few}")
+    if warning := LABELLINGS[recipe.task].warning(curated.report):
+        say(f"warning: {warning}")
     return curated
 
 
@@ -91,16 +89,16 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
         InputError: too many pictures cannot be used, an official split lost all of its rows, splits leak and `leaks`
             is `error`, train lacks a class, or validation has no row to choose a checkpoint on.
     """
+    labelling = LABELLINGS[recipe.task]
     rows, unusable = measured_rows(readings, recipe)
+    rows = replace(rows, answer=labelling.answers(rows))
     readings, empty = settled(readings, rows)
     rows, made = complete_splits(rows, readings, recipe)
     present = [split for split in SPLITS if split == "train" or split in rows.split]
     copies = find_copies(rows, recipe.near_copies)
     leaks = judge(rows, copies, recipe.leaks, _curated_without_search(readings, rows, copies))
-    if TASKS[recipe.task].persons_apart:
-        refuse_shared_persons(replace(rows, split=np.where(leaks.dropped, "dropped", rows.split)))
+    labelling.refuse_persons(rows, leaks, recipe)
     _refuse_gaps(rows, rows.split == "train", present, recipe)
-    _refuse_unnamed(rows, recipe)
     used_copies = _copies_used(rows, copies, leaks, recipe)
     kept, by_caps = _kept(rows, leaks, present, recipe)
     splits = {split: rows.take(positions) for split, positions in kept.items()}
@@ -113,9 +111,9 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
         "leaks": leaks.to_json(),
         "dropped_by_caps": by_caps,
         "empty_splits": empty,
-    } | _of_splits(splits, recipe)
-    if recipe.scores:
-        report["scores"] = {split: described(scores_in(part), recipe) for split, part in splits.items()}
+        **_of_splits(splits, recipe),
+        **labelling.report(splits, recipe),
+    }
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
     _add_clean(tables, used, used_copies)
     if recipe.row_weights:
@@ -145,31 +143,10 @@ def _kept(
 
 
 def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
-    """Stop if a class is not among the rows marked as `train`, (N,) bool, or validation is not `present`."""
-    if recipe.scores:  # a stratum may be empty
-        refuse_constant(scores_in(rows)[train], recipe)
-    counts = {} if recipe.scores else per_class(rows.label[train], recipe.classes)
-    missing = [name for name, count in counts.items() if not count]
-    if missing:
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        others = [name for name in recipe.classes if name not in missing]
-        elsewhere = np.isin(rows.label, [recipe.classes.index(name) for name in missing]) & ~train
-        where = ", ".join(f"{s} {n}" for s in present if s != "train" and (n := int(elsewhere[rows.split == s].sum())))
-        without = f", or set --classes '[{', '.join(others)}]'" if len(others) > 1 else ""
-        listed += f"; other splits have {where}" if where else ""
-        raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
+    """Stop if the rows marked as `train`, (N,) bool, cannot teach the task, or validation is not `present`."""
+    LABELLINGS[recipe.task].refuse_gaps(rows, train, present, recipe)
     if "validation" not in present:
         raise InputError(_no_validation(rows, recipe))
-
-
-def _refuse_unnamed(rows: Rows, recipe: Recipe) -> None:
-    """Stop at evaluated rows without a person where persons have the scores."""
-    unnamed = np.array([who is None for who in rows.person]) & (rows.split != "train")
-    if recipe.score_of == "person" and unnamed.any():
-        raise InputError(
-            f"score_of is person, and {unnamed.sum():,} rows of validation and test name none, the first "
-            f"{rows.key[unnamed][0]}: name the column of persons with --person_column, or add the missing persons"
-        )
 
 
 def _no_validation(rows: Rows, recipe: Recipe) -> str:

@@ -26,7 +26,7 @@ class Rows:
         source: id of its source, str.
         key: name of the picture in its source, str.
         label: index into the classes, or into the strata of scores, int.
-        answer: equal for rows that are labelled alike, int: the class, or one number for each set of scores.
+        answer: equal for rows that are labelled alike, int: the label, until curation knows the task.
         person: `source: person`, str; None where the person is unknown.
         pixels: hash of the decoded picture, str: equal for exact copies.
         picture: cluster of near copies: equal for rows that show one picture. The same as `pixels` without a search.
@@ -95,8 +95,6 @@ def measured_rows(readings: Sequence[Reading], recipe: Recipe) -> tuple[Rows, li
             thumbnails += measures.thumbnail.chunks
             faults.append(measures.fault)
     rows, fault = Rows.joined(parts), np.concatenate(faults)
-    if recipe.scores:
-        rows = replace(rows, answer=np.unique(scores_in(rows), axis=0, return_inverse=True)[1].ravel())
     usable = np.array([why is None for why in fault], dtype=bool)
     unusable = [Unusable(rows.source[i], rows.split[i], rows.key[i], fault[i]) for i in np.flatnonzero(~usable)]
     _refuse_unusable(rows, unusable, recipe.max_bad_share)
@@ -129,11 +127,6 @@ def _refuse_unknown_sources(rows: Rows, readings: Sequence[Reading]) -> None:
                 f"{readings[number].name}: rows of the source {source} have no record of their own, so their terms are "
                 "unknown; curate the original data again with python -m pipeline.curation"
             )
-
-
-def scores_in(rows: Rows) -> np.ndarray:
-    """The column `target`, (N, K) float32."""
-    return np.asarray(rows.table.with_format("numpy")["target"][:], dtype=np.float32)
 
 
 def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:

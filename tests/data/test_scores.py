@@ -18,10 +18,8 @@ from tests.scores import scored_recipe, write_faces
 LINEAR = [f"{i / 40:g}" for i in range(40)]
 
 
-def read_csv(
-    folder: Path, scores: list[str], columns: str = "path,intensity", more: Any = None, **settings: Any
-) -> Any:
-    path = write_faces(folder, scores, columns, more)
+def read_csv(folder: Path, cells: list[str], columns: str = "path,intensity", more: Any = None, **settings: Any) -> Any:
+    path = write_faces(folder, cells, columns, more)
     recipe = scored_recipe(source="auto", data_path=str(path), **settings)
     return read_sources(recipe)[0], recipe
 

@@ -14,6 +14,7 @@ from tests.scores import scored_recipe
 TABLES = {
     "pipeline/task.py",
     "pipeline/settings/recipe.py",  # which settings are of one task
+    "pipeline/data/labelling.py",
     "pipeline/training/objectives.py",
     "pipeline/evaluation/tasks.py",
     "pipeline/run_folder.py",  # what files from before there were two tasks hold
