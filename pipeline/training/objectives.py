@@ -5,15 +5,17 @@ the whole optimizer step.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.training.linear import linear_predictions
 from pipeline.training.loss import balanced_cross_entropy, label_shares, row_weights
 from pipeline.training.sampler import PictureRows
 from pipeline.training.scale import in_the_unit, scale_of
@@ -32,6 +34,12 @@ class Objective(Protocol):
     def published(self, model: PreTrainedModel) -> PreTrainedModel:
         """The trained model as clients get it."""
 
+    def about(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """What predictions.parquet says of the outputs, from `report`, the content of curation.json."""
+
+    def baseline(self, train: Dataset, evaluated: Mapping[str, Dataset]) -> dict[str, np.ndarray] | None:
+        """Predictions (N, K) of a simpler model for each split, to compare with; None for none."""
+
 
 class OfClasses:
     """Soft-target cross-entropy; class balance and label smoothing act in training only.
@@ -40,6 +48,7 @@ class OfClasses:
     """
 
     def __init__(self, recipe: Recipe, rows: PictureRows, rows_per_device: int) -> None:
+        self.classes = recipe.classes
         self.smoothing, self.balanced = recipe.label_smoothing, recipe.class_balance in ("weights", "logit_adjustment")
         self.label_shares = None
         if self.balanced:
@@ -62,6 +71,12 @@ class OfClasses:
     def published(self, model: PreTrainedModel) -> PreTrainedModel:
         return model
 
+    def about(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        return {"classes": self.classes}
+
+    def baseline(self, train: Dataset, evaluated: Mapping[str, Dataset]) -> dict[str, np.ndarray] | None:
+        return None
+
 
 class OfScores:
     """Scores standardised by their mean and standard deviation in train, whatever their unit.
@@ -75,6 +90,7 @@ class OfScores:
                 f"score_loss {recipe.score_loss} compares the rows that go through the model at once, and here that is "
                 "one row: raise --total_batch_size or --per_device_train_batch_size, or set --score_loss mse"
             )
+        self.recipe = recipe
         self.scale, self.kind = scale_of(rows.targets), recipe.score_loss
         ends = zip(recipe.scores, rows.targets.min(0).tolist(), rows.targets.max(0).tolist(), strict=True)
         self.ranges = {name: [low, high] for name, low, high in ends}
@@ -93,6 +109,13 @@ class OfScores:
         unit = in_the_unit(model, self.scale)
         unit.config.score_ranges = self.ranges
         return unit
+
+    def about(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        scores = {"scores": report["scores"]["train"], "score_of": self.recipe.score_of}
+        return {"classes": [], "task": self.recipe.task, **scores}
+
+    def baseline(self, train: Dataset, evaluated: Mapping[str, Dataset]) -> dict[str, np.ndarray] | None:
+        return linear_predictions(train, evaluated)
 
 
 OBJECTIVES: Mapping[str, Callable[[Recipe, PictureRows, int], Objective]] = {

@@ -26,7 +26,6 @@ from pipeline.task import TASKS
 from pipeline.training import log_results, machine, output_dir, prediction
 from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
-from pipeline.training.linear import linear_predictions
 from pipeline.training.log import EventFile, TrainingLog
 from pipeline.training.model import Built, build_for_training
 from pipeline.training.optimizer import layer_decay_of
@@ -143,8 +142,15 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     asked = (run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
-    linear = linear_predictions(data.train, data.evaluated) if recipe.scores else None
-    predictions.write_predictions(file, data.evaluated, logits, _about(plan, data), mirrored, linear)
+    about = {
+        "label_rule": data.curated.label_rule,
+        "seed": recipe.seed,
+        "resamples": recipe.bootstrap_resamples,
+        "recipe": recipe.name,
+        **trainer.objective.about(data.curated.report),
+    }
+    linear = trainer.objective.baseline(data.train, data.evaluated)
+    predictions.write_predictions(file, data.evaluated, logits, about, mirrored, linear)
     evaluate.write_figures(file, run.aside / "figures")
     curves = figures.learning_curves(trainer.state.log_history, TASKS[recipe.task].curves)
     figures.save(curves, run.aside / "figures" / "learning_curves.png")
@@ -157,22 +163,6 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
             table, of_table = data.evaluated["validation"], logits["validation"]
             log_results.log_surest_mistakes(events, table, of_table, recipe, step)
     evaluate.write_evaluation(run.aside, evaluation)
-
-
-def _about(plan: Plan, data: Data) -> dict[str, Any]:
-    """What predictions.parquet says of its rows."""
-    recipe = plan.recipe
-    about = {
-        "classes": [] if recipe.scores else recipe.classes,
-        "label_rule": data.curated.label_rule,
-        "seed": recipe.seed,
-        "resamples": recipe.bootstrap_resamples,
-        "recipe": recipe.name,
-    }
-    if not recipe.scores:
-        return about
-    in_train = data.curated.report["scores"]["train"]
-    return about | {"task": recipe.task, "scores": in_train, "score_of": recipe.score_of}
 
 
 def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, started: float) -> dict[str, Any]:
