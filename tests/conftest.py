@@ -233,6 +233,17 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(scope="session")
+def scored_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of six steps on the intensity of drawn faces, that a test may look at but not change."""
+    folder = tmp_path_factory.mktemp("scored")
+    made = {"task": "regression", "scores": ["intensity"], "max_steps": 6, "evaluate_test": True, "flip_average": True}
+    ended = run_train_hf(str(write_recipe(folder / "scored.yaml", output_dir=str(folder / "run"), **made)))
+    assert ended.returncode == 0, ended.stderr
+    (folder / "said.txt").write_text(ended.stdout)
+    return folder / "run"
+
+
 @pytest.fixture
 def detector_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """YuNet's weights where `YUNET` names them; otherwise an ONNX file that passes for them until it is loaded."""

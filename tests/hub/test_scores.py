@@ -16,35 +16,24 @@ from hub import predict
 from hub.run import load_run
 from hub.server.settings import Settings
 from push_to_hub import main
-from tests.conftest import run_train_hf, write_recipe
 from tests.hub.test_app import served
-from tests.scores import SCORED
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scored")
-    made = SCORED | {"max_steps": 4, "evaluate_test": True, "output_dir": str(folder / "run")}
-    ended = run_train_hf(str(write_recipe(folder / "scored.yaml", **made)))
-    assert ended.returncode == 0, ended.stderr
-    return folder / "run"
-
-
-@pytest.fixture(scope="module")
-def staged(run: Path) -> Path:
+def staged(scored_run: Path) -> Path:
     """What a dry run leaves to look at: the card, ONNX files and the comparison of clients."""
-    main([str(run), "--repo_id", "anna/scores", "--dry_run"])
-    return run.with_name("run-staged")
+    main([str(scored_run), "--repo_id", "anna/scores", "--dry_run"])
+    return scored_run.with_name("run-staged")
 
 
 @pytest.fixture(scope="module")
-def answer(run: Path, staged: Path) -> float:
+def answer(scored_run: Path, staged: Path) -> float:
     """The score of an example by `pipeline()`."""
-    (one,) = pipeline("image-classification", model=str(run))(Image.open(staged / "examples" / "fear.png"))
+    (one,) = pipeline("image-classification", model=str(scored_run))(Image.open(staged / "examples" / "fear.png"))
     return float(one["score"])
 
 
-def test_the_card_speaks_of_scores(run: Path, staged: Path) -> None:
+def test_the_card_speaks_of_scores(scored_run: Path, staged: Path) -> None:
     card = ModelCard.load(staged / "README.md")
     text = card.text
     assert "Its answers are numbers in the unit of the\ndata, not classes and not probabilities" in text
@@ -56,7 +45,7 @@ def test_the_card_speaks_of_scores(run: Path, staged: Path) -> None:
     assert data["pipeline_tag"] == "image-classification" and "widget" not in data
     assert data["metrics"] == ["ccc", "mae"] and "regression" in data["tags"]
     assert "transformers.js" not in data["tags"]
-    value = load_run(run).evaluation["official"]["ccc"]
+    value = load_run(scored_run).evaluation["official"]["ccc"]
     assert f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in text
 
 
@@ -85,15 +74,15 @@ def test_the_app_answers_with_the_score(staged: Path, answer: float) -> None:
 
 
 def test_predict_writes_numbers_and_names_no_class(
-    run: Path, staged: Path, answer: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scored_run: Path, staged: Path, answer: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = str(staged / "examples" / "fear.png")
-    predict.main([str(run), picture, "--csv", str(tmp_path / "rows.csv")])
+    predict.main([str(scored_run), picture, "--csv", str(tmp_path / "rows.csv")])
     header, row = ((line.split(",")) for line in (tmp_path / "rows.csv").read_text().splitlines())
     cells = dict(zip(header, row, strict=True))
     assert cells["label"] == "" and float(cells["intensity"]) == pytest.approx(answer, abs=1e-4)
     capsys.readouterr()
-    predict.main([str(run), picture])
+    predict.main([str(scored_run), picture])
     assert f"intensity {answer:8.4g}" in capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 """Training on scores: the loss, the unit that is folded into the last layer, and one run from end to end."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,18 @@ from pipeline.evaluation.evaluate import evaluate_predictions, evaluate_run
 from pipeline.evaluation.tasks import format_table
 from pipeline.studies.repeat import parse
 from pipeline.studies.study import read_study
+from pipeline.training.arguments import training_arguments
+from pipeline.training.log import TrainingLog
 from pipeline.training.model import build_model
 from pipeline.training.objectives import OfScores
+from pipeline.training.plan import make_plan
 from pipeline.training.sampler import PictureRows
 from pipeline.training.scale import check_last_layer, in_the_unit, scale_of
 from pipeline.training.score_loss import concordance, score_loss
 from pipeline.training.steps import build_trainer
-from tests.conftest import run_train_hf, write_recipe
-from tests.scores import SCORED, scored_recipe
+from pipeline.training.transforms import map_pictures
+from tests.conftest import run_train_hf, save_sharp_model
+from tests.scores import scored_recipe
 
 
 def pairs(rows: int = 64, scores: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,8 +108,6 @@ def test_a_last_layer_without_a_bias_is_refused() -> None:
 
 
 def test_a_warm_start_keeps_the_backbone_of_an_expression_run_and_replaces_its_head(tmp_path: Path) -> None:
-    from tests.conftest import save_sharp_model
-
     save_sharp_model(tmp_path / "expressions", 32)
     of_classes = AutoModelForImageClassification.from_pretrained(tmp_path / "expressions")
     recipe = scored_recipe(checkpoint=str(tmp_path / "expressions"), freeze="backbone")
@@ -119,11 +122,6 @@ def test_a_warm_start_keeps_the_backbone_of_an_expression_run_and_replaces_its_h
 
 
 def test_a_loss_trains_on_scores_of_any_unit(table: Any, tmp_path: Path) -> None:
-    from pipeline.training.arguments import training_arguments
-    from pipeline.training.log import TrainingLog
-    from pipeline.training.plan import make_plan
-    from pipeline.training.transforms import map_pictures
-
     brightness = [[1e4 + float(np.asarray(picture).mean())] for picture in table["image"]]
     scored = table.remove_columns("target").add_column("target", brightness)
     rows = map_pictures(scored, 32, "rows")
@@ -135,21 +133,12 @@ def test_a_loss_trains_on_scores_of_any_unit(table: Any, tmp_path: Path) -> None
     assert found["eval_mae"] < 100, "metrics of training are in the unit of the data"
 
 
-@pytest.fixture(scope="module")
-def scored_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of six steps on drawn intensities."""
-    folder = tmp_path_factory.mktemp("scored")
-    made = SCORED | {"max_steps": 6, "evaluate_test": True, "flip_average": True, "output_dir": str(folder / "run")}
-    ended = run_train_hf(str(write_recipe(folder / "scored.yaml", **made)))
-    assert ended.returncode == 0, ended.stderr
-    assert "validation loss       CCC   Pearson  best so far" in ended.stdout
-    assert "linear on pixels" in ended.stdout and "constant  " in ended.stdout
-    return folder / "run"
-
-
 def test_a_run_of_scores_is_sealed_with_ccc_beside_its_baselines(scored_run: Path) -> None:
     evaluation = json.loads((scored_run / "evaluation.json").read_text())
     official = evaluation["official"]
+    said = (scored_run.parent / "said.txt").read_text()
+    assert "validation loss       CCC   Pearson  best so far" in said
+    assert "linear on pixels" in said and "constant  " in said
     assert official["ccc"].keys() == {"value", "low", "high"}
     assert official["baselines"]["constant"]["ccc"] == {"value": 0, "low": 0, "high": 0}
     assert official["baselines"].keys() == {"constant", "linear on pixels"}
@@ -175,8 +164,9 @@ def test_pipeline_answers_with_the_scores_of_the_run(scored_run: Path, tmp_path:
     assert answer["score"] == pytest.approx(row["logits"][0], abs=1e-5)
 
 
-def test_an_evaluation_is_made_again_from_predictions(scored_run: Path) -> None:
+def test_an_evaluation_is_made_again_from_predictions(scored_run: Path, tmp_path: Path) -> None:
     before = json.loads((scored_run / "evaluation.json").read_text())
+    scored_run = shutil.copytree(scored_run, tmp_path / "run")
     again = evaluate_run(scored_run)
     assert {k: v for k, v in before.items() if k != "sha256"} == again
     assert again == evaluate_predictions(scored_run / "predictions.parquet")
@@ -190,19 +180,9 @@ def test_studies_refuse_scores_before_anything_is_run(scored_run: Path) -> None:
         parse(["drawn_intensity", "--seeds", "0", "1"])
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--metric_for_best_model", "accuracy"], "it must be one of ccc, mae, rmse, pearson, loss"),
-        (["--cutmix", "0.5"], "cutmix is a setting of task classification"),
-        (["--total_batch_size", "1"], "raise --total_batch_size"),
-    ],
-)
-def test_what_cannot_be_trained_is_refused_before_data_is_read(words: list[str], said: str, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path / "scored.yaml", **SCORED | {"output_dir": str(tmp_path / "run")})
-    ended = run_train_hf(str(recipe), *words)
-    assert ended.returncode == 2 and said in ended.stderr and "reading data" not in ended.stdout
-    assert len(ended.stderr.strip().splitlines()) == 1
+def test_a_metric_of_classes_cannot_choose_the_checkpoint() -> None:
+    with pytest.raises(InputError, match="'accuracy'; it must be one of ccc, mae, rmse, pearson, loss"):
+        training_arguments(make_plan(scored_recipe(metric_for_best_model="accuracy")))
 
 
 @pytest.mark.slow
