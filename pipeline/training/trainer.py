@@ -17,7 +17,7 @@ from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.each_step import EachStep
 from pipeline.training.ema import EMA
 from pipeline.training.memory import advice, largest_batch, out_of_memory
-from pipeline.training.objectives import OBJECTIVES
+from pipeline.training.objectives import OBJECTIVES, Objective
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.optimizer_arguments import optimizer_class
 from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
@@ -62,7 +62,7 @@ class ExpressionTrainer(CheckpointedTrainer):
         self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
         self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
         self.count_rows = count_rows
-        self.objective = OBJECTIVES[recipe.task](recipe, train_rows, args.per_device_train_batch_size)
+        self.objective: Objective = OBJECTIVES[recipe.task](recipe, train_rows, args.per_device_train_batch_size)
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
         self.add_callback(EachStep(self.train_sampler, self.ema, model, self.accelerator))
 
