@@ -138,7 +138,7 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
     machine.say(ending_in_words(trainer.state))
-    output_dir.write_model(run, trainer.objective.published(trainer.model), trainer.processor)
+    output_dir.write_model(run, trainer.task_objective.published(trainer.model), trainer.processor)
     asked = (run.aside, data.evaluated, args.per_device_eval_batch_size, str(args.device))
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
@@ -147,9 +147,9 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         "seed": recipe.seed,
         "resamples": recipe.bootstrap_resamples,
         "recipe": recipe.name,
-        **trainer.objective.about(data.curated.report),
+        **trainer.task_objective.about(data.curated.report),
     }
-    linear = trainer.objective.baseline(data.train, data.evaluated)
+    linear = trainer.task_objective.baseline(data.train, data.evaluated)
     predictions.write_predictions(file, data.evaluated, logits, about, mirrored, linear)
     evaluate.write_figures(file, run.aside / "figures")
     curves = figures.learning_curves(trainer.state.log_history, TASKS[recipe.task].curves)

@@ -62,7 +62,7 @@ class ExpressionTrainer(CheckpointedTrainer):
         self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
         self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
         self.count_rows = count_rows
-        self.objective: Objective = OBJECTIVES[recipe.task](recipe, train_rows, args.per_device_train_batch_size)
+        self.task_objective: Objective = OBJECTIVES[recipe.task](recipe, train_rows, args.per_device_train_batch_size)
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
         self.add_callback(EachStep(self.train_sampler, self.ema, model, self.accelerator))
 
@@ -159,9 +159,9 @@ class ExpressionTrainer(CheckpointedTrainer):
         with saved_statistics(model) if one_of_many else contextlib.nullcontext():
             outputs = model(**inputs)
         if not model.training:
-            loss, shown = self.objective.evaluated(outputs.logits, labels)
+            loss, shown = self.task_objective.evaluated(outputs.logits, labels)
             return (loss, {"logits": shown}) if return_outputs else loss  # a distilled DeiT gives three
-        loss = self.objective.summed(outputs.logits.float(), labels)
+        loss = self.task_objective.summed(outputs.logits.float(), labels)
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):
