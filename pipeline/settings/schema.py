@@ -97,7 +97,8 @@ def in_words(kind: Any, limits: Sequence[Any] = ()) -> str:
     if origin is dict and {int, float} & set(flat(get_args(kind)[1])):
         return f"a mapping of names to {in_words(get_args(kind)[1])}"
     if origin is list:
-        return "a list of names" if str in flat(get_args(kind)[0]) else "a list of mappings"
+        inside = set(flat(get_args(kind)[0]))
+        return "a list of " + ("names" if str in inside else "finite numbers" if {int, float} & inside else "mappings")
     return WORDS.get(origin or kind, "a value")
 
 

@@ -52,6 +52,9 @@ def test_a_setting_of_one_task_is_refused_in_the_other(each: Setting) -> None:
         ({"score_ranges": {"valence": [0.0, 1.0]}}, "score_ranges has valence: .*one of the scores intensity"),
         ({"score_ranges": {"intensity": [1.0, 0.0]}}, "give the lowest and the highest value"),
         ({"score_ranges": {"intensity": [1.0]}}, "give the lowest and the highest value"),
+        ({"score_ranges": {"intensity": 1}}, "score_ranges: intensity is 1; it must be a list of finite numbers"),
+        ({"score_ranges": {"intensity": [0.0, float("inf")]}}, "it must be a list of finite numbers"),
+        ({"score_loss": "l1"}, "score_loss is 'l1'; it must be one of ccc, mse, both"),
         ({"task": "ranking"}, "task is 'ranking'; it must be one of classification, regression"),
     ],
 )
