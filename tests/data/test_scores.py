@@ -186,7 +186,9 @@ def test_drawn_faces_move_as_far_as_their_score_says() -> None:
 
 def test_drawn_scores_fill_their_range_and_know_one_name() -> None:
     recipe = scored_recipe(drawn_faces=60)
-    curated = curate_sources(recipe, lambda line: None)
+    said: list[str] = []
+    curated = curate_sources(recipe, said.append)
+    assert any(line.startswith("data: score intensity in train: 0.") for line in said)
     scores = np.ravel(curated.splits["train"]["target"][:])
     assert 0 <= scores.min() < 0.2 and 0.8 < scores.max() <= 1
     assert [*curated.report["rows"]["train"]] == recipe.labels
