@@ -188,7 +188,7 @@ def test_drawn_scores_fill_their_range_and_know_one_name() -> None:
     recipe = scored_recipe(drawn_faces=60)
     said: list[str] = []
     curated = curate_sources(recipe, said.append)
-    assert any(line.startswith("data: score intensity in train: 0.") for line in said)
+    assert any(line.startswith("data: score intensity in train: ") and "mean 0." in line for line in said)
     scores = np.ravel(curated.splits["train"]["target"][:])
     assert 0 <= scores.min() < 0.2 and 0.8 < scores.max() <= 1
     assert [*curated.report["rows"]["train"]] == recipe.labels
