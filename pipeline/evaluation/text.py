@@ -19,7 +19,7 @@ def classes_table(evaluation: Mapping[str, Any]) -> str:
     lines = [*metric_lines(evaluation, sets, width), "", *_class_lines(evaluation, best, width), ""]
     lines += [f"{name}: {evaluation[name]['rows']}" for name in names]
     if "human_agreement" in evaluation[best]:
-        voter = shown(evaluation[best]["human_agreement"])
+        voter = as_text(evaluation[best]["human_agreement"])
         lines.append(f"people: one voter drawn at random agrees with the label on {voter} of the {best} rows")
     absent = [name for name, values in evaluation[best]["per_class"].items() if not values["support"]]
     if absent:
@@ -53,7 +53,7 @@ def metric_lines(evaluation: Mapping[str, Any], sets: Mapping[str, Any], width: 
 def _class_lines(evaluation: Mapping[str, Any], best: str, width: int) -> list[str]:
     lines = [f"{best:{width}}  {'rows':>6}  {'recall':20}  {'precision':20}  {'F1':20}"]
     for name, values in evaluation[best]["per_class"].items():
-        shown = "  ".join(shown(values[key]) for key in ("recall", "precision", "f1"))
+        shown = "  ".join(as_text(values[key]) for key in ("recall", "precision", "f1"))
         lines.append(f"{name:{width}}  {values['support']:>6,}  {shown}")
     return lines
 
@@ -61,9 +61,9 @@ def _class_lines(evaluation: Mapping[str, Any], best: str, width: int) -> list[s
 def _cell(value: Mapping[str, float] | None, facts: MetricFacts) -> str:
     if value is None:  # not defined on these rows
         return f"{'-':{WIDTHS[str(facts.table)]}}"
-    return shown(value) if facts.table == "interval" else f"{value['value']:.3f}"
+    return as_text(value) if facts.table == "interval" else f"{value['value']:.3f}"
 
 
-def shown(value: Mapping[str, float]) -> str:
+def as_text(value: Mapping[str, float]) -> str:
     """A value with its interval."""
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
