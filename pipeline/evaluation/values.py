@@ -75,6 +75,15 @@ def resampled_values(
     return of_sums | {name: np.concatenate(values) for name, values in resampled.items()}
 
 
+def groups_of_persons(person: NDArray[np.str_]) -> NDArray[np.int64]:
+    """The group of each row for intervals over persons: `(N,)` int from 0. Each row of "", of nobody that is known, is
+    a group of its own."""
+    known, code = np.unique(person, return_inverse=True)
+    own = np.where(person == "", len(known) + np.arange(len(person)), code)
+    groups: NDArray[np.int64] = np.unique(own, return_inverse=True)[1].ravel()
+    return groups
+
+
 def resampled_rows(group: NDArray[np.int64], resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """How often each of R resamples holds each of the N rows, some resamples at a time: (D, N).
 
