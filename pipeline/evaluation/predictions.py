@@ -214,7 +214,7 @@ def numbered_persons(tables: Mapping[str, datasets.Dataset]) -> list[str | None]
     known = dict.fromkeys(row for row in rows if row[1] is not None)
     if not known:
         return None
-    number: dict[Any, str] = {row: f"{n:06}" for n, row in enumerate(known)}
+    number: dict[Any, str] = {row: str(n) for n, row in enumerate(known)}
     return [number.get(row) for row in rows]
 
 

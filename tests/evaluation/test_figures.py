@@ -59,7 +59,7 @@ def test_learning_curves_hold_loss_scores_and_learning_rate_in_three_panels():
 
 
 def test_learning_curves_of_a_run_without_a_logged_step_are_empty_panels(tmp_path):
-    figures.save(figures.learning_curves([]), tmp_path / "empty.png")
+    figures.save(figures.learning_curves([], TASKS["classification"].curves), tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 0
 
 

@@ -20,6 +20,7 @@ TABLES = {
     "pipeline/run_folder.py",  # what files from before there were two tasks hold
     "hub/card/card.py",
     "hub/card/metadata.py",
+    "hub/card/schema.py",  # what evaluation.json holds
     "hub/server/engine.py",  # travels alone, and reads config.json itself
 }
 
@@ -33,7 +34,7 @@ def other_value(each: Setting) -> Any:
         return {"happy": [0.0, 1.0] if each.name == "score_ranges" else "anger"}
     if get_origin(kind) is list:
         return ["anger", "fear"]
-    return "column" if kind is str else 0.25
+    return "column" if kind is str else 2 if kind is int else 0.25
 
 
 @pytest.mark.parametrize("each", [s for s in OUR_FIELDS if s.task], ids=lambda each: each.name)
