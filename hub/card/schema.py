@@ -45,6 +45,10 @@ class _RowsOfClasses(_Rows):
     accuracy: dict[str, Any]
 
 
+class _SourceOfClasses(_RowsOfClasses):
+    rows: Text  # with the name of the source
+
+
 class _ScoreRow(_Fields):
     constant_predictions: Annotated[bool, Field(strict=True)]
 
@@ -55,6 +59,10 @@ class _RowsOfScores(_Rows):
     resampled: Literal["persons", "pictures"]
     per_score: dict[Text, _ScoreRow]
     baselines: dict[Literal["constant", "linear on pixels"], dict[str, Any]] = Field(min_length=1)
+
+
+class _SourceOfScores(_RowsOfScores):
+    rows: Text  # with the name of the source
 
 
 class _Metric(_Fields):
@@ -81,7 +89,7 @@ class EvaluationOfClasses(_Evaluation):
     clean: _RowsOfClasses | None = None
     clean_near: _RowsOfClasses | None = None
     validation: _RowsOfClasses | None = None
-    per_source: dict[Text, dict[Word, _RowsOfClasses]] = {}
+    per_source: dict[Text, dict[Word, _SourceOfClasses]] = {}
 
 
 class _Facts(_Fields):
@@ -100,7 +108,7 @@ class EvaluationOfScores(_Evaluation):
     clean: _RowsOfScores | None = None
     clean_near: _RowsOfScores | None = None
     validation: _RowsOfScores | None = None
-    per_source: dict[Text, dict[Word, _RowsOfScores]] = {}
+    per_source: dict[Text, dict[Word, _SourceOfScores]] = {}
 
 
 EVALUATIONS: dict[str, type[_Evaluation]] = {"classification": EvaluationOfClasses, "regression": EvaluationOfScores}

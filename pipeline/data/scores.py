@@ -37,7 +37,7 @@ def scores_of(rows: Sequence[Sequence[str | float | None]], recipe: Recipe, plac
     numbers = [[_number(cell, name, place, i) for cell, name in zip(row, recipe.scores, strict=True)]
                for i, row in enumerate(rows)]  # fmt: skip
     scores = np.array(numbers, dtype=np.float64).reshape(len(rows), len(recipe.scores))
-    held: np.ndarray = np.logical_not(np.isnan(scores).any(axis=1))
+    held: np.ndarray = np.asarray(~np.isnan(scores).any(axis=1))
     for k, name in enumerate(recipe.scores):
         _refuse_outside(scores[:, k], name, recipe.score_ranges.get(name), place)
     reasons = np.where(held, "", NO_SCORE).astype(object)

@@ -95,15 +95,15 @@ def left_out_of(split: str) -> str:
     return "left out" if split == ALL else f"left out of {split}"
 
 
-def features(labels: Sequence[str], outputs: int, with_box: bool = False) -> Features:
-    """The columns of the one table: `labels` are classes or the strata of scores, `outputs` is K.
+def features(labels: Sequence[str], outputs: int | None = None, with_box: bool = False) -> Features:
+    """The columns of the one table: `labels` are classes, or the strata of `outputs` scores.
 
     `box` is there where one photo may show several faces.
     """
     columns = {
         "image": Image(),
         "label": ClassLabel(names=list(labels)),
-        "target": List(Value("float32"), length=outputs),
+        "target": List(Value("float32"), length=outputs or len(labels)),
         "source": Value("string"),
         "person": Value("string"),
         "key": Value("string"),

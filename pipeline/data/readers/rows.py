@@ -138,6 +138,6 @@ def refuse_empty(tables: Mapping[str, Dataset], place: str, left_out: Mapping[st
     """
     if not any(len(table) for table in tables.values()):
         raise InputError(
-            f"{place}: no picture with a label or a score is left (left out: {left_out}); check classes and class_map, "
-            "or scores"
+            f"{place}: no picture with a label is left (left out: {left_out}); check classes and class_map, or "
+            "the cells of scores"
         )
