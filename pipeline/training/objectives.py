@@ -49,7 +49,9 @@ class OfClasses:
     The balance is that of `pipeline/training/loss.py`; the labels already hold the rows' weights.
     """
 
-    def __init__(self, recipe: Recipe, rows: PictureRows, rows_per_device: int, drawn: np.ndarray | None) -> None:
+    def __init__(
+        self, recipe: Recipe, rows: PictureRows, rows_per_device: int, drawn: np.ndarray | None = None
+    ) -> None:
         self.classes = recipe.classes
         self.smoothing, self.balanced = recipe.label_smoothing, recipe.class_balance in ("weights", "logit_adjustment")
         self.label_shares = None
@@ -89,7 +91,9 @@ class OfScores:
     The model learns standardised scores; `pipeline/training/scale.py` folds the unit into its last layer at the end.
     """
 
-    def __init__(self, recipe: Recipe, rows: PictureRows, rows_per_device: int, drawn: np.ndarray | None) -> None:
+    def __init__(
+        self, recipe: Recipe, rows: PictureRows, rows_per_device: int, drawn: np.ndarray | None = None
+    ) -> None:
         if recipe.score_loss != "mse" and rows_per_device < 2:
             raise InputError(
                 f"score_loss {recipe.score_loss} compares the rows that go through the model at once, and here that is "
