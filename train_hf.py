@@ -50,8 +50,8 @@ def main(argv: list[str]) -> None:
 
         # Data
         data = steps.load_data(plan, args)
-        stop, log = Interruption(), TrainingLog(run.logs, recipe.classes)
-        callbacks = [stop, Progress(run.results)]
+        stop, log = Interruption(), TrainingLog(run.logs, recipe.outputs, recipe.task)
+        callbacks = [stop, Progress(run.results, recipe.task)]
         trainer = steps.build_trainer(plan, args, data.train, data.validation, log, callbacks, built)
 
         # Training and results. The folder is made only now: what was refused before leaves nothing behind.

@@ -20,8 +20,8 @@ def expected_shares(run: Run, shares: str, tau: float) -> Shares:
         InputError: as `pipeline.class_shares`; or the run does not say what shares its scores assume.
     """
     class_shares.check_tau(tau, "--tau")
-    class_shares.assumed(run.config, run.classes, str(run.path))
     expected = class_shares.parse(shares, run.classes, "--class_shares")
+    class_shares.assumed(run.config, run.classes, str(run.path))
     if expected is None:
         raise InputError(
             "--class_shares estimate needs pictures: run `python -m hub.predict RUN FACES --class_shares estimate`, "

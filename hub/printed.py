@@ -52,10 +52,11 @@ def json_lines(not_sure_below: float) -> Show:
 def table(model: Model, paths: list[str], not_sure_below: float) -> Show:
     """One line per face: the file, the number of the face if there are several, the best classes with their scores.
 
-    Below the threshold the line begins with "not sure".
+    Below the threshold the line begins with "not sure". A model of scores shows all of them, in their unit.
     """
     first = min(60, max(len(printable(path)) for path in paths) + 4)
     label = max(map(len, (*model.classes, *([NOT_SURE] if not_sure_below else []))))
+    form, most = ("6.1%", SHOWN) if model.ranges is None else ("8.4g", len(model.classes))
 
     def show(read: Read, answers: list[Answer]) -> None:
         name = printable(read.path)
@@ -65,7 +66,7 @@ def table(model: Model, paths: list[str], not_sure_below: float) -> Show:
             say(sys.stdout, f"{name:<{first}}  no face was found")
         for number, (ranking, doubt) in enumerate(answers, 1):
             face = f"{name} #{number}" if len(answers) > 1 else name
-            best = "  ".join(f"{one['label']:<{label}} {one['score']:6.1%}" for one in [*doubt, *ranking][:SHOWN])
+            best = "  ".join(f"{one['label']:<{label}} {one['score']:{form}}" for one in [*doubt, *ranking][:most])
             say(sys.stdout, f"{face:<{first}}  {best}")
 
     return show

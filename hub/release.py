@@ -24,6 +24,7 @@ from hub.options import Options
 from hub.static_space import libraries
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
+from pipeline.task import kind_of_answer, spans
 
 
 def staging_place(run: Run) -> AbstractContextManager[Path]:
@@ -198,10 +199,10 @@ def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
 
 
 def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
-    """Probabilities `(N, K)` by kind of picture, as the run's own code computes them."""
-    from pipeline.training.prediction import probabilities_of_files
+    """Probabilities or scores `(N, K)` by kind of picture, as the run's own code computes them."""
+    from pipeline.training.prediction import answers_of_files
 
-    return probabilities_of_files(folder, kinds, run.recipe["image_size"])
+    return answers_of_files(folder, kinds, run.recipe["image_size"])
 
 
 def prove(run: Run, folder: Path, repo_id: str, commit: str, client: str = "pipeline()") -> None:
@@ -213,7 +214,8 @@ def prove(run: Run, folder: Path, repo_id: str, commit: str, client: str = "pipe
     with tempfile.TemporaryDirectory() as cache:
         apart, pictures = difference(run, folder, client, repo_id, commit, {"HF_HUB_CACHE": cache})
     if apart > tolerance(client):
-        raise InputError(f"{repo_id} is published, but a probability differs from the run's by {apart:.2g}; look at it")
+        what = kind_of_answer(run.config)
+        raise InputError(f"{repo_id} is published, but a {what} differs from the run's by {apart:.2g}; look at it")
     how = "pipeline" if client == "pipeline()" else client
     print(f"read back: {how}(model={json.dumps(repo_id)}) gives the run's own answers to {pictures} pictures")
 
@@ -227,6 +229,8 @@ def difference(
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[float, int]:
     """The largest difference of a probability from the run's, and of how many drawn pictures.
+
+    For scores it is one of shares of their ranges.
 
     Args:
         run: a finished run.
@@ -242,9 +246,9 @@ def difference(
         paths = [path for kind in kinds.values() for path in kind]
         expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
         fresh = os.environ | environment
-        answers = clients.ask(client, model, paths, fresh, revision=revision, top_k=len(run.classes))
-        given = parity.probabilities(client, paths, answers, run.classes)
-    return float(np.abs(given - expected).max()), len(paths)
+        answers = clients.ask(client, model, paths, fresh, revision=revision, top_k=len(run.outputs))
+        given = parity.probabilities(client, paths, answers, run.outputs)
+    return float((np.abs(given - expected) / spans(run.config)).max()), len(paths)
 
 
 def tolerance(client: str) -> float:
@@ -258,10 +262,15 @@ def space_parts(run: Run, options: Options) -> tuple[Path, dict[str, bytes]]:
     """What a Space needs besides the model: the detector that is named, or the run's own, and libraries of a browser.
 
     Raises:
-        InputError: as `hub.face_detector.read` and `hub.static_space.libraries.libraries`.
+        InputError: a static Space is to show scores, or as `hub.face_detector.read` and
+            `hub.static_space.libraries.libraries`.
     """
     from pipeline.data.face_crops import find_detector
 
+    if run.scores and options.space_kind == "static":
+        raise InputError(
+            f"{run.path} answers with scores, and a static Space only with classes: add --space_kind docker"
+        )
     weights = find_detector(options.face_detector or run.recipe["face_detector"])
     face_detector.read(weights)
     return weights, libraries.libraries(options.browser_libraries) if options.space_kind == "static" else {}
@@ -316,5 +325,5 @@ def how_to_use(run: Run, options: Options, url: str, client: str = "pipeline()")
     from hub.clients import clients
 
     snippet = (clients.CLIENTS | clients.OF_ADAPTERS)[client].snippet
-    lines = clients.render(snippet, options.repo_id, '"face.png"', options.tag, len(run.classes))
+    lines = clients.render(snippet, options.repo_id, '"face.png"', options.tag, len(run.outputs))
     return f"{url}\n\n{lines}"

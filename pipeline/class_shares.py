@@ -38,9 +38,11 @@ def parse(text: str, classes: Sequence[str], name: str = "class_shares") -> Shar
     None for `estimate`. `name` is what the setting is called in errors.
 
     Raises:
-        InputError: neither of them; an unknown, repeated or missing class; a share that is not a number above 0; or
-            shares that do not sum to 1.
+        InputError: there are no classes; the text is neither of them; an unknown, repeated or missing class; a share
+            that is not a number above 0; or shares that do not sum to 1.
     """
+    if not classes:
+        raise InputError(f"{name} is for models of classes, and this one answers with scores: leave it out")
     if text == ESTIMATE:
         return None
     if text == UNIFORM:

@@ -38,8 +38,8 @@ PUBLISHABLE = (CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION, FIG
 ADAPTER = "adapter/*"
 SEALED = (*PUBLISHABLE, ADAPTER)
 """Patterns of the files that the seal covers. A LoRA adapter is published in a repository of its own."""
-REDRAWN = tuple(f"figures/{name}.png" for name in ("confusion_matrix", "reliability", "risk_coverage"))
-"""Figures of the predictions, which `python -m pipeline.evaluation` draws again."""
+REDRAWN = tuple(f"figures/{name}.png" for name in ("confusion_matrix", "reliability", "risk_coverage", "scatter"))
+"""Figures of the predictions, which `python -m pipeline.evaluation` draws again; not the learning curves."""
 ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -82,6 +82,11 @@ class MetricFacts:
     def as_json(self) -> dict[str, Any]:
         """The facts as evaluation.json holds them."""
         return {field.name: getattr(self, field.name) for field in fields(MetricFacts)}
+
+
+def task_of(evaluation: Mapping[str, Any]) -> str:
+    """The task of an evaluation.json; only runs with scores name it."""
+    return str(evaluation.get("task", "classification"))
 
 
 def metrics_of(evaluation: Mapping[str, Any]) -> dict[str, MetricFacts]:
@@ -249,9 +254,24 @@ class Run:
     environment: dict[str, Any]
 
     @property
+    def task(self) -> str:
+        """What it predicts: `classification` or `regression`."""
+        return task_of(self.evaluation)
+
+    @property
     def classes(self) -> list[str]:
-        """Class names in the order of the logits."""
-        return list(self.evaluation["classes"])
+        """Class names in the order of the logits; empty for a run with scores."""
+        return list(self.evaluation.get("classes", []))
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Score -> `low`, `mean`, `high` and `sd` of its train rows, in the order of the outputs; empty for classes."""
+        return dict(self.evaluation.get("scores", {}))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the K outputs of the model: the classes, or the scores."""
+        return self.classes or list(self.scores)
 
     @property
     def metrics(self) -> dict[str, MetricFacts]:

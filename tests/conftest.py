@@ -127,7 +127,7 @@ def trainer_of(table: Dataset, tmp_path: Path) -> Callable[..., Any]:
 
     def make(recipe: Recipe, folder: str = "run", callbacks: Sequence[TrainerCallback] = ()) -> Any:
         plan = make_plan(replace(recipe, trainer=recipe.trainer | {"output_dir": str(tmp_path / folder)}))
-        log = TrainingLog(tmp_path / folder / "logs", recipe.classes)
+        log = TrainingLog(tmp_path / folder / "logs", recipe.outputs, recipe.task)
         return build_trainer(plan, training_arguments(plan), rows, rows, log, callbacks)
 
     return make
@@ -230,6 +230,17 @@ def publishable_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = write_recipe(folder / "drawn_tiny.yaml", output_dir=str(folder / "run"), max_steps=2, evaluate_test=True)
     ended = run_train_hf(str(recipe))
     assert ended.returncode == 0, ended.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def scored_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of six steps on the intensity of drawn faces, that a test may look at but not change."""
+    folder = tmp_path_factory.mktemp("scored")
+    made = {"task": "regression", "scores": ["intensity"], "max_steps": 6, "evaluate_test": True, "flip_average": True}
+    ended = run_train_hf(str(write_recipe(folder / "scored.yaml", output_dir=str(folder / "run"), **made)))
+    assert ended.returncode == 0, ended.stderr
+    (folder / "said.txt").write_text(ended.stdout)
     return folder / "run"
 
 

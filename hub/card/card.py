@@ -29,10 +29,15 @@ from hub.templates import templates
 from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import EXAMPLES, Run
 
-FIGURES = ("confusion_matrix", "reliability", "learning_curves")
+FIGURES = ("confusion_matrix", "reliability", "scatter", "learning_curves")
 PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
 """Settings that say where files are and what a run prints. They do not change the model."""
 CONFUSIONS = 3
+BASELINES = {
+    "constant": "always the mean of the training scores",
+    "linear on pixels": "a linear model (ridge regression) on 32 x 32 pixels",
+}
+"""What each baseline of evaluation.json is, in words."""
 CITED = ("FER2013", "FER+", "RAF-DB", "AffectNet")
 """Data sets whose BibTeX is in the template."""
 
@@ -40,8 +45,9 @@ CITED = ("FER2013", "FER+", "RAF-DB", "AffectNet")
 def make_card(run: Run, publication: Publication) -> str:
     """README.md of the repository: YAML front matter for the Hub, then what a reader should know."""
     check_run(run)
-    body = _templates().get_template("card/card.md.jinja")
+    name, of_task = TEMPLATES[run.task]
     words = {"run": run, "publication": publication} | _of_release(run, publication) | _of_sources(run) | _of_rows(run)
+    body, words = _templates().get_template(f"card/{name}"), words | of_task(run)
     return f"---\n{front_matter(run, publication).to_yaml()}\n---\n\n{body.render(words)}"
 
 
@@ -82,13 +88,33 @@ def _of_rows(run: Run) -> dict[str, Any]:
     """What the template says about rows, and how well they are classified."""
     return {
         "best": next(iter(run.row_sets.values())),
-        "majority": _majority(run),
         "strictest": _strictest(run),
         "metrics": metrics_of(run),
-        "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in run.classes},
+        "class_counts": {name: [of[name] for of in run.curation["rows_used"].values()] for name in _labels(run)},
         "totals": {split: sum(counts.values()) for split, counts in run.curation["rows_used"].items()},
-        "confusions": _confusions(run),
     }
+
+
+def _labels(run: Run) -> list[str]:
+    """What rows are counted by: the classes, or the strata of scores."""
+    return run.classes or list(run.curation["rows_used"]["train"])
+
+
+def _of_classes(run: Run) -> dict[str, Any]:
+    """What only the card of a classifier says."""
+    return {"majority": _majority(run), "confusions": _confusions(run)}
+
+
+def _of_scores(run: Run) -> dict[str, Any]:
+    """What only the card of a model of scores says."""
+    return {"words_of_baselines": BASELINES}
+
+
+TEMPLATES: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
+    "classification": ("card.md.jinja", _of_classes),
+    "regression": ("card_scores.md.jinja", _of_scores),
+}
+"""The template of each task, and what it says beside what every card says."""
 
 
 @cache
@@ -98,6 +124,8 @@ def _templates() -> jinja2.Environment:
         "figure": figure,
         "of_class": of_class,
         "share_of": share_of,
+        "figure_in": lambda name, values: figure(values.get(name, {})),
+        "short": "{:.3g}".format,
         "percent": percent,
         "duration": duration,
         "size": size,
@@ -120,7 +148,7 @@ def example_scores(run: Run, folder: Path | None = None) -> dict[str, list[dict[
     pictures = sorted((folder / "examples").glob("*.png")) if folder else [run.path / n for n in run.sealed(EXAMPLES)]
     if not pictures:
         return {}
-    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.classes), trust_remote_code=False)
+    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.outputs), trust_remote_code=False)
     return {
         picture.name: [{"label": s["label"], "score": round(s["score"], 4)} for s in classify(str(picture))]
         for picture in pictures

@@ -18,6 +18,8 @@ CODE = "https://kwanlung.github.io/project/facial-expression-recognition"
 """The page of the project, from which its code is reached; also in CITATION.cff."""
 PHOTO = "examples/photo.png"
 NOTEBOOK = "notebook.ipynb"
+OF_TASK = {"classification": ("accuracy", "f1"), "regression": ("ccc", "mae")}
+"""Metrics of the front matter, by task."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
@@ -60,6 +62,7 @@ def front_matter(run: Run, publication: Publication) -> ModelCardData:
     widget = [
         {"src": f"examples/{name}", "example_title": f"{Path(name).stem} (drawn)", "output": scores}
         for name, scores in publication.examples.items()
+        if run.classes  # the widget would draw a score as a share of 1
     ]
     terms, base = license_of(run, publication.repo_id), publication.base or base_model_of(run)
     relation = "adapter" if publication.base else "finetune"
@@ -73,22 +76,24 @@ def front_matter(run: Run, publication: Publication) -> ModelCardData:
         base_model_relation=relation if base else None,
         new_version=publication.new_version,
         datasets=datasets_of(run) or None,
-        metrics=["accuracy", "f1"],
+        metrics=list(OF_TASK[run.task]),
         tags=tags_of(run, publication),
         model_name=publication.name,
         eval_results=eval_results(run),
-        inference={"parameters": {"top_k": len(run.classes)}},
+        inference={"parameters": {"top_k": len(run.outputs)}},
         widget=widget or None,
     )
 
 
 def tags_of(run: Run, publication: Publication) -> list[str]:
-    """What people search for; transformers.js cannot run networks of timm."""
+    """What people search for; transformers.js cannot run networks of timm, and makes probabilities of scores."""
     kind = run.config["model_type"]
     onnx = ["onnx"] if publication.export else []
-    browser = ["transformers.js"] if publication.export and kind != "timm_wrapper" else []
+    browser = ["transformers.js"] if publication.export and kind != "timm_wrapper" and run.classes else []
     lora = ["lora"] if publication.base else []
-    return ["facial-expression-recognition", kind, *lora, *onnx, *browser, *(["demo"] if is_drawn(run) else [])]
+    scored = ["regression"] if run.scores else []
+    tags = ["facial-expression-recognition", kind, *scored, *lora, *onnx, *browser]
+    return [*tags, *(["demo"] if is_drawn(run) else [])]
 
 
 def eval_results(run: Run) -> list[EvalResult]:
@@ -101,7 +106,7 @@ def eval_results(run: Run) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="image-classification",
-            task_name="Facial expression recognition",
+            task_name="Facial expression recognition" if run.classes else "Scores of faces",
             dataset_type=hub_ids[0] if len(hub_ids) == len(names) == 1 else "+".join(names),
             dataset_name=f"{', '.join(map(title_of, sources))}: {rows['rows']}",
             dataset_config=row_set,

@@ -18,7 +18,7 @@ def make_notebook(run: Run, publication: Publication) -> dict[str, Any]:
     words = snippets.words_of(run, publication)
     name = publication.name
     cells = [
-        _text(f"# {name}\n\nNames the facial expression in a picture of one face. An expression is not an emotion: "
+        _text(f"# {name}\n\n{_purpose(run)} a picture of one face. An expression is not an emotion: "
               f"read the [model card]({words['repository']}) first."),
         _code(INSTALL),
         _code(_rendered("use_pipeline.py.jinja", words)),
@@ -30,6 +30,10 @@ def make_notebook(run: Run, publication: Publication) -> dict[str, Any]:
     numbered = [cell | {"id": f"cell-{number}"} for number, cell in enumerate(cells)]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {"cells": numbered, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _purpose(run: Run) -> str:
+    return f"Estimates {', '.join(run.scores)} in" if run.scores else "Names the facial expression in"
 
 
 def _rendered(snippet: str, words: dict[str, Any]) -> str:

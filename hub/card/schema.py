@@ -15,6 +15,7 @@ Text = Annotated[str, Field(strict=True, max_length=10_000)]
 Code = Annotated[str, StringConstraints(pattern=r"^(?!.*```)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 Number = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
+Score = Annotated[float, Field(strict=True, ge=-1e7, le=1e7, allow_inf_nan=False)]
 Setting = Code | bool | Annotated[float, Field(ge=-1e20, le=1e20, allow_inf_nan=False)] | None
 Counts = dict[Word, dict[Text, Count]]
 
@@ -34,15 +35,34 @@ class _ClassRow(_Fields):
 
 class _Rows(_Fields):
     split: Literal["test", "validation"]
-    rows: Text
+    rows: Phrase
     n: Annotated[Count, Field(ge=1)]
+
+
+class _RowsOfClasses(_Rows):
     per_class: dict[Text, _ClassRow]
     confusion_matrix: list[list[Count]]
     accuracy: dict[str, Any]
 
 
-class _RowSet(_Rows):
-    rows: Phrase
+class _SourceOfClasses(_RowsOfClasses):
+    rows: Text  # with the name of the source
+
+
+class _ScoreRow(_Fields):
+    constant_predictions: Annotated[bool, Field(strict=True)]
+
+
+class _RowsOfScores(_Rows):
+    pictures: Annotated[Count, Field(ge=1)]
+    persons: Annotated[Count, Field(ge=1)] | None
+    resampled: Literal["persons", "pictures"]
+    per_score: dict[Text, _ScoreRow]
+    baselines: dict[Literal["constant", "linear on pixels"], dict[str, Any]] = Field(min_length=1)
+
+
+class _SourceOfScores(_RowsOfScores):
+    rows: Text  # with the name of the source
 
 
 class _Metric(_Fields):
@@ -53,20 +73,46 @@ class _Metric(_Fields):
     table: Literal["interval", "value"] | None = None
 
 
-class Evaluation(_Fields):
-    """Of evaluation.json; a run has at least one row set."""
-
+class _Evaluation(_Fields):
     recipe: Name
-    classes: list[Text] = Field(min_length=2)
     interval: Annotated[float, Field(strict=True, gt=0, lt=1)]
     resamples: Count
-    official: _RowSet | None = None
-    clean: _RowSet | None = None
-    clean_near: _RowSet | None = None
-    validation: _RowSet | None = None
     metrics: dict[Word, _Metric] = {}
-    per_source: dict[Text, dict[Word, _Rows]] = {}
     flip_average: dict[Word, dict[str, Any]] = {}
+
+
+class EvaluationOfClasses(_Evaluation):
+    """Of evaluation.json; a run has at least one row set."""
+
+    classes: list[Text] = Field(min_length=2)
+    official: _RowsOfClasses | None = None
+    clean: _RowsOfClasses | None = None
+    clean_near: _RowsOfClasses | None = None
+    validation: _RowsOfClasses | None = None
+    per_source: dict[Text, dict[Word, _SourceOfClasses]] = {}
+
+
+class _Facts(_Fields):
+    low: Score
+    mean: Score
+    high: Score
+    sd: Score
+
+
+class EvaluationOfScores(_Evaluation):
+    """Of evaluation.json of a run with scores."""
+
+    scores: dict[Text, _Facts] = Field(min_length=1)
+    score_of: Literal["picture", "person"]
+    official: _RowsOfScores | None = None
+    clean: _RowsOfScores | None = None
+    clean_near: _RowsOfScores | None = None
+    validation: _RowsOfScores | None = None
+    per_source: dict[Text, dict[Word, _SourceOfScores]] = {}
+
+
+EVALUATIONS: dict[str, type[_Evaluation]] = {"classification": EvaluationOfClasses, "regression": EvaluationOfScores}
+"""By the task that evaluation.json names."""
 
 
 class _Memory(_Fields):

@@ -20,6 +20,8 @@ from pathlib import Path
 from hub.clients.processes import run, serve
 from hub.templates import templates
 from pipeline.errors import InputError
+from pipeline.run_folder import CONFIG, read_json
+from pipeline.task import is_scored
 
 NODE_PACKAGE = "@huggingface/transformers"
 NODE_FOLDERS = ("FER_NODE_MODULES", "NODE_PATH")
@@ -143,6 +145,7 @@ def ask(
     top_k: int = 7,
     node_modules: Path | None = None,
     python: str = sys.executable,
+    scored: bool = False,
 ) -> list[Answer]:
     """The answer to each picture from one fresh process that runs the card's snippet.
 
@@ -155,6 +158,7 @@ def ask(
         top_k: how many classes there are.
         node_modules: where transformers.js is; None for what FER_NODE_MODULES or NODE_PATH name.
         python: of the environment in which Python clients run.
+        scored: whether the outputs are scores, not logits of classes.
 
     Raises:
         InputError: the process ended in an error, which the message names, or transformers.js is not installed.
@@ -165,7 +169,9 @@ def ask(
         if client.is_web:
             address = stack.enter_context(serve(model, revision, environment, python))
             environment = {k: v for k, v in environment.items() if k != "HF_HUB_OFFLINE"}  # it asks only this machine
-        snippet = render(client.snippet, model, json.dumps(paths[0].resolve().as_posix()), revision, top_k, address)
+        snippet = render(
+            client.snippet, model, json.dumps(paths[0].resolve().as_posix()), revision, top_k, address, scored
+        )
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="client-")))
         (work / "pictures.json").write_text(json.dumps([p.resolve().as_posix() for p in paths]), encoding="utf-8")
         script = work / ("client.mjs" if client.is_node else "client.py")
@@ -184,11 +190,18 @@ def ask(
 
 
 def render(
-    snippet: str, model: str, picture: str, revision: str | None = None, top_k: int = 7, address: str = ADDRESS
+    snippet: str,
+    model: str,
+    picture: str,
+    revision: str | None = None,
+    top_k: int = 7,
+    address: str = ADDRESS,
+    scored: bool = False,
 ) -> str:
     """A snippet as the model card shows it; `picture` is the expression of a path, in the snippet's language."""
     template = templates().get_template(f"clients/snippets/{snippet}")
-    return template.render(model=model, picture=picture, revision=revision, top_k=top_k, address=address)
+    words = {"model": model, "picture": picture, "revision": revision, "top_k": top_k, "address": address}
+    return template.render(words, scored=scored)
 
 
 def why_missing(client: Client, folder: Path, node_modules: Path | None = None) -> str | None:
@@ -196,8 +209,11 @@ def why_missing(client: Client, folder: Path, node_modules: Path | None = None) 
     if client.is_onnx and not (folder / "onnx" / client.file).is_file():
         return f"the folder has no onnx/{client.file}"
     if client.is_node:
-        if _model_type(folder) == TIMM:
+        config = read_json(folder / CONFIG)
+        if config["model_type"] == TIMM:
             return f"transformers.js cannot load a model of type {TIMM}"
+        if is_scored(config):
+            return "transformers.js makes probabilities of scores"
         if not shutil.which("node"):
             return "node is not on the PATH"
         if not _node_modules(node_modules):
@@ -206,11 +222,6 @@ def why_missing(client: Client, folder: Path, node_modules: Path | None = None) 
     modules = {"pillow": "PIL"}
     missing = [p for p in client.packages if importlib.util.find_spec(modules.get(p, p)) is None]
     return f"{', '.join(missing)} not installed" if missing else None
-
-
-def _model_type(folder: Path) -> str:
-    config: dict[str, str] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config["model_type"]
 
 
 def lay(folder: Path, home: Path, model: str, revision: str | None) -> dict[str, str]:

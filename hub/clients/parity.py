@@ -1,6 +1,5 @@
 """One picture, every client: do they all give a published folder's own probabilities?"""
 
-import json
 import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 
 from hub.clients.clients import CLIENTS, Answer, ask, lay, versions, why_missing
 from pipeline.errors import InputError
+from pipeline.run_folder import CONFIG, read_json
+from pipeline.task import id_order, is_scored, kind_of_answer, spans
 
 
 def measure_parity(
@@ -28,19 +29,21 @@ def measure_parity(
     Args:
         folder: what will be published: config.json, model.safetensors, preprocessor_config.json, onnx/.
         pictures: files by kind of picture.
-        reference: `(N, K)` probabilities by kind, in the order of the pictures and of `id2label`.
+        reference: `(N, K)` probabilities or scores by kind, in the order of the pictures and of `id2label`.
         model: the repository that the snippets name, as in the model card; `revision` is the tag.
         node_modules: where transformers.js is; None for what FER_NODE_MODULES or NODE_PATH name.
         clients: those of `CLIENTS` to ask.
 
     Returns:
-        `clients`, by name: `versions`, `tolerance` and `kinds`, each with `n`, the `largest_difference` of a
-        probability and how many have the `same_top_class`; or `skipped` with the reason, for a missing client.
+        `answers`, what they are in one word; and `clients`, by name: `versions`, `tolerance` and `kinds`, each with
+        `n`, the `largest_difference` of a probability (of a score: as a share of its range in train) and how many have
+        the `same_top_class`; or `skipped` with the reason, for a missing client.
 
     Raises:
         InputError: a client ends in an error, or as `probabilities`.
     """
-    classes = _classes(folder)
+    config = read_json(folder / CONFIG)
+    classes, scored = id_order(config), is_scored(config)
     paths = [path for kind in pictures.values() for path in kind]
     table: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="parity-") as home:
@@ -51,30 +54,26 @@ def measure_parity(
             if reason:
                 table[name] = {"skipped": reason}
                 continue
-            answers = ask(name, model, paths, environment, revision, len(classes), node_modules)
+            answers = ask(name, model, paths, environment, revision, len(classes), node_modules, scored=scored)
             given = probabilities(name, paths, answers, classes, may_refuse=client.is_node)
             table[name] = {
                 "versions": versions(client, node_modules),
                 "tolerance": client.tolerance,
-                "kinds": _compared(given, pictures, reference),
+                "kinds": _compared(given, pictures, reference, spans(config)),
             }
-    return {"clients": table}
+    return {"answers": kind_of_answer(config), "clients": table}
 
 
 def beyond_tolerance(parity: Mapping[str, Any]) -> list[str]:
     """A line for each client and kind of picture whose difference is above what the client promises."""
+    what = parity.get("answers", "probability")
     return [
-        f"{name}, {kind}: a probability differs by {cell['largest_difference']:.2g} (allowed: {client['tolerance']:g})"
+        f"{name}, {kind}: a {what} differs by {cell['largest_difference']:.2g} (allowed: {client['tolerance']:g})"
         for name, client in parity["clients"].items()
         if client.get("tolerance") is not None
         for kind, cell in client["kinds"].items()
         if not cell["largest_difference"] <= client["tolerance"]
     ]
-
-
-def _classes(folder: Path) -> list[str]:
-    labels = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
-    return [labels[index] for index in sorted(labels, key=int)]
 
 
 def probabilities(
@@ -101,9 +100,12 @@ def probabilities(
 
 
 def _compared(
-    given: NDArray[np.float64], pictures: Mapping[str, Sequence[Path]], reference: Mapping[str, NDArray[np.floating]]
+    given: NDArray[np.float64],
+    pictures: Mapping[str, Sequence[Path]],
+    reference: Mapping[str, NDArray[np.floating]],
+    span: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """`given` (N, K) has the pictures of all kinds, one kind after the other."""
+    """`given` (N, K) has the pictures of all kinds, one kind after the other; differences are shares of `span` (K,)."""
     cells, start = {}, 0
     for kind, paths in pictures.items():
         ours, theirs = np.asarray(reference[kind]), given[start : start + len(paths)]
@@ -117,7 +119,7 @@ def _compared(
         cells[kind] = {
             "n": len(paths),
             **refused,
-            "largest_difference": round(float(np.abs(ours - theirs).max()), 6),
+            "largest_difference": round(float((np.abs(ours - theirs) / span).max()), 6),
             "same_top_class": int((ours.argmax(1) == theirs.argmax(1)).sum()),
         }
     return cells

@@ -61,6 +61,8 @@ def read_curated(path: Path) -> Curated:
         raise InputError(f"{path} has no train.parquet: give a folder that python -m pipeline.curation wrote")
     schemas = {split: _schema(path / f"{split}.parquet") for split in splits}
     report = read_json(path / CURATION)
+    if report.get("scores"):
+        raise InputError(f"{path} has scores: --dataset publishes curated folders with classes")
     try:
         sources = tuple(source_from_json(id, entry) for id, entry in report["sources"].items())
         classes, *others = (_classes(schema) for schema in schemas.values())

@@ -31,9 +31,17 @@ class Classifier:
 
     @property
     def classes(self) -> list[str]:
-        """Class names in the order of the logits."""
+        """Names of the classes, or of the scores, in the order of the logits."""
         names: Any = self.model.config.id2label
         return [names[index] for index in sorted(names)]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json says that decides about answers: names, task, and ranges of scores."""
+        of_model = self.model.config
+        names = {str(index): name for index, name in (of_model.id2label or {}).items()}
+        ranges = getattr(of_model, "score_ranges", None)
+        return {"id2label": names, "problem_type": of_model.problem_type, "score_ranges": ranges}
 
     def pixels(self, images: Iterable[Image.Image]) -> NDArray[np.float32]:
         """`pixel_values` (B, 3, H, W), as any client of the run computes them."""

@@ -1,7 +1,7 @@
 """Any exported format against the run: the same pictures, how far the probabilities differ, and whether it may stay."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import softmax
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
 from hub.export.classifier import Classifier
 from hub.export.formats import Format
 from hub.export.onnx_files import Answer, Batch
+from pipeline import task
 from pipeline.errors import InputError
 from pipeline.run_folder import Run
 
@@ -24,13 +24,17 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Reference:
-    """Pictures (column `image`) and the logits (N, K) that a file must give; labels and clean (N,), or None."""
+    """Pictures (column `image`) and the logits (N, K) that a file must give; labels and clean (N,), or None.
+
+    `config` is that of the model: it says whether the logits are scores, and their ranges.
+    """
 
     name: str
     table: datasets.Dataset
     logits: NDArray[np.float32]
     labels: NDArray[np.int64] | None = None
     clean: NDArray[np.bool_] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def accuracy(self, logits: NDArray[np.float32]) -> dict[str, float] | None:
         """Share of right answers on the clean rows, as in the run's own figures, with a 95 % Wilson interval."""
@@ -62,15 +66,16 @@ def on_validation(run: Run, validation: datasets.Dataset) -> Reference:
         "validation",
         validation.select([place[name] for name in names]),
         np.array(rows["logits"], dtype=np.float32),
-        np.array(rows["label"], dtype=np.int64),
+        np.array(rows["label"], dtype=np.int64) if run.classes else None,
         np.array(rows["clean"], dtype=bool),
+        run.config,
     )
 
 
 def on_faces(faces: Sequence[Image.Image], classifier: Classifier) -> Reference:
     """Drawn faces, and the logits that torch gives them. Any run can be tried on them, whatever its classes."""
     table = datasets.Dataset.from_dict({"image": list(faces)}, features=datasets.Features({"image": datasets.Image()}))
-    return Reference("faces", table, classifier.logits(faces))
+    return Reference("faces", table, classifier.logits(faces), config=classifier.config)
 
 
 def answers(
@@ -87,8 +92,12 @@ def answers(
 
 
 def compare(logits: NDArray[np.float32], reference: Reference) -> dict[str, Any]:
-    """How far the probabilities of `logits` (N, K) are from those of the run, and how accurate they are."""
-    apart = np.abs(softmax(logits, axis=1) - softmax(reference.logits, axis=1))
+    """How far the answers of `logits` (N, K) are from those of the run, and how accurate they are.
+
+    A difference of scores is a share of the score's range in train.
+    """
+    own, theirs = (task.answers(each, reference.config) for each in (logits, reference.logits))
+    apart = np.abs(own - theirs) / task.spans(reference.config)
     return {
         "n": len(logits),
         "max_difference": float(apart.max()),
@@ -102,7 +111,7 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
     """Refuse a file that does not answer as the run did.
 
     Raises:
-        InputError: a probability differs by more than `format.bound`.
+        InputError: an answer differs by more than `format.bound`.
     """
     apart = measured["max_difference"]
     if apart <= format.bound:  # false for nan too
@@ -111,20 +120,25 @@ def refuse_wrong(format: Format, measured: Mapping[str, Any], reference: Referen
         "validation": ("predictions.parquet", "give the pictures that the run was evaluated on, unchanged"),
         "faces": ("torch on drawn faces", "this version of torch cannot export these weights"),
     }[reference.name]
+    what = task.kind_of_answer(reference.config)
     raise InputError(
-        f"{format.file} disagrees with {against}: a probability differs by {apart:.2g} (allowed: {format.bound:g}); "
-        f"{remedy}"
+        f"{format.file} disagrees with {against}: a {what} differs by {apart:.2g} (allowed: {format.bound:g}); {remedy}"
     )
 
 
 def why_inaccurate(format: Format, measured: Mapping[str, Any], reference: Reference) -> str | None:
     """Why a file is left out that loses too much accuracy; None if it may stay.
 
-    Without labels, a file stays if its first answer is the run's for every picture.
+    A file of scores stays if they differ by at most `format.loss` of their range on average. Without labels, a file
+    stays if its first answer is the run's for every picture.
     """
     if format.loss is None:
         return None
     own = reference.accuracy(reference.logits)
+    if task.is_scored(reference.config):
+        apart = measured["mean_difference"]
+        shares = f"its scores differ by {apart:.2g} of their range on average"
+        return None if apart <= format.loss else f"{shares}, more than the {format.loss:g} that are allowed"
     if own is None:
         agreed = round(measured["agreement"] * measured["n"])
         same = f"its first answer is the run's for only {agreed} of {measured['n']} pictures"

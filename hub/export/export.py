@@ -42,7 +42,7 @@ def export_onnx(
 
     A file takes `pixel_values` (batch, 3, H, W) and gives `logits` (batch, K), both float32, for any batch size. The
     one with preprocessing takes `image` (height, width, 3) uint8 of any size and gives `probabilities` (K) float32.
-    The metadata of every file holds the class names (`onnx_files.CLASSES`).
+    Of a model of scores it gives `answers` (K). The metadata of every file holds the names (`onnx_files.CLASSES`).
 
     Args:
         run: a finished run.

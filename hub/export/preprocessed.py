@@ -17,6 +17,7 @@ from hub.export.classifier import Classifier
 from hub.export.formats import Format
 from hub.export.onnx_files import INPUT, OUTPUT, Answer, Batch, copy_of, save, session_of
 from pipeline.errors import InputError
+from pipeline.task import is_scored
 
 PICTURE, PROBABILITIES = "image", "probabilities"
 MODES = {2: "linear", 3: "cubic"}
@@ -39,15 +40,20 @@ after (float[1, {classes}] scores) => (float[{classes}] probabilities) <int64[1]
     softened = Softmax <axis = 1> (scores)
     probabilities = Squeeze (softened, first)
 }}"""
+AFTER_SCORES = """
+after (float[1, {classes}] scores) => (float[{classes}] answers) <int64[1] first = {{0}}> {{
+    answers = Squeeze (scores, first)
+}}"""
 
 
 def write(classifier: Classifier, path: Path) -> None:
-    """Preprocessing, the traced graph and softmax, as one graph.
+    """Preprocessing, the traced graph and softmax, as one graph; without softmax for scores.
 
     Raises:
         InputError: the image processor does something that the file does not.
     """
-    before, after = _before(classifier.processor), AFTER.format(classes=len(classifier.classes))
+    template = AFTER_SCORES if is_scored(classifier.config) else AFTER
+    before, after = _before(classifier.processor), template.format(classes=len(classifier.classes))
     # Prefixes, because torch names values after operations: a CNN's graph has a `mean` of its own.
     model = compose.add_prefix(copy_of(classifier.graph), "model_")
     merged = compose.merge_models(_as_model(before, model), model, [("pixels", f"model_{INPUT}")])
@@ -75,11 +81,14 @@ def _as_model(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def open_preprocessed(path: Path) -> Answer:
-    """How the file answers; the logarithm of its probabilities stands for the logits."""
+    """How the file answers; the logarithm of its probabilities stands for the logits. Scores are the logits."""
     session = session_of(path)
+    (output,) = [each.name for each in session.get_outputs()]
 
     def answer(batch: Batch) -> NDArray[np.float32]:
-        given = [session.run([PROBABILITIES], {PICTURE: np.asarray(picture)})[0] for picture in batch.pictures]
+        given = [session.run([output], {PICTURE: np.asarray(picture)})[0] for picture in batch.pictures]
+        if output != PROBABILITIES:
+            return np.stack(given)
         with np.errstate(divide="ignore"):
             logits: NDArray[np.float32] = np.log(given)
         return logits

@@ -104,7 +104,8 @@ async def _read_file(service: Service, upload: bodies.Upload, explain: bool) -> 
             (height, width, _), cuts, pixels = await service.in_thread(read)
     except Refused as refusal:
         return refusal
-    shown = [] if pixels is None else await _faces(service, cuts, pixels, settings.max_maps if explain else 0)
+    maps = settings.max_maps if explain and model.ranges is None else 0  # scores have no first answer to explain
+    shown = [] if pixels is None else await _faces(service, cuts, pixels, maps)
     return {
         "name": upload.name,
         "width": width,

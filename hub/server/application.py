@@ -131,6 +131,7 @@ async def health(request: Request) -> Any:
         card=model.card,
         trained_on=list(model.trained_on),
         drawn_only=model.drawn_only,
+        score_ranges=model.ranges,
         height=model.size[0],
         width=model.size[1],
         detector=service.finder is not None,

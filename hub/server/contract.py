@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 FUNCTIONS = ("softmax", "sigmoid", "none")
 TOP_K = 5  # as pipeline()
@@ -28,7 +28,7 @@ class Failure(BaseModel):
 
 
 class Score(BaseModel):
-    """A class and its score; with softmax, the scores of all classes sum to 1.
+    """A class and its score; with softmax, the scores of all classes sum to 1. Or a score by its name, in its unit.
 
     `POST /` of a server with FER_NOT_SURE_BELOW begins with the label "not sure" where that is the answer. Its score is
     the chance that the best class is wrong, 1 less the highest score.
@@ -91,7 +91,10 @@ class Health(BaseModel):
     status: Literal["ok"]
     model: str
     engine: Literal["onnxruntime", "torch"]
-    classes: list[str]
+    classes: list[str] = Field(description="the names of the classes, or of the scores")
+    score_ranges: dict[str, list[float]] | None = Field(
+        description="lowest and highest value of each score in train; null for a model of classes"
+    )
     card: str | None
     trained_on: list[str]
     drawn_only: bool

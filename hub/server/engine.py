@@ -30,7 +30,7 @@ from pipeline.model_folder import (
 )
 from pipeline.own_file import why_not_own
 
-from .folder import class_names, example_files, read_align, read_sources
+from .folder import class_names, example_files, read_align, read_sources, score_ranges
 from .preprocessing import Pixels, Prepare, load_preprocessing
 from .settings import HUB
 
@@ -51,6 +51,7 @@ class Model:
         size: (height, width) of its input, in px.
         function: what turns its logits into scores: `softmax`, `sigmoid` or `none`.
         config: its config.json.
+        ranges: for each score its lowest and highest value in train; None for a model of classes.
         align: whether it was trained on crops with level eyes.
         examples: PNG files of drawn faces, by expression.
         card: address of its card on the Hub; None for a folder of this machine.
@@ -66,6 +67,7 @@ class Model:
     size: tuple[int, int]
     function: str
     config: dict[str, Any]
+    ranges: dict[str, list[float]] | None
     align: bool
     examples: dict[str, bytes]
     card: str | None
@@ -108,6 +110,7 @@ def load_model(name: str, revision: str = "", threads: int = 0) -> Model:
         size=size,
         function=function,
         config=config,
+        ranges=score_ranges(config, classes) if function == "none" else None,
         align=read_align(folder),
         examples=example_files(folder),
         card=card,

@@ -62,6 +62,7 @@ def settled(model: Model, shares: str, tau: float, not_sure_below: float, names:
         if tau != 1:
             raise InputError(f"{of_tau} says how far scores go to {of_shares}: give both, or neither")
         return model
+    _refuse_other_scores(model, of_shares)
     expected = class_shares.parse(shares, model.classes, of_shares)
     if expected is None:
         raise InputError(f"{of_shares} is {class_shares.ESTIMATE}; it needs {NO_TARGET}")
@@ -90,6 +91,5 @@ def unsure(scores: NDArray[np.float64], below: float) -> list[dict[str, Any]]:
 
 def _refuse_other_scores(model: Model, what: str) -> None:
     if model.function != "softmax":
-        raise InputError(
-            f"{model.name}: {what} needs scores that sum to 1, and this model gives {model.function} scores"
-        )
+        given = "scores in a unit of their own" if model.ranges else f"{model.function} scores"
+        raise InputError(f"{model.name}: {what} needs scores that sum to 1, and this model gives {given}")

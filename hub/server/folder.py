@@ -1,6 +1,7 @@
 """What the server reads of a model's folder beside its weights: class names, drawn faces, alignment of crops, data."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ def class_names(config: dict[str, Any], name: str) -> tuple[str, ...]:
         twice = next(label for label in classes if classes.count(label) > 1)
         raise InputError(f"{name}: config.json: id2label has {twice!r} twice: every class needs its own name")
     return classes
+
+
+def score_ranges(config: dict[str, Any], names: tuple[str, ...]) -> dict[str, list[float]]:
+    """The lowest and highest value in train of each of the scores `names`; from 0 to 1 where config.json has none."""
+    found = config.get("score_ranges")
+    given = found if isinstance(found, dict) else {}
+
+    def ends(value: Any) -> list[float]:
+        numbers = value if isinstance(value, list) and len(value) == 2 else [0.0, 1.0]
+        whole = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers) and numbers[0] < numbers[1]
+        return [float(n) for n in numbers] if whole else [0.0, 1.0]
+
+    return {name: ends(given.get(name)) for name in names}
 
 
 def example_files(folder: Path) -> dict[str, bytes]:

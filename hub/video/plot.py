@@ -47,7 +47,7 @@ def draw(table: Path, classes: Sequence[str], target: Path) -> str:
                 linewidth=1.2,
                 marker="." if len(times) < 40 else "",
             )
-        axes.set(ylim=(0, 1), ylabel="score")
+        axes.set(ylim=(min(0, scores.min()), max(1, scores.max())), ylabel="score")
         axes.set_title(track.name, loc="left", fontsize=9)
         axes.grid(alpha=0.3)
         if number == 1:

@@ -26,6 +26,7 @@ class Row:
         detection: score of the detector, 0 to 1.
         scores: `(K,)`; None without a face.
         error: why there are no scores.
+        of_classes: whether the highest score names a class; not in a model of scores.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Row:
     detection: float | None = None
     scores: NDArray[np.float64] | None = None
     error: str = ""
+    of_classes: bool = True
 
     def values(self, classes: Sequence[str], not_sure_below: float = 0.0) -> dict[str, Any]:
         """Values by column name; None where there is none. Below the threshold the label is "not sure"."""
@@ -44,13 +46,15 @@ class Row:
             {"file": self.file, "time": _rounded(self.time, 3), "track": self.track}
             | dict(zip(COLUMNS[3:7], box, strict=True))
             | {"detection": _rounded(self.detection, 4)}
-            | {"label": None if self.scores is None else self._label(self.scores, classes, not_sure_below)}
+            | {"label": self._label(classes, not_sure_below)}
             | dict(zip(classes, scores, strict=True))
             | {"error": self.error or None}
         )
 
-    def _label(self, scores: NDArray[np.float64], classes: Sequence[str], not_sure_below: float) -> str:
-        return NOT_SURE if unsure(scores, not_sure_below) else classes[int(np.argmax(scores))]
+    def _label(self, classes: Sequence[str], not_sure_below: float) -> str | None:
+        if self.scores is None or not self.of_classes:
+            return None
+        return NOT_SURE if unsure(self.scores, not_sure_below) else classes[int(np.argmax(self.scores))]
 
 
 def header(classes: Sequence[str]) -> Iterator[str]:

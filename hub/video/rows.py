@@ -61,7 +61,7 @@ def rows(model: Model, finder: Finder | None, paths: Sequence[str], every: float
         for shot, cuts in searched:
             own = [next(scores) for _ in cuts]
             for row in _rows_of(shot, cuts, own, tracker, finder is not None):
-                yield from smoother.add(row)
+                yield from smoother.add(replace(row, of_classes=model.ranges is None))
             if shot.end:
                 yield from smoother.end()
                 tracker = Tracker(max(PATIENCE, 3 * every))

@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 from datasets import DatasetDict, Value
 
-from pipeline.data.leaks import VALIDATION_IN_TRAIN, Copies, Leaks, find_copies, judge, known_persons, persons_shared
+from pipeline.data.labelling import LABELLINGS
+from pipeline.data.leaks import (
+    VALIDATION_IN_TRAIN,
+    Copies,
+    Leaks,
+    find_copies,
+    judge,
+    known_persons,
+    persons_shared,
+)
 from pipeline.data.own_splits import settled
 from pipeline.data.photos import photo_lines
 from pipeline.data.readers import read_sources
-from pipeline.data.report import few_rows, found, names_table, per_class, source_reports
+from pipeline.data.report import found, names_table, per_class, source_reports
 from pipeline.data.rows import Rows, measured_rows
 from pipeline.data.selection import capped, limited, row_weights
 from pipeline.data.splits import complete_splits, groups_of
@@ -63,8 +72,8 @@ def curate_sources(recipe: Recipe, say: Callable[[str], None], look: bool = True
     curated = curate(readings, recipe)
     for line in found(curated.report):
         say(f"data: {line}")
-    if few := few_rows(curated.report):
-        say(f"warning: {few}")
+    if warning := LABELLINGS[recipe.task].warning(curated.report):
+        say(f"warning: {warning}")
     return curated
 
 
@@ -83,12 +92,15 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
         InputError: too many pictures cannot be used, an official split lost all of its rows, splits leak and `leaks`
             is `error`, train lacks a class, or validation has no row to choose a checkpoint on.
     """
+    labelling = LABELLINGS[recipe.task]
     rows, unusable = measured_rows(readings, recipe)
+    rows = replace(rows, answer=labelling.answers(rows))
     readings, empty = settled(readings, rows)
     rows, made = complete_splits(rows, readings, recipe)
     present = [split for split in SPLITS if split == "train" or split in rows.split]
     copies = find_copies(rows, recipe.near_copies)
     leaks = judge(rows, copies, recipe.leaks, _curated_without_search(readings, rows, copies))
+    labelling.refuse_persons(rows, leaks, recipe)
     _refuse_gaps(rows, rows.split == "train", present, recipe)
     used_copies = _copies_used(rows, copies, leaks, recipe)
     kept, by_caps = _kept(rows, leaks, present, recipe)
@@ -96,13 +108,15 @@ def curate(readings: Sequence[Reading], recipe: Recipe) -> Curated:
     chosen = {split: limited(part, split, recipe) for split, part in splits.items()}
     used = {split: kept[split][chosen[split]] for split in splits}
     report = {
-        "sources": source_reports(readings, rows, unusable, made, recipe.classes),
-        "rows_used": {split: per_class(rows.label[positions], recipe.classes) for split, positions in used.items()},
+        "sources": source_reports(readings, rows, unusable, made, recipe.labels),
+        "rows_used": {split: per_class(rows.label[positions], recipe.labels) for split, positions in used.items()},
         "copies": copies.to_json(),
         "leaks": leaks.to_json(),
         "dropped_by_caps": by_caps,
         "empty_splits": empty,
-    } | _of_splits(splits, recipe)
+        **_of_splits(splits, recipe),
+        **labelling.report(splits, recipe),
+    }
     tables = DatasetDict({split: part.take(chosen[split]).table for split, part in splits.items()})
     _add_clean(tables, used, used_copies)
     if recipe.row_weights:
@@ -116,7 +130,7 @@ def _of_splits(splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
     """Rows by split and class, and what is known of persons, before `max_train_samples` and `max_eval_samples`."""
     persons = {split: rows.person for split, rows in splits.items()}
     return {
-        "rows": {split: per_class(rows.label, recipe.classes) for split, rows in splits.items()},
+        "rows": {split: per_class(rows.label, recipe.labels) for split, rows in splits.items()},
         "persons_known": {split: known_persons(person) for split, person in persons.items()},
         "persons_shared": persons_shared(persons),
     }
@@ -133,17 +147,8 @@ def _kept(
 
 
 def _refuse_gaps(rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
-    """Stop if a class is not among the rows marked as `train`, (N,) bool, or validation is not `present`."""
-    counts = per_class(rows.label[train], recipe.classes)
-    missing = [name for name, count in counts.items() if not count]
-    if missing:
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        others = [name for name in recipe.classes if name not in missing]
-        elsewhere = np.isin(rows.label, [recipe.classes.index(name) for name in missing]) & ~train
-        where = ", ".join(f"{s} {n}" for s in present if s != "train" and (n := int(elsewhere[rows.split == s].sum())))
-        without = f", or set --classes '[{', '.join(others)}]'" if len(others) > 1 else ""
-        listed += f"; other splits have {where}" if where else ""
-        raise InputError(f"train has no row of {', '.join(missing)} ({listed}): add pictures{without}")
+    """Stop if the rows marked as `train`, (N,) bool, cannot teach the task, or validation is not `present`."""
+    LABELLINGS[recipe.task].refuse_gaps(rows, train, present, recipe)
     if "validation" not in present:
         raise InputError(_no_validation(rows, recipe))
 

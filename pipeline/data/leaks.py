@@ -143,7 +143,7 @@ def judge(rows: Rows, copies: Copies, rule: str, not_searched: str = "") -> Leak
         **near,
         "person": shared_persons(rows.person, rows.split),
     }
-    two_labels = contradicted(rows.pixels, rows.label)
+    two_labels = contradicted(rows.pixels, rows.answer)
     near_two_labels = None if copies.near is None else contradicted(rows.picture, rows.label) & ~two_labels
     if rule == "error":
         _refuse_leaks(rows, found, not_searched)
@@ -156,6 +156,24 @@ def judge(rows: Rows, copies: Copies, rule: str, not_searched: str = "") -> Leak
             dropped |= _among(rows.picture, rows.picture[~train])
         dropped &= train
     return Leaks(rule, found, two_labels, near_two_labels, rows.key, dropped, rows.split)
+
+
+def refuse_shared_persons(rows: Rows) -> None:
+    """Stop where one person is in two splits, whatever the setting `leaks` says.
+
+    A score that belongs to a person, such as a questionnaire's, is known as soon as the person is.
+
+    Raises:
+        InputError: names the splits and the first rows.
+    """
+    for pair, marks in shared_persons(rows.person, rows.split).items():
+        if marks is not None and marks.any():
+            drop = ", or add --leaks drop_from_train to leave such persons out of train" if pair.held == "train" else ""
+            raise InputError(
+                f"persons of {pair.held} are in {_rows(marks)} of {pair.shown} too, the first "
+                f"{', '.join(rows.key[marks][:KEYS_SHOWN])}: with scores nobody may be in two splits; correct the "
+                f"splits{drop}"
+            )
 
 
 def persons_shared(persons: Mapping[str, np.ndarray]) -> dict[str, int | None] | None:

@@ -29,17 +29,18 @@ def write_page(report: Mapping[str, Any], splits: Mapping[str, Rows], path: Path
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    voted = "scores" not in report  # scores are not votes, and their strata not classes
     page = environment.get_template("page.html.jinja").render(
         report=report,
         lines=lines_of(report),
-        few=few_rows(report),
+        few=few_rows(report) if voted else "",
         sheets=contact_sheets(report, splits),
         totals={split: sum(counts.values()) for split, counts in report["rows"].items()},
-        entropy={split: entropy_by_class(rows, list(report["rows"][split])) for split, rows in splits.items()},
+        entropy={s: entropy_by_class(rows, list(report["rows"][s])) if voted else {} for s, rows in splits.items()},
         measured=[row for split, rows in splits.items() for row in percentiles(split, rows)],
         measures=MEASURES.values(),
         copies=copies_across(splits),
-        disputed=most_disputed(splits),
+        disputed=most_disputed(splits) if voted else [],
     )
     path.write_text(page, encoding="utf-8")
 

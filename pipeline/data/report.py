@@ -80,7 +80,14 @@ def found(report: Mapping[str, Any]) -> list[str]:
     """What to print after curation: splits that came empty, what else was left out, and whether persons are known."""
     drawn = all(source["origin"] == "drawn" for source in report["sources"].values())
     persons = [] if drawn else [_persons(report)]
-    return [*empty_lines(report["empty_splits"], list(report["rows"])), *_losses(report), *persons]
+    return [*empty_lines(report["empty_splits"], list(report["rows"])), *_losses(report), *persons, *_scores(report)]
+
+
+def _scores(report: Mapping[str, Any]) -> list[str]:
+    """The range of each score in train; none in a report of classes."""
+    in_train = report.get("scores", {}).get("train", {})
+    return [f"score {name} in train: {of['low']:.4g} to {of['high']:.4g}, mean {of['mean']:.4g}, standard deviation "
+            f"{of['sd']:.4g}" for name, of in in_train.items()]  # fmt: skip
 
 
 def few_rows(report: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ class Rows:
         split: split of the row, str; `all` until splits are made.
         source: id of its source, str.
         key: name of the picture in its source, str.
-        label: index into the classes, int.
+        label: index into the classes, or into the strata of scores, int.
+        answer: equal for rows that are labelled alike, int: the label, until curation knows the task.
         person: `source: person`, str; None where the person is unknown.
         pixels: hash of the decoded picture, str: equal for exact copies.
         picture: cluster of near copies: equal for rows that show one picture. The same as `pixels` without a search.
@@ -40,6 +41,7 @@ class Rows:
     source: np.ndarray
     key: np.ndarray
     label: np.ndarray
+    answer: np.ndarray
     person: np.ndarray
     pixels: np.ndarray
     picture: np.ndarray
@@ -130,6 +132,7 @@ def _refuse_unknown_sources(rows: Rows, readings: Sequence[Reading]) -> None:
 
 def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
     source, person = np.array(table["source"][:], object), persons_of(table["person"][:])
+    label = np.array(table["label"][:], int)
     named = [None if who is None else f"{of}: {who}" for of, who in zip(source, person, strict=True)]
     return Rows(
         table=table,
@@ -137,7 +140,8 @@ def _part(table: Dataset, measures: Measures, reading: int, split: str) -> Rows:
         split=np.full(len(table), split, object),
         source=source,
         key=np.array(table["key"][:], object),
-        label=np.array(table["label"][:], int),
+        label=label,
+        answer=label,
         # Sources number their persons from 1: equal numbers of two sources are different people.
         person=np.array(named, object),
         pixels=measures.pixels,

@@ -43,11 +43,11 @@ def _named(key: str, setting: str, train: Rows, recipe: Recipe) -> np.ndarray:
     """The train rows (N,) bool that `key` names: a source, a class, or source/class."""
     names = [*dict.fromkeys(train.source)]
     known = {name: train.source == name for name in names}
-    known |= {name: train.label == index for index, name in enumerate(recipe.classes)}
-    known |= {f"{a}/{b}": known[a] & known[b] for a in names for b in recipe.classes}
+    known |= {name: train.label == index for index, name in enumerate(recipe.labels)}
+    known |= {f"{a}/{b}": known[a] & known[b] for a in names for b in recipe.labels}
     if key not in known:
         raise InputError(
-            f"{setting}: {key} is neither a source ({', '.join(names)}) nor a class ({', '.join(recipe.classes)}) nor "
+            f"{setting}: {key} is neither a source ({', '.join(names)}) nor a class ({', '.join(recipe.labels)}) nor "
             "source/class"
         )
     return known[key]
@@ -65,7 +65,7 @@ def limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
     limit = getattr(recipe, setting)
     if limit is None or limit >= len(split):
         return np.arange(len(split))
-    least = len(recipe.classes) if name == "train" else 1
+    least = len(recipe.labels) if name == "train" else 1
     if limit < least:
         raise InputError(f"{setting} is {limit}, but {name} needs at least {least} rows; set it to {least} or more")
     order = np.random.default_rng(recipe.split_seed).permutation(len(split))

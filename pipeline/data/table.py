@@ -61,7 +61,8 @@ class Reading:
     Attributes:
         sources: a record for each value of the column `source`: usually one; as many as a curated folder was made of.
         tables: the splits that the source has among train, validation and test, otherwise one split `all`. Each has
-            the columns of `features`; `key` is unique within the reading, `target` sums to 1.
+            the columns of `features`; `key` is unique within the reading; `target` holds shares that sum to 1, or
+            scores.
         near_copies: of a curated folder, whether near copies were searched for when its splits were made; otherwise
             None.
     """
@@ -94,12 +95,15 @@ def left_out_of(split: str) -> str:
     return "left out" if split == ALL else f"left out of {split}"
 
 
-def features(classes: Sequence[str], with_box: bool = False) -> Features:
-    """The columns of the one table; `box` is there where one photo may show several faces."""
+def features(labels: Sequence[str], outputs: int | None = None, with_box: bool = False) -> Features:
+    """The columns of the one table: `labels` are classes, or the strata of `outputs` scores.
+
+    `box` is there where one photo may show several faces.
+    """
     columns = {
         "image": Image(),
-        "label": ClassLabel(names=list(classes)),
-        "target": List(Value("float32"), length=len(classes)),
+        "label": ClassLabel(names=list(labels)),
+        "target": List(Value("float32"), length=outputs or len(labels)),
         "source": Value("string"),
         "person": Value("string"),
         "key": Value("string"),
@@ -122,20 +126,21 @@ def assemble(
     Args:
         pictures: one column `image`, N rows.
         labels: (N,) int, index into `classes`, or -1.
-        targets: (N, K) float32.
+        targets: (N, K) float32: shares of the classes, or scores.
         keys: N unique and stable names.
         persons: N names as the source writes them, or None; words for nobody become None.
         source: the id of their source.
-        classes: K names.
+        classes: names of the labels: the K classes, or the strata of scores.
         boxes: (N, 4) int, as BOX; None for a table without boxes.
     """
     persons = [cell if known else None for cell, known in zip(persons, persons_of(persons), strict=True)]
-    whole = features(classes, boxes is not None)
+    outputs = targets.shape[1]
+    whole = features(classes, outputs, boxes is not None)
     if not (labels >= 0).any():  # `concatenate_datasets` would lose the columns
         return Dataset.from_dict({name: [] for name in whole}, features=whole)
     columns = {
         "label": pa.array(labels, pa.int64()),
-        "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), len(classes)),
+        "target": pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel(), pa.float32()), outputs),
         "source": pa.array([source] * len(labels), pa.string()),
         "person": pa.array(persons, pa.string()),
         "key": pa.array(keys, pa.string()),

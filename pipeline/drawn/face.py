@@ -191,7 +191,7 @@ def _light(image: PILImage.Image, rng: np.random.Generator) -> PILImage.Image:
     return PILImage.fromarray(np.clip(pixels + noise + 0.5, 0, 255).astype(np.uint8))
 
 
-def draw_face(label: str, seed: int, index: int, size: int = 64) -> PILImage.Image:
+def draw_face(label: str, seed: int, index: int, size: int = 64, intensity: float | None = None) -> PILImage.Image:
     """An RGB picture of `size` by `size` pixels: the same arguments always give the same pixels.
 
     Args:
@@ -199,6 +199,8 @@ def draw_face(label: str, seed: int, index: int, size: int = 64) -> PILImage.Ima
         seed: which collection of people; not negative.
         index: which of its people, with pose, light and strength; the same for every label.
         size: side in pixels.
+        intensity: how far the face moves, from 0 (neutral) to 1 (the whole expression); None draws it at random from
+            0.7 to 1.15.
 
     Raises:
         InputError: `label` cannot be drawn.
@@ -207,7 +209,7 @@ def draw_face(label: str, seed: int, index: int, size: int = 64) -> PILImage.Ima
         raise InputError(f"classes: {label!r} cannot be drawn; source drawn knows {', '.join(EXPRESSIONS)}")
     rng = np.random.default_rng([seed, index])
     canvas = _background(rng, size * SUPERSAMPLING)
-    pen, look, move = Pen(canvas, rng), look_of(rng), moved(label, rng)
+    pen, look, move = Pen(canvas, rng), look_of(rng), moved(label, rng, intensity)
     gaze = rng.normal(0, 0.018, 2)
     drop = 0.06 + 0.45 * max(move.jaw, 0) * max(move.round, 0)
     _draw_head(pen, look, drop)

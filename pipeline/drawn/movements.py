@@ -76,9 +76,13 @@ EXPRESSIONS = {
 # fmt: on
 
 
-def moved(label: str, rng: np.random.Generator) -> Expression:
-    """The expression at a random strength, every movement a little off; as many random numbers for every label."""
+def moved(label: str, rng: np.random.Generator, intensity: float | None = None) -> Expression:
+    """The expression at this intensity, or at a random one (None), every movement a little off.
+
+    As many random numbers are drawn for every label and intensity.
+    """
     full = astuple(EXPRESSIONS[label])
-    strength = rng.uniform(0.7, 1.15) * (1 + 0.12 * rng.standard_normal(len(full)))
+    random = rng.uniform(0.7, 1.15)
+    strength = (random if intensity is None else intensity) * (1 + 0.12 * rng.standard_normal(len(full)))
     unrest = rng.standard_normal(len(full)) * [f.metadata.get("unrest", 0.0) for f in fields(Expression)]
     return Expression(*(np.array(full) * strength + unrest).tolist())

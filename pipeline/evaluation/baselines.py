@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.evaluate import evaluate_rows
 from pipeline.evaluation.figures import FEW
+from pipeline.evaluation.of_classes import evaluate_rows
 from pipeline.evaluation.per_row import Floats
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.row_sets import row_sets
-from pipeline.evaluation.values import interval, resampled_rows
+from pipeline.evaluation.values import groups_of_persons, interval, resampled_rows
 
 SHOWN = ("accuracy", "macro_f1", "balanced_accuracy", "nll", "brier")
 """Metrics of the model that always gives the same answer."""
@@ -76,10 +76,8 @@ def _mean(of_row: NDArray, resamples: int, seed: int, label: NDArray[np.int32] |
 
 def _by_person(predictions: Predictions, held: NDArray[np.bool_], person: NDArray[np.str_]) -> dict[str, Any]:
     """The metrics of the rows with intervals over persons; a row of nobody that is known is a group of its own."""
-    who, rows = person[held], np.arange(int(held.sum()))
-    named = np.where(who == "", np.char.add("row ", rows.astype(str)), np.char.add("person ", who))
-    group = np.unique(named, return_inverse=True)[1].astype(np.int64)
-    evaluated = evaluate_rows(predictions, held, group)
+    who = person[held]
+    evaluated = evaluate_rows(predictions, held, groups_of_persons(who))
     kept = {name: value for name, value in evaluated.items() if name not in ("n", "confusion_matrix")}
     return {"persons": len(set(who.tolist()) - {""}), "rows_without_person": int((who == "").sum())} | kept
 

@@ -19,23 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_softmax
-from scipy.stats import binomtest
 
 from pipeline import run_folder
 from pipeline.errors import InputError
-from pipeline.evaluation import figures, metrics
-from pipeline.evaluation.abstention import risk_coverage, thresholds
+from pipeline.evaluation import figures
 from pipeline.evaluation.calibration import calibration_figures
 from pipeline.evaluation.expected import expected_predictions
-from pipeline.evaluation.per_row import Floats
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
-from pipeline.evaluation.text import format_table
-from pipeline.evaluation.values import INTERVAL, estimate, metric_values, resampled_values
-
-Interval = dict[str, float]  # value, low, high
+from pipeline.evaluation.tasks import EVALUATIONS, format_table
+from pipeline.evaluation.values import INTERVAL
 
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
@@ -44,7 +37,7 @@ def evaluate_predictions(path: Path) -> dict[str, Any]:
     Row sets: `validation` (rows without a pixel copy in train), `official` (all test rows), `clean` (test rows without
     a pixel copy in train or validation) and `clean_near` (without a near copy either). A set without rows is left out,
     which is also the case if copies are unknown. With several sources, `per_source` holds the same for each of them.
-    Each set holds under `abstention` the accuracy of the answers above some thresholds.
+    Each set of a run with classes holds under `abstention` the accuracy of the answers above some thresholds.
     `calibration` says what calibration did, `class_shares` which shares the logits were set to after training.
     `flip_average` holds it for the mean score of each picture and its mirror image, where the run has both.
     `metrics` says what each metric is called and means. A row set that does not define a metric names it under
@@ -62,30 +55,26 @@ def evaluation_of(predictions: Predictions) -> dict[str, Any]:
     Raises:
         InputError: neither validation nor test rows.
     """
+    task = EVALUATIONS[predictions.task]
     evaluation: dict[str, Any] = {
-        "classes": predictions.classes,
+        **task.about(predictions),
         "interval": INTERVAL,
         "resamples": predictions.resamples,
         "recipe": predictions.recipe,
-        "metrics": {name: metric.as_json() for name, metric in metrics.METRICS.items()},
+        "metrics": {name: metric.as_json() for name, metric in task.METRICS.items()},
     }
     sets = row_sets(predictions)
     sources = np.unique(predictions.source).tolist()
     if len(sources) > 1:
         evaluation["per_source"] = {name: _evaluate_sets(predictions, sets, name) for name in sources}
     if predictions.mirrored is not None:
-        evaluation["flip_average"] = _evaluate_sets(_flip_averaged(predictions, predictions.mirrored), sets)
+        averaged = replace(predictions, logits=task.flip_averaged(predictions.logits, predictions.mirrored))
+        evaluation["flip_average"] = _evaluate_sets(averaged, sets)
     if predictions.calibration is not None and "validation" in sets:
         evaluation["calibration"] = calibration_figures(predictions, sets["validation"].held)
     if predictions.class_shares is not None:
         evaluation["class_shares"] = predictions.class_shares.as_json(predictions.classes)
     return evaluation | _evaluate_sets(predictions, sets)
-
-
-def _flip_averaged(predictions: Predictions, mirrored: NDArray[np.float32]) -> Predictions:
-    """The same rows, whose logits are the logarithm of the mean score of each picture and its mirror image."""
-    plain, other = log_softmax(predictions.logits, axis=1), log_softmax(mirrored, axis=1)
-    return replace(predictions, logits=np.logaddexp(plain, other) - np.float32(np.log(2)))
 
 
 def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None = None) -> dict[str, Any]:
@@ -97,64 +86,8 @@ def _evaluate_sets(predictions: Predictions, sets: RowSets, source: str | None =
             words, held = f"{words}, {source} only", held & (predictions.source == source)
         if held.any():
             about = {"split": rows.split, "rows": words, "label_rule": predictions.label_rule, "seed": predictions.seed}
-            evaluated[name] = about | evaluate_rows(predictions, held)
+            evaluated[name] = about | EVALUATIONS[predictions.task].evaluate_rows(predictions, held)
     return evaluated
-
-
-def evaluate_rows(
-    predictions: Predictions, held: NDArray[np.bool_], group: NDArray[np.int64] | None = None
-) -> dict[str, Any]:
-    """The metrics of the rows `held`, (N,) bool, with intervals over rows, or over groups (see `resampled_values`)."""
-    logits, label, target = predictions.logits[held], predictions.label[held], predictions.target[held]
-    values = metric_values(logits, label, target)
-    samples = resampled_values(logits, label, target, predictions.resamples, predictions.seed, group)
-    matrix = _confusion_matrix(logits, label)
-    overall = {name: _with_interval(name, values[name], samples[name]) for name in metrics.METRICS}
-    overall["accuracy"] = _exact_at_the_ends(overall["accuracy"], int(matrix.trace()), len(label))
-    undefined = [name for name, value in overall.items() if value is None]
-    voted = (target.max(1) < 1 - 1e-6).any()
-    agreement = _with_interval("human_agreement", values["human_agreement"], samples["human_agreement"])
-    return {
-        "n": len(label),
-        **{name: value for name, value in overall.items() if value is not None},
-        **({"undefined": undefined} if undefined else {}),
-        "per_class": _per_class(predictions.classes, values, samples, matrix),
-        "confusion_matrix": matrix.tolist(),
-        "abstention": thresholds(logits, label),
-        **({"human_agreement": agreement} if voted else {}),
-    }
-
-
-def _per_class(
-    classes: list[str], values: dict[str, Floats], samples: dict[str, Floats], matrix: NDArray[np.int64]
-) -> dict[str, Any]:
-    """Precision, recall and F1 of each class with intervals, and its rows; matrix (K, K) counts."""
-    counted = {"precision": matrix.sum(0), "recall": matrix.sum(1)}  # the rows that each of the two is a share of
-    of_class = {}
-    for k, name in enumerate(classes):
-        of_class[name] = {of: _with_interval(of, values[of][k], samples[of][:, k]) for of in metrics.PER_CLASS}
-        for of, rows in counted.items():
-            of_class[name][of] = _exact_at_the_ends(of_class[name][of], int(matrix[k, k]), int(rows[k]))
-        of_class[name]["support"] = int(matrix[k].sum())
-    return of_class
-
-
-def _with_interval(name: str, value: Any, samples: Floats) -> Any:
-    found = estimate(name, float(value), samples)
-    return found and dict(zip(("value", "low", "high"), found, strict=True))
-
-
-def _exact_at_the_ends(share: Interval, right: int, of: int) -> Interval:
-    """A share of `of` rows; if all of them are right, or none, its interval is widened to the exact one."""
-    if not of or right not in (0, of):
-        return share
-    exact = binomtest(right, of).proportion_ci(INTERVAL)
-    return share | {"low": min(share["low"], exact.low), "high": max(share["high"], exact.high)}
-
-
-def _confusion_matrix(logits: NDArray, label: NDArray) -> NDArray[np.int64]:
-    matrix = metrics.ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
-    return np.array(matrix, dtype=np.int64)
 
 
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:
@@ -167,14 +100,9 @@ def write_figures(path: Path, folder: Path) -> list[Path]:
     predictions = read_predictions(path)
     sets = row_sets(predictions)
     best = sets[most_important(sets)]
-    logits, label = predictions.logits[best.held], predictions.label[best.held]
-    matrix = _confusion_matrix(logits, label)
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        folder / "confusion_matrix.png": figures.confusion_matrix(matrix, predictions.classes, best.words.capitalize()),
-        folder / "reliability.png": figures.reliability(logits, label),
-        folder / "risk_coverage.png": figures.risk_coverage(*risk_coverage(logits, label)),
-    }
+    found = EVALUATIONS[predictions.task].figures_of(predictions, best.held, best.words.capitalize())
+    drawn = {folder / f"{name}.png": figure for name, figure in found.items()}
     for file, figure in drawn.items():
         figures.save(figure, file)
     return list(drawn)

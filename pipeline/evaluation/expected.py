@@ -21,8 +21,8 @@ def expected_predictions(run: Path, shares: str, tau: float) -> Predictions:
     """
     class_shares.check_tau(tau, "--tau")
     predictions = read_predictions(run / PREDICTIONS)
-    assumed = class_shares.assumed(read_json(run / CONFIG), predictions.classes, str(run))
     expected = class_shares.parse(shares, predictions.classes, "--class_shares")
+    assumed = class_shares.assumed(read_json(run / CONFIG), predictions.classes, str(run))
     if expected is None:
         sets = row_sets(predictions)
         quoted = sets[most_important(sets)].held

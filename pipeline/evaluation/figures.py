@@ -3,7 +3,7 @@
 Colours are of Okabe and Ito's palette, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +90,37 @@ def risk_coverage(answered: NDArray, wrong: NDArray) -> Figure:
     return figure
 
 
-def learning_curves(log_history: Sequence[dict[str, Any]]) -> Figure:
-    """Loss, accuracy and macro F1, and learning rate over epochs, from Trainer's `state.log_history`."""
+def scatter(predicted: NDArray, scores: NDArray, names: Sequence[str], title: str) -> Figure:
+    """Predictions over scores, (N, K) each, with the identity line; one panel for each of the K scores."""
+    figure = Figure(figsize=(0.6 + 4.4 * len(names), 5), dpi=DPI, layout="constrained")
+    strength = float(np.clip(40 / np.sqrt(max(len(scores), 1)), 0.15, 0.8))
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name, own, given in zip(panels, names, predicted.T, scores.T, strict=True):
+        ends = (float(min(own.min(), given.min())), float(max(own.max(), given.max())))
+        axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="prediction = score")
+        axes.scatter(given, own, s=12, color=BLUE, alpha=strength, linewidths=0)
+        axes.set(xlabel=f"{name}: score", ylabel=f"{name}: prediction")
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.legend(frameon=False, loc="upper left")
+        _bare(axes, "top", "right")
+    figure.suptitle(f"{title} ({len(scores):,})", fontsize=12, wrap=True)
+    return figure
+
+
+def learning_curves(log_history: Sequence[dict[str, Any]], curves: Mapping[str, str]) -> Figure:
+    """Losses, two metrics, and learning rate over epochs, from Trainer's `state.log_history`.
+
+    `curves` names the validation loss and the two metrics there, and gives each a title.
+    """
     figure = Figure(figsize=(7, 7.5), dpi=DPI, layout="constrained")
     loss, score, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.5))
     _curve(loss, log_history, "loss", "training loss", BLUE)
-    _curve(loss, log_history, "eval_nll", "validation NLL", ORANGE, marker="o")
-    _curve(score, log_history, "eval_accuracy", "accuracy", BLUE, marker="o")
-    _curve(score, log_history, "eval_macro_f1", "macro F1", ORANGE, marker="s")
+    of_loss, first, second = curves.items()
+    _curve(loss, log_history, *of_loss, ORANGE, marker="o")
+    _curve(score, log_history, *first, BLUE, marker="o")
+    _curve(score, log_history, *second, ORANGE, marker="s")
     _curve(rate, log_history, "learning_rate", "", BLUE)
-    loss.set_ylabel("nats")
+    loss.set_ylabel("loss")
     score.set_ylabel("validation")
     rate.set(ylabel="learning rate", xlabel="epoch")
     rate.set_ylim(bottom=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline import class_shares
 from pipeline.errors import InputError
+from pipeline.task import DEFAULT
 
 if TYPE_CHECKING:
     import datasets
@@ -35,10 +36,15 @@ MIRRORED = "mirrored"
 """Column of runs with `flip_average`: logits of the mirrored pictures."""
 
 PERSON = "person"
-"""Column of models that were evaluated on data with persons: a code for each, null where nobody is known."""
+"""Column where persons are known: a number for each, as text, null where nobody is known. It names nobody."""
+
+LINEAR = "linear"
+"""Column of runs with scores: what a linear model on pixels predicts (see `pipeline/training/linear.py`)."""
 
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`; newer files hold `calibration` and `class_shares` too."""
+OF_SCORES: dict[str, Any] = {"task": DEFAULT, "scores": {}, "score_of": "picture"}
+"""What it holds beside them in runs with scores, and what holds for other runs."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,18 @@ class Predictions:
     resamples: int
     recipe: str
     mirrored: NDArray[np.float32] | None = None  # logits of the mirrored pictures
-    person: NDArray[np.str_] | None = None  # a code, "" where nobody is known; None if no row has a person
+    person: NDArray[np.str_] | None = None  # a number, "" where nobody is known; None if no row has a person
     calibration: Calibration | None = None
     class_shares: Expected | None = None  # None: those of training
+    task: str = DEFAULT
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # score -> low, mean, high, sd in train
+    score_of: str = "picture"
+    linear: NDArray[np.float32] | None = None
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the K outputs of the model: the classes, or the scores."""
+        return self.classes or list(self.scores)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -119,20 +134,23 @@ def read_predictions(path: Path) -> Predictions:
         raise InputError(f"{path} has no column {', '.join(missing)}: it is not a predictions file of this project")
     try:
         written = json.loads((table.schema.metadata or {})[b"fer"])
-        about = {name: written[name] for name in ABOUT} | _after_training(written)
+        about = {name: written[name] for name in ABOUT} | {n: written.get(n, of) for n, of in OF_SCORES.items()}
+        about |= _after_training(written)
     except (KeyError, ValueError, TypeError, InputError) as error:
         raise InputError(f"{path} lacks metadata of this project ({error}): evaluate the model again") from None
     if not table.num_rows or about["resamples"] < 1:
         raise InputError(f"{path} holds {table.num_rows} rows for {about['resamples']} resamples; both must be above 0")
     label = table["label"].fill_null(-1).to_numpy()
-    names = [name for name in ("target", "logits", MIRRORED) if name in table.column_names]
+    names = [name for name in ("target", "logits", MIRRORED, LINEAR) if name in table.column_names]
     try:
         scores = {name: np.array(table[name].to_pylist(), dtype=np.float32) for name in names}
     except (TypeError, ValueError):
         raise InputError(f"{path}: rows of {' or '.join(names)} differ in length or are empty") from None
-    shape = (len(label), len(about["classes"]))
-    if any(values.shape != shape for values in scores.values()) or label.min() < 0 or label.max() >= shape[1]:
-        raise InputError(f"{path}: label, {' and '.join(names)} do not fit the {shape[1]} classes in its metadata")
+    outputs = about["classes"] or list(about["scores"])
+    shape, first = (len(label), len(outputs)), 0 if about["classes"] else -1  # rows with scores have no label
+    if any(values.shape != shape for values in scores.values()) or label.min() < first or label.max() >= shape[1]:
+        kind = "classes" if about["classes"] else "scores"
+        raise InputError(f"{path}: label, {' and '.join(names)} do not fit the {shape[1]} {kind} in its metadata")
     bad = np.flatnonzero(~np.all([np.isfinite(values).all(1) for values in scores.values()], axis=0))
     if len(bad):
         raise InputError(f"{path}: row {bad[0]} ({table['key'][bad[0]]}) has logits or a target that is not finite")
@@ -140,8 +158,9 @@ def read_predictions(path: Path) -> Predictions:
     checked = table["clean"].is_valid().to_numpy()
     clean, clean_near = (table[name].fill_null(False).to_numpy() for name in ("clean", "clean_near"))
     columns = {"split": split, "source": source, "key": key, "label": label, **scores}
-    person = np.array(table[PERSON].fill_null("").to_pylist()) if PERSON in table.column_names else None
-    return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about, person=person)
+    if PERSON in table.column_names:
+        columns[PERSON] = np.array(table[PERSON].cast(pa.string()).fill_null("").to_pylist())
+    return Predictions(**columns, checked=checked, clean=clean, clean_near=clean_near, **about)
 
 
 def _after_training(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,22 +179,43 @@ def write_predictions(
     about: dict[str, Any],
     mirrored: dict[str, np.ndarray] | None = None,
     persons: list[str | None] | None = None,
+    linear: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write predictions.parquet: the mapped table of each split beside its logits `(N, K) float32`.
 
-    `about` holds the values of `ABOUT`, and `calibration` as JSON if there is one; `mirrored` the logits of the
-    mirrored pictures, and `persons` the codes of the rows of all splits in their order.
+    `about` holds the values of `ABOUT`, `calibration` as JSON if there is one, and those of `OF_SCORES` in a run with
+    scores; `mirrored` the logits of the mirrored pictures, `persons` those of the rows of all splits in their order
+    (see `numbered_persons`), and `linear` the predictions `(N, K)` of a linear model on pixels.
     """
-    parts = [_rows(split, table, logits[split]) for split, table in tables.items()]
-    if mirrored is not None:
-        column = [list(mirrored[split]) for split in tables]
-        parts = [
-            p.append_column(MIRRORED, [pa.array(c, COLUMNS["logits"])]) for p, c in zip(parts, column, strict=True)
-        ]
+    scored = bool(about.get("scores"))
+    parts = [_rows(split, table, logits[split], scored) for split, table in tables.items()]
+    for name, values in ((MIRRORED, mirrored), (LINEAR, linear)):
+        if values is not None:
+            parts = [
+                part.append_column(name, [pa.array(list(values[split]), COLUMNS["logits"])])
+                for part, split in zip(parts, tables, strict=True)
+            ]
     table = pa.concat_tables(parts)
     if persons is not None:
         table = table.append_column(PERSON, pa.array(persons, pa.string()))
     pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), path)
+
+
+def numbered_persons(tables: Mapping[str, datasets.Dataset]) -> list[str | None] | None:
+    """A number for the person of each row of all mapped tables, None where nobody is known; None if no row has one.
+
+    Equal names in two sources are different people.
+    """
+    rows = [
+        (source, person)
+        for table in tables.values()
+        for source, person in zip(table["source"][:], table["person"][:], strict=True)
+    ]
+    known = dict.fromkeys(row for row in rows if row[1] is not None)
+    if not known:
+        return None
+    number: dict[Any, str] = {row: str(n) for n, row in enumerate(known)}
+    return [number.get(row) for row in rows]
 
 
 def write_expected(path: Path, expected: Expected) -> None:
@@ -190,7 +230,9 @@ def write_expected(path: Path, expected: Expected) -> None:
     pq.write_table(table.replace_schema_metadata({"fer": json.dumps(about)}), path)
 
 
-def _rows(split: str, table: datasets.Dataset, logits: np.ndarray) -> pa.Table:
+def _rows(split: str, table: datasets.Dataset, logits: np.ndarray, scored: bool) -> pa.Table:
     values = {"split": [split] * len(table), "logits": list(logits)}
+    if scored:
+        values["label"] = [None] * len(table)  # those of the table are the strata of splits
     values |= {name: table[name][:] for name in COLUMNS if name not in values}
     return pa.table({name: pa.array(values[name], kind) for name, kind in COLUMNS.items()})

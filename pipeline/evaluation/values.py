@@ -75,6 +75,16 @@ def resampled_values(
     return of_sums | {name: np.concatenate(values) for name, values in resampled.items()}
 
 
+def groups_of_persons(person: NDArray[np.str_]) -> NDArray[np.int64]:
+    """The group of each row for intervals over persons: `(N,)` int from 0. Each row of "", of nobody that is known, is
+    a group of its own. Groups are in the order of their first rows, so what persons are called changes nothing."""
+    known, code = np.unique(person, return_inverse=True)
+    own = np.where(person == "", len(known) + np.arange(len(person)), code)
+    _, first, group = np.unique(own, return_index=True, return_inverse=True)
+    in_order: NDArray[np.int64] = np.argsort(np.argsort(first))[group.ravel()]
+    return in_order
+
+
 def resampled_rows(group: NDArray[np.int64], resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """How often each of R resamples holds each of the N rows, some resamples at a time: (D, N).
 

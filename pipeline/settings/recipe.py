@@ -19,7 +19,9 @@ from pipeline.expressions import CLASSES, plain
 from pipeline.settings.kinds import STRICT, Encoding, Free, Names, Number, PathText, Text, Whole
 from pipeline.settings.schema import Setting, one_line, setting
 from pipeline.settings.trainer import checked
+from pipeline.task import TASKS, Name
 
+CLASSES_ONLY, SCORES = "classification", "regression"
 Precision = Literal["auto", "fp16", "bf16", "fp32"]
 
 
@@ -38,21 +40,26 @@ class Recipe:
     """
 
     # fmt: off
+    task: Name = setting("classification", "task", "classification: one of classes for each picture; regression: the numbers that scores names")
+    scores: Names = setting([], "task", "names of the scores: the columns that hold them, such as [valence, arousal]; source drawn has intensity", task=SCORES)
+    score_ranges: dict[Text, list[Number]] = setting({}, "task", "lowest and highest possible value of a score, such as {valence: [-1, 1]}; a value outside is refused", task=SCORES)
+    score_of: Literal["picture", "person"] = setting("picture", "task", "what has a score: every picture, or a person, who is evaluated by the mean over their pictures", task=SCORES)
+
     source: Text = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
     data_path: PathText | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
     sources: list[dict[Text, Free]] = setting([], "data", "several sources in one run: for each, the settings of this group that differ, such as {data_path: DIR, source: ferplus}")
-    classes: Names = setting(list(CLASSES), "data", "class names in their order: a YAML list, or names with commas between")
-    class_map: dict[Text, Text | None] = setting({}, "data", "names in the data to names in classes; null drops the rows")
+    classes: Names = setting(list(CLASSES), "data", "class names in their order: a YAML list, or names with commas between", task=CLASSES_ONLY)
+    class_map: dict[Text, Text | None] = setting({}, "data", "names in the data to names in classes; null drops the rows", task=CLASSES_ONLY)
     image_column: Text | None = setting(None, "data", "column that holds the picture; null finds it")
-    label_column: Text | None = setting(None, "data", "column that holds the class; null finds it")
+    label_column: Text | None = setting(None, "data", "column that holds the class; null finds it", task=CLASSES_ONLY)
     person_column: Text | None = setting(None, "data", "column that holds the person, so that nobody is in two splits; null finds it, none reads none")
     split_column: Text | None = setting(None, "data", "column that holds the split; null finds it, none reads none")
     csv_encoding: Encoding | None = setting(None, "data", "encoding of text tables (csv, tsv, jsonl, json) without a byte order mark, such as cp1252; null is UTF-8 or UTF-16")
-    label_codes: Literal["fer2013", "rafdb", "affectnet", "expw", "ckplus"] | None = setting(None, "data", "whose codes the labels are, if they are numbers; null refuses numbers")
-    label_pattern: Text | None = setting(None, "data", "reads labels from paths: jaffe, kdef, rafd or ckplus, or a regular expression with a group label, and optionally person")
-    label_rule: Literal["majority", "plurality"] = setting("majority", "data", "how raw votes become a label")
-    targets: Literal["votes", "onehot"] = setting("votes", "data", "train on vote shares if the data has votes, or on the label only; metrics always use the votes")
-    undecided: Literal["drop", "train"] = setting("drop", "data", "rows without a label under label_rule: drop them, or keep them in train only, with their vote shares as targets")
+    label_codes: Literal["fer2013", "rafdb", "affectnet", "expw", "ckplus"] | None = setting(None, "data", "whose codes the labels are, if they are numbers; null refuses numbers", task=CLASSES_ONLY)
+    label_pattern: Text | None = setting(None, "data", "reads labels from paths: jaffe, kdef, rafd or ckplus, or a regular expression with a group label, and optionally person", task=CLASSES_ONLY)
+    label_rule: Literal["majority", "plurality"] = setting("majority", "data", "how raw votes become a label", task=CLASSES_ONLY)
+    targets: Literal["votes", "onehot"] = setting("votes", "data", "train on vote shares if the data has votes, or on the label only; metrics always use the votes", task=CLASSES_ONLY)
+    undecided: Literal["drop", "train"] = setting("drop", "data", "rows without a label under label_rule: drop them, or keep them in train only, with their vote shares as targets", task=CLASSES_ONLY)
     validation_share: Number = setting(0.1, "data", "share of all rows for validation if the source has none", "share", ge=0, lt=1)
     test_share: Number = setting(0.1, "data", "share of all rows for test if the source has none", "share", ge=0, lt=1)
     splits_left_out: Names = setting([], "data", "splits of the data that are not used, such as a test split without labels; a missing split is then made of train rows")
@@ -86,8 +93,8 @@ class Recipe:
     saturation: Number = setting(0.0, "augmentation", "saturation factor between 1 - x and 1 + x", "factor", ge=0, le=10)
     erasing: Number = setting(0.25, "augmentation", "random erasing of 2 to 25 % of the area", "probability", ge=0, le=1)
 
-    cutmix: Number = setting(0.0, "mixing", "CutMix, per batch", "probability", ge=0, le=1)
-    cutmix_alpha: Number = setting(1.0, "mixing", "CutMix: lambda ~ Beta(alpha, alpha)", gt=0)
+    cutmix: Number = setting(0.0, "mixing", "CutMix, per batch", "probability", ge=0, le=1, task=CLASSES_ONLY)
+    cutmix_alpha: Number = setting(1.0, "mixing", "CutMix: lambda ~ Beta(alpha, alpha)", gt=0, task=CLASSES_ONLY)
     mixup: Number = setting(0.0, "mixing", "mixup, per batch", "probability", ge=0, le=1)
     mixup_alpha: Number = setting(0.2, "mixing", "mixup: lambda ~ Beta(alpha, alpha)", gt=0)
     mix_off_epoch: Number | None = setting(None, "mixing", "CutMix and mixup end at this epoch; null keeps them on", "epochs", ge=0)
@@ -97,14 +104,15 @@ class Recipe:
     vit_config: dict[Text, Free] = setting({}, "model", "fields of ViTConfig for architecture vit; the default is ViT-Tiny")
     drop_path: Number = setting(0.0, "model", "stochastic depth of the last block, rising from 0 (native ViT)", "probability", ge=0, lt=1)
     freeze: Literal["none", "backbone"] = setting("none", "model", "backbone trains the classifier only (linear probe)")
-    lora_rank: Whole = setting(0, "model", "LoRA: rank of the trained matrices beside frozen layers, with the whole classifier; 0 is off and trains all weights", ge=0)
-    lora_alpha: Number | None = setting(None, "model", "LoRA: the adapters count alpha / rank times; null is twice the rank", gt=0)
-    lora_targets: Names | None = setting(None, "model", "LoRA: names of the layers to adapt, such as q_proj,v_proj,fc1; null is the projections of query and value; a wrong name lists all")
-    lora_dropout: Number = setting(0.0, "model", "LoRA: dropout before the adapters, in training", "probability", ge=0, lt=1)
+    lora_rank: Whole = setting(0, "model", "LoRA: rank of the trained matrices beside frozen layers, with the whole classifier; 0 is off and trains all weights", ge=0, task=CLASSES_ONLY)
+    lora_alpha: Number | None = setting(None, "model", "LoRA: the adapters count alpha / rank times; null is twice the rank", gt=0, task=CLASSES_ONLY)
+    lora_targets: Names | None = setting(None, "model", "LoRA: names of the layers to adapt, such as q_proj,v_proj,fc1; null is the projections of query and value; a wrong name lists all", task=CLASSES_ONLY)
+    lora_dropout: Number = setting(0.0, "model", "LoRA: dropout before the adapters, in training", "probability", ge=0, lt=1, task=CLASSES_ONLY)
     attention: Literal["auto", "eager", "sdpa"] = setting("auto", "model", "attention of a native ViT in training; auto is eager on a CPU, otherwise sdpa")
 
-    label_smoothing: Number = setting(0.0, "loss", "label smoothing, in training only", "share", ge=0, lt=1)
-    class_balance: Literal["none", "sampler", "weights", "logit_adjustment"] = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment")
+    score_loss: Literal["ccc", "mse", "both"] = setting("both", "loss", "ccc: 1 less the concordance of the rows that go through the model at once; mse: mean squared error of standardised scores; both: their mean", task=SCORES)
+    label_smoothing: Number = setting(0.0, "loss", "label smoothing, in training only", "share", ge=0, lt=1, task=CLASSES_ONLY)
+    class_balance: Literal["none", "sampler", "weights", "logit_adjustment"] = setting("none", "loss", "counter class imbalance by sampling, loss weights or logit adjustment", task=CLASSES_ONLY)
 
     total_batch_size: Whole = setting(64, "optimisation", "rows of one optimizer step, over all processes", "rows", ge=1, le=1_000_000)
     warmup_epochs: Number = setting(1.0, "optimisation", "linear warm-up, at most a tenth of the run", "epochs", ge=0)
@@ -116,7 +124,7 @@ class Recipe:
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
     flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
-    calibration: Literal["temperature", "none"] = setting("temperature", "evaluation", "temperature: divide the logits by a number fitted on validation rows, inside the last layer; answers stay, scores become calibrated")
+    calibration: Literal["temperature", "none"] = setting("temperature", "evaluation", "temperature: divide the logits by a number fitted on validation rows, inside the last layer; answers stay, scores become calibrated", task=CLASSES_ONLY)
     bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1, le=100_000)
     # fmt: on
 
@@ -134,6 +142,7 @@ class Recipe:
             raise InputError(one_line(error, {each.name: each.kind for each in OUR_FIELDS})) from None
 
     def __post_init__(self) -> None:
+        self._check_task()
         self._check_data()
         if self.store_size is not None and self.store_size > self.image_size:
             raise InputError(
@@ -155,6 +164,24 @@ class Recipe:
                 raise InputError(f"{name} is {value}, and LoRA is off: set --lora_rank, such as 8, or leave {name} out")
         if self.lora_targets is not None and not all(self.lora_targets or [""]):
             raise InputError("lora_targets: name a layer, or set null")
+
+    def _check_task(self) -> None:
+        for each in OUR_FIELDS:
+            if each.task not in ("", self.task) and getattr(self, each.name) != each.default:
+                raise InputError(
+                    f"{each.name} is a setting of task {each.task}, and this is task {self.task}: remove it, or set "
+                    f"--task {each.task}"
+                )
+        named = {plain(name) for name in self.outputs}
+        if not named or len(named) < len(self.outputs) or not all(name and name.isprintable() for name in named):
+            names = TASKS[self.task].names
+            raise InputError(f"{names} is {self.outputs}; name every one of them once: --{names} '[NAME, NAME]'")
+        for name, ends in self.score_ranges.items():
+            if name not in self.scores or len(ends) != 2 or ends[0] >= ends[1]:
+                raise InputError(
+                    f"score_ranges has {name}: {ends}; give the lowest and the highest value of one of the scores "
+                    f"{', '.join(self.scores)}, such as {{{self.scores[0]}: [0, 1]}}"
+                )
 
     def _check_data(self) -> None:
         if len(self.classes) < 2 or len({plain(name) for name in self.classes}) < len(self.classes):
@@ -187,6 +214,16 @@ class Recipe:
     def output_dir(self) -> Path:
         """Where the run folder is made."""
         return Path(self.trainer["output_dir"])
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the K outputs of the model: the classes, or the scores."""
+        return list(getattr(self, TASKS[self.task].names))
+
+    @property
+    def labels(self) -> list[str]:
+        """What the column `label` of the one table counts: the classes, or the strata of scores."""
+        return list(TASKS[self.task].strata) or self.classes
 
     @property
     def seed(self) -> int:

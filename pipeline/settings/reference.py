@@ -51,6 +51,10 @@ def _grouped() -> list[tuple[str, list[Setting]]]:
 def _table(settings: list[Setting]) -> str:
     heading = "| setting | value | unit | default | what it does |\n|---|---|---|---|---|\n"
     return heading + "".join(
-        f"| `{each.name}` | {each.value} | {each.unit} | `{each.default_in_words}` | {each.help} |\n"
+        f"| `{each.name}` | {each.value} | {each.unit} | `{each.default_in_words}` | {each.help}{_only(each)} |\n"
         for each in settings
     )
+
+
+def _only(each: Setting) -> str:
+    return f" (only for task {each.task})" if each.task else ""

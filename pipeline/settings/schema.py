@@ -30,6 +30,7 @@ class Setting(NamedTuple):
     group: str
     unit: str
     help: str
+    task: str = ""  # the only task that it is a setting of; empty for every task
 
     @classmethod
     def of(cls, name: str, field: FieldInfo) -> "Setting":
@@ -61,9 +62,9 @@ def about(group: str, help: str, unit: str = "", **limits: Any) -> Any:
     return Field(description=help, json_schema_extra={"group": group, "unit": unit}, **limits)
 
 
-def setting(default: Any, group: str, help: str, unit: str = "", **limits: Any) -> Any:
-    """`about`, with a default: a field of a pydantic dataclass in one line."""
-    extra: Any = {"group": group, "unit": unit}
+def setting(default: Any, group: str, help: str, unit: str = "", task: str = "", **limits: Any) -> Any:
+    """`about`, with a default: a field of a pydantic dataclass in one line; `task` is the only one that has it."""
+    extra: Any = {"group": group, "unit": unit, "task": task}
     if isinstance(default, list | dict):  # each recipe has its own
         return Field(default_factory=default.copy, description=help, json_schema_extra=extra, **limits)
     return Field(default=default, description=help, json_schema_extra=extra, **limits)
@@ -97,8 +98,8 @@ def in_words(kind: Any, limits: Sequence[Any] = ()) -> str:
     if origin is dict and {int, float} & set(flat(get_args(kind)[1])):
         return f"a mapping of names to {in_words(get_args(kind)[1])}"
     if origin is list:
-        entries = set(flat(get_args(kind)[0]))
-        return f"a list of {'names' if str in entries else 'numbers' if entries & {int, float} else 'mappings'}"
+        inside = set(flat(get_args(kind)[0]))
+        return "a list of " + ("names" if str in inside else "finite numbers" if {int, float} & inside else "mappings")
     return WORDS.get(origin or kind, "a value")
 
 

@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.settings.kinds import STRICT, Number, PathText, Text, Whole, YamlNo
 from pipeline.settings.schema import Setting, about, one_line
 from pipeline.settings.trainer_source import trainer_fields
+from pipeline.task import TASKS
 
 # Defaults that differ from Trainer's own; a recipe may set each of them.
 DEFAULTS: dict[str, Any] = {
@@ -16,7 +17,6 @@ DEFAULTS: dict[str, Any] = {
     "save_total_limit": 2,
     "logging_steps": 50,
     "logging_first_step": True,
-    "metric_for_best_model": "accuracy",
     "lr_scheduler_type": "cosine",
     "max_grad_norm": 1.0,
     "ddp_find_unused_parameters": False,
@@ -79,6 +79,7 @@ REFUSED = {
 FOLLOWS = {
     "output_dir": "runs/RECIPE",
     "optim": "adamw_torch_fused",
+    "metric_for_best_model": ", or for scores ".join(task.chooses for task in TASKS.values()),
     "per_device_train_batch_size": "from total_batch_size",
     "gradient_accumulation_steps": "from total_batch_size",
 }

@@ -24,6 +24,7 @@ from pipeline.errors import InputError, Stopped
 from pipeline.run_folder import RECIPE, SEAL
 from pipeline.settings.command_line import parse_command_line
 from pipeline.settings.files import load_yaml
+from pipeline.studies import ONLY_CLASSES
 from pipeline.studies.study import finished_runs
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,8 @@ def parse(argv: list[str]) -> Request:
     if any(word.partition("=")[0] == "--seed" for word in words):
         raise InputError("command line: --seed is given by --seeds here")
     recipe, resume, publish, _ = parse_command_line(words)
+    if recipe.scores:
+        raise InputError(f"command line: {ONLY_CLASSES}")
     if resume or publish:
         raise InputError(f"command line: --{'resume' if resume else 'publish'} is for train_hf.py; here runs go on by "
                          "themselves and are published with push_to_hub.py")  # fmt: skip

@@ -13,14 +13,17 @@ from pipeline.errors import InputError
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.run_folder import PREDICTIONS, Run
 from pipeline.settings.files import recipe_from
+from pipeline.studies import ONLY_CLASSES
 
 
 def pictures_of(run: Run, data_path: str | None, split: str) -> datasets.Dataset:
     """A split of the run's data, from `data_path` or from where its recipe says.
 
     Raises:
-        InputError: the split is empty, or as the readers.
+        InputError: the run predicts scores, the split is empty, or as the readers.
     """
+    if run.scores:
+        raise InputError(f"{run.path}: {ONLY_CLASSES}")
     recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
     if data_path is not None:
         recipe = replace(recipe, data_path=data_path)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import row_sets
 from pipeline.evaluation.values import estimate, metric_values, resampled_values
 from pipeline.run_folder import PREDICTIONS, SEAL
+from pipeline.studies import ONLY_CLASSES
 
 SHOWN = {name: metric.title for name, metric in METRICS.items() if metric.table}
 """Metrics that a study shows, and their titles."""
@@ -71,8 +72,12 @@ def finished_runs(path: Path) -> list[Path]:
 
 
 def row_sets_of(runs: Sequence[Path]) -> list[str]:
-    """Names of the row sets that all runs have, in the order of `pipeline.evaluation.row_sets`."""
-    each = [row_sets(read_predictions(run / PREDICTIONS)) for run in runs]
+    """Names of the row sets that all runs have, in the order of `pipeline.evaluation.row_sets`.
+
+    Raises:
+        InputError: a file cannot be read, or a run predicts scores.
+    """
+    each = [row_sets(_of_classes(run / PREDICTIONS)) for run in runs]
     return [name for name in each[0] if all(name in sets for sets in each)]
 
 
@@ -91,8 +96,15 @@ def read_study(runs: Sequence[Path], row_set: str) -> Study:
     return Study(row_set, first.classes, first.rows, first.label, first.target, logits, seeds, first.resamples)
 
 
-def _read_run(path: Path, row_set: str) -> Study:
+def _of_classes(path: Path) -> Predictions:
     read = read_predictions(path)
+    if read.scores:
+        raise InputError(f"{path}: {ONLY_CLASSES}")
+    return read
+
+
+def _read_run(path: Path, row_set: str) -> Study:
+    read = _of_classes(path)
     sets = row_sets(read)
     if row_set not in sets:
         raise InputError(f"{path} has no {row_set} rows (it has {', '.join(sets)})")

@@ -7,8 +7,9 @@ from accelerate.utils import DynamoBackend
 from transformers import TrainingArguments
 
 from pipeline.errors import InputError, first_line
-from pipeline.evaluation.metrics import CHECKPOINT_METRICS
+from pipeline.evaluation.tasks import EVALUATIONS
 from pipeline.settings.trainer import DEFAULTS
+from pipeline.task import TASKS
 from pipeline.training.machine import ON_A_CPU
 from pipeline.training.plan import Plan
 
@@ -60,14 +61,15 @@ def _refuse_unknown_compiler(settings: dict[str, Any]) -> None:
 
 def _settings(plan: Plan) -> dict[str, Any]:
     recipe = plan.recipe
-    settings = DEFAULTS | recipe.trainer
+    settings = DEFAULTS | {"metric_for_best_model": TASKS[recipe.task].chooses} | recipe.trainer
     if "save_steps" in recipe.trainer and "save_strategy" not in recipe.trainer:
         settings["save_strategy"] = "steps"
     if settings["save_strategy"] == "steps":
         settings.setdefault("save_steps", 500)  # Trainer's own; evaluation must not fall between two checkpoints
     metric = str(settings["metric_for_best_model"]).removeprefix("eval_")
-    if metric not in CHECKPOINT_METRICS:
-        raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(CHECKPOINT_METRICS)}")
+    choices = EVALUATIONS[recipe.task].CHECKPOINT_METRICS
+    if metric not in choices:
+        raise InputError(f"metric_for_best_model is {metric!r}; it must be one of {', '.join(choices)}")
     settings |= {
         "per_device_train_batch_size": plan.rows_per_device,
         "gradient_accumulation_steps": plan.accumulation,
@@ -78,7 +80,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "eval_steps": settings.get("save_steps"),
         "load_best_model_at_end": True,
         "restore_callback_states_from_checkpoint": True,  # early stopping counts on in a resumed run
-        "greater_is_better": CHECKPOINT_METRICS[metric],
+        "greater_is_better": choices[metric],
         "remove_unused_columns": False,
         "label_names": ["labels"],
         "logging_nan_inf_filter": False,
@@ -88,7 +90,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
     if kind in WITHOUT_WARMUP and recipe.warmup_epochs:
         raise InputError(f"lr_scheduler_type {kind} has no warm-up: set --warmup_epochs 0{WITHOUT_WARMUP[kind]}")
     if kind == "reduce_lr_on_plateau":
-        mode = {"mode": "max" if CHECKPOINT_METRICS[metric] else "min"}
+        mode = {"mode": "max" if choices[metric] else "min"}
         settings["lr_scheduler_kwargs"] = mode | (settings.get("lr_scheduler_kwargs") or {})
     if plan.batches_on_gpu:
         settings["dataloader_pin_memory"] = False  # only main memory can be pinned

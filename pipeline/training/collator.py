@@ -1,4 +1,4 @@
-"""Rows to a batch: `pixel_values (B, 3, H, W) float32` and soft `labels (B, K) float32`.
+"""Rows to a batch: `pixel_values (B, 3, H, W) float32` and `labels (B, K) float32`, vote shares or scores.
 
 Evaluation gets the deterministic pictures. Training augments and mixes them by random numbers that depend only on
 (seed, epoch, row): not on the worker, the process or earlier batches.
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.settings.recipe import Recipe
+from pipeline.training.objectives import BLANK
 from pipeline.training.transforms import UNIFORMS, augment, normalize
 
 Rows = list[dict[str, Any]]
@@ -35,7 +36,7 @@ class TrainCollator:
 
     A batch is mixed with a permutation of itself. The method, the permutation and lambda are drawn once per batch, from
     the first row's `Draw`. `index (B,) int64` names the rows of the batch. A batch without rows holds one blank picture
-    whose label is zero everywhere: it adds no loss, and `index` is empty.
+    with the label `BLANK` of the task: it adds no loss, and `index` is empty.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class TrainCollator:
         mix_off_epoch: float | None = None,
     ) -> None:
         self.recipe, self.mean, self.std, self.device = recipe, mean, std, device
-        self.mix_off_epoch = mix_off_epoch
+        self.mix_off_epoch, self.blank = mix_off_epoch, BLANK[recipe.task]
 
     def __call__(self, rows: Rows) -> Batch:
         if not rows:  # this process has no rows at the end of an epoch; models refuse empty batches
-            size, classes = self.recipe.image_size, len(self.recipe.classes)
-            images, labels = (torch.zeros(1, *shape, device=self.device) for shape in ((3, size, size), (classes,)))
+            size, outputs = self.recipe.image_size, len(self.recipe.outputs)
+            images = torch.zeros(1, 3, size, size, device=self.device)
+            labels = torch.full((1, outputs), self.blank, device=self.device)
         else:
             pixels, targets = (tensor.to(self.device) for tensor in stack(rows))
             images = normalize(augment(pixels, self._uniforms(rows), self.recipe), self.mean, self.std)

@@ -30,9 +30,10 @@ def calibrate(
 ) -> Calibration | None:
     """Fit the temperature of the classifier in `folder` on mapped validation rows, and fold it into the weights.
 
-    What cannot be calibrated stays as it is, and one line says why. None if the recipe leaves calibration out.
+    What cannot be calibrated stays as it is, and one line says why. None for a model of scores, or if the recipe leaves
+    calibration out.
     """
-    if recipe.calibration == "none":
+    if recipe.scores or recipe.calibration == "none":
         return None
     target = PictureRows(validation, recipe.targets).targets
     done = Calibration(len(target), "votes" if (target.max(1, initial=0) < 1 - 1e-6).any() else "labels")

@@ -17,9 +17,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from transformers import EvalPrediction, TrainerCallback
 
-from pipeline.evaluation.figures import confusion_matrix, to_array
-from pipeline.evaluation.metrics import ConfusionMatrix
-from pipeline.evaluation.values import compute_metrics
+from pipeline.evaluation.figures import to_array
+from pipeline.evaluation.tasks import EVALUATIONS
+from pipeline.task import DEFAULT
 
 # What Trainer adds to the metrics of an evaluation.
 OF_THE_CLOCK = ("epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
@@ -68,29 +68,25 @@ class EventFile:
 
 
 class TrainingLog(TrainerCallback):
-    """Writes what Trainer logs into `folder`, with throughput, recall of each class and the confusion matrix.
+    """Writes what Trainer logs into `folder`, with throughput, the metrics of the task and a figure of each evaluation.
 
     It also counts rows trained, seconds of the loop (without evaluation and saving) and seconds of waiting for data.
     Without a `folder` it only counts.
     """
 
-    def __init__(self, folder: Path | None, classes: list[str]) -> None:
-        self.classes, self.folder = classes, folder
+    def __init__(self, folder: Path | None, names: list[str], task: str = DEFAULT) -> None:
+        self.names, self.folder, self.task = names, folder, EVALUATIONS[task]
         self.events: EventFile | None = None
         self.train_seconds, self.wait_seconds = 0.0, 0.0
         self._rows: int | torch.Tensor = 0
-        self._confusion: np.ndarray | None = None
+        self._evaluated: tuple[np.ndarray, np.ndarray] | None = None
         self._mark = time.perf_counter()
         self._logged_rows, self._logged_seconds = 0, 0.0
 
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Metrics of an evaluation in training, from logits and soft targets `(N, K)`."""
-        logits, target = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-        label = target.argmax(axis=1)
-        self._confusion = np.asarray(
-            ConfusionMatrix().compute(predictions=logits, references=label)["confusion_matrix"]
-        )
-        return compute_metrics(logits, label, target, self.classes)
+        """Metrics of an evaluation in training, from outputs and targets `(N, K)`."""
+        self._evaluated = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        return self.task.logged(*self._evaluated, self.names)
 
     def count_rows(self, rows: int | torch.Tensor) -> None:
         """Count the rows of a step, over all processes. A tensor stays on its device: reading it would wait for it."""
@@ -156,9 +152,9 @@ class TrainingLog(TrainerCallback):
                 if isinstance(value, int | float) and name not in OF_THE_CLOCK:
                     tag = name.removeprefix("eval_").replace("recall_", "recall/")
                     self.events.scalar(f"validation/{tag}", float(value), state.global_step)
-            if self._confusion is not None:
-                figure = confusion_matrix(self._confusion, self.classes, f"validation, step {state.global_step}")
-                self.events.image("validation/confusion_matrix", to_array(figure), state.global_step)
+            if self._evaluated is not None:
+                figure = self.task.figure(*self._evaluated, self.names, f"validation, step {state.global_step}")
+                self.events.image(f"validation/{self.task.FIGURE}", to_array(figure), state.global_step)
         self._mark = time.perf_counter()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

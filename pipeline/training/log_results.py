@@ -16,8 +16,7 @@ from torch.utils.tensorboard.summary import hparams
 from torchvision.utils import make_grid
 
 from pipeline.evaluation.figures import to_array
-from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.per_row import confidence
+from pipeline.evaluation.tasks import EVALUATIONS
 from pipeline.run_folder import ROW_SETS
 from pipeline.settings.recipe import Recipe
 from pipeline.training.collator import TrainCollator
@@ -45,22 +44,20 @@ def log_first_batch(
     events.image("train/first_batch", (grid * 255).round().byte().permute(1, 2, 0).numpy(), 0)
 
 
-def log_surest_mistakes(events: EventFile, table: Dataset, logits: NDArray, classes: list[str], step: int) -> None:
-    """The wrong predictions with the highest confidence: a mapped table of N rows and their logits `(N, K)`."""
-    predicted, sure = logits.argmax(1), confidence(logits)
-    label = np.asarray(table["label"][:])
-    wrong = np.flatnonzero(predicted != label)
-    surest = wrong[np.argsort(-sure[wrong], kind="stable")][:SHOWN]
-    if not len(surest):
+def log_surest_mistakes(events: EventFile, table: Dataset, outputs: NDArray, recipe: Recipe, step: int) -> None:
+    """The surest mistakes, or the largest errors: a mapped table of N rows and their outputs `(N, K)`."""
+    target, label = (np.asarray(table[name][:]) for name in ("target", "label"))
+    surest = EVALUATIONS[recipe.task].surest_mistakes(outputs, target, label, recipe.outputs, SHOWN)
+    if not surest:
         return
     lines = -(-len(surest) // COLUMNS)
     figure = Figure(figsize=(2 * COLUMNS, 2.4 * lines), dpi=100, layout="constrained")
     axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for place in axes:
         place.axis("off")
-    for place, row in zip(axes, surest.tolist(), strict=False):
+    for place, (row, words) in zip(axes, surest.items(), strict=False):
         place.imshow(from_bytes(table[row]["pixels"]).transpose(1, 2, 0))
-        place.set_title(f"{classes[label[row]]}\nas {classes[predicted[row]]} {sure[row]:.2f}", fontsize=9)
+        place.set_title(words, fontsize=9)
     events.image("validation/surest_mistakes", to_array(figure), step)
 
 
@@ -70,7 +67,7 @@ def log_settings(events: EventFile, recipe: Recipe, evaluation: Mapping[str, Any
     figures = {
         f"final/{rows}/{name}": float(evaluation[rows][name]["value"])
         for rows in ROW_SETS
-        for name in METRICS
+        for name in EVALUATIONS[recipe.task].METRICS
         if name in evaluation.get(rows, {})
     }
     for summary in hparams({"recipe": recipe.name} | settings, figures):

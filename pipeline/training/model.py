@@ -21,10 +21,12 @@ from pipeline.errors import InputError, first_line
 from pipeline.expressions import id2label, label2id
 from pipeline.model_folder import timm_name
 from pipeline.settings.recipe import Recipe
+from pipeline.task import TASKS
 from pipeline.training.checkpoint_files import find_checkpoint, read_config
-from pipeline.training.head import freeze_backbone, head_parameters
+from pipeline.training.head import freeze_backbone, head_parameters, renew_head
 from pipeline.training.loading import load_checkpoint
 from pipeline.training.lora import Base, add_lora
+from pipeline.training.scale import check_last_layer
 
 Built = tuple[PreTrainedModel, ViTImageProcessor]
 
@@ -59,19 +61,22 @@ def backbone(model: nn.Module) -> Backbone:
 
 
 def build_model(recipe: Recipe) -> tuple[PreTrainedModel, ViTImageProcessor]:
-    """The classifier of the recipe, with `recipe.classes` as its labels, and its image processor.
+    """The model of the recipe, with `recipe.outputs` as the names of its outputs, and its image processor.
 
     Raises:
         InputError: the settings describe no model, it does not take the image size, or as `load_checkpoint`.
     """
-    labels = {"id2label": id2label(recipe.classes), "label2id": label2id(recipe.classes)}
+    labels = {"id2label": id2label(recipe.outputs), "label2id": label2id(recipe.outputs)}
     torch.manual_seed(recipe.seed)
     if recipe.checkpoint is None:
         model, mean, std = _from_scratch(recipe, labels), [0.5] * 3, [0.5] * 3
     else:
         model, mean, std = load_checkpoint(recipe, labels)
     _refuse_other_size(model, recipe.image_size)
-    model.config.problem_type = "single_label_classification"
+    model.config.problem_type = TASKS[recipe.task].problem_type
+    if recipe.scores:  # a head of classes says nothing of scores, and one of scores has the unit of other data
+        check_last_layer(model)
+        renew_head(model, head_parameters(model))
     if recipe.freeze == "backbone":
         freeze_backbone(model, head_parameters(model))
     side = {"height": recipe.image_size, "width": recipe.image_size}
@@ -125,7 +130,7 @@ def _refuse_other_size(model: PreTrainedModel, size: int) -> None:
 def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
     if recipe.architecture == "vit":
         return _vit(recipe, labels)
-    settings: dict[str, Any] = {"architecture": recipe.architecture, "num_labels": len(recipe.classes), **labels}
+    settings: dict[str, Any] = {"architecture": recipe.architecture, "num_labels": len(recipe.outputs), **labels}
     try:
         return TimmWrapperForImageClassification(TimmWrapperConfig(**settings))
     except Exception as error:  # timm and transformers raise several kinds for an unknown name

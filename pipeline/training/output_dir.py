@@ -22,12 +22,13 @@ from pipeline import run_folder
 from pipeline.data.rows import Rows
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
-from pipeline.evaluation.text import format_table
+from pipeline.evaluation.tasks import format_table
 from pipeline.expressions import CLASSES
 from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import LOGS, RECIPE, RESULTS, SEAL, SEALED, WEIGHTS, read_json, sha256, write_json
 from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
+from pipeline.task import is_scored
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.made_of import ROWS, checkpoint_hashes, note_rows, refuse_other_checkpoint, refuse_other_rows
@@ -202,8 +203,10 @@ def write_model(run: RunFolder, model: PreTrainedModel, processor: ViTImageProce
     save_classifier(model, processor, run.aside)
     examples = run.aside / "examples"
     examples.mkdir(exist_ok=True)
-    for index, name in enumerate(c for c in (model.config.id2label or {}).values() if c in CLASSES):
-        draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
+    names = list((model.config.id2label or {}).values())
+    for index, name in enumerate(CLASSES if is_scored(model.config.to_dict()) else names):
+        if name in CLASSES:
+            draw_face(name, seed=2026, index=index, size=224).save(examples / f"{name}.png")
 
 
 def resumed_from(run: RunFolder) -> list[int]:
@@ -215,7 +218,8 @@ def closing_words(path: Path) -> str:
     """What a finished run prints: its table, its path, and the next line to type."""
     evaluation = read_json(path / SEAL)
     example = next(iter(sorted((path / "examples").glob("*.png"))), "FACE.png")
-    loaded = f"pipeline('image-classification', model={path.as_posix()!r}, top_k={len(evaluation['classes'])})"
+    outputs = len(evaluation.get("classes") or evaluation["scores"])
+    loaded = f"pipeline('image-classification', model={path.as_posix()!r}, top_k={outputs})"
     code = f"from transformers import pipeline; print({loaded}({Path(example).as_posix()!r}))"
     # Double quotes work in every shell, unless the path holds what a shell reads inside them.
     quoted = shlex.quote(code) if set(code) & set('"$`\\!') else f'"{code}"'

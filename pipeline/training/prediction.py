@@ -13,6 +13,8 @@ from tqdm.auto import tqdm
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from pipeline.model_folder import plain_folder
+from pipeline.run_folder import CONFIG, read_json
+from pipeline.task import answers
 from pipeline.training.collator import EvalCollator
 from pipeline.training.sampler import PictureRows
 from pipeline.training.transforms import map_pictures, normalize
@@ -76,14 +78,15 @@ def whole_floats() -> Iterator[None]:
             place.fp32_precision = precision
 
 
-def probabilities_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> dict[str, np.ndarray]:
-    """Probabilities `(N, K)` of pictures on disk, by kind, computed as those in predictions.parquet are."""
+def answers_of_files(folder: Path, files: dict[str, list[Path]], size: int) -> dict[str, np.ndarray]:
+    """Probabilities or scores `(N, K)` of pictures on disk, by kind, computed as those in predictions.parquet are."""
     features = datasets.Features(
         {"image": datasets.Image(), "key": datasets.Value("string"), "target": datasets.List(datasets.Value("float32"))}
     )
     paths = [path for kind in files.values() for path in kind]
     rows = {"image": [str(p) for p in paths], "key": [p.name for p in paths], "target": [[1.0]] * len(paths)}
     table = map_pictures(datasets.Dataset.from_dict(rows, features=features), size, "map files")
-    logits = torch.from_numpy(predict(folder, {"files": table}, 16, "cpu")["files"])
-    parts = logits.softmax(-1).split([len(kind) for kind in files.values()])
-    return {name: part.numpy() for name, part in zip(files, parts, strict=True)}
+    config = read_json(folder / CONFIG)
+    given = answers(predict(folder, {"files": table}, 16, "cpu")["files"], config)
+    parts = np.split(given, np.cumsum([len(kind) for kind in files.values()])[:-1])
+    return dict(zip(files, parts, strict=True))

@@ -11,19 +11,11 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerState
 
+from pipeline.task import DEFAULT, TASKS
 from pipeline.training.log import OF_THE_CLOCK
 
-COLUMNS = (
-    " epoch",
-    "   step",
-    "train loss",
-    "validation loss",
-    "accuracy",
-    "macro F1",
-    "best so far",
-    "seconds",
-    "    left",
-)
+BEFORE = (" epoch", "   step", "train loss", "validation loss")
+AFTER = ("best so far", "seconds", "    left")
 
 
 @dataclass(frozen=True)
@@ -58,15 +50,16 @@ class Progress(TrainerCallback):
     The bar is on a terminal only: a file or a CI log gets no control characters.
     """
 
-    def __init__(self, results: Path) -> None:
-        self.results = results
+    def __init__(self, results: Path, task: str = DEFAULT) -> None:
+        self.results, self.shown = results, TASKS[task].shown
+        self.columns = (*BEFORE, *self.shown.values(), *AFTER)
         self._bar: tqdm | None = None
         self._started, self._first_step = time.perf_counter(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._started, self._first_step = time.perf_counter(), state.global_step
         if state.is_world_process_zero:
-            print(_line(COLUMNS))
+            print(self._line(self.columns))
             hidden = args.disable_tqdm or not sys.stderr.isatty()
             self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", leave=False, disable=hidden)
 
@@ -90,8 +83,8 @@ class Progress(TrainerCallback):
     def _words(self, now: Evaluated, state: Any) -> str:
         seconds = time.perf_counter() - self._started
         steps = max(1, state.global_step - self._first_step)
-        values = [now.train_loss, *(now.metrics.get(name) for name in ("loss", "accuracy", "macro_f1")), now.best]
-        return _line(
+        values = [now.train_loss, *(now.metrics.get(name) for name in ("loss", *self.shown)), now.best]
+        return self._line(
             [
                 f"{now.epoch:.4g}",
                 f"{now.step:,}",
@@ -100,6 +93,9 @@ class Progress(TrainerCallback):
                 f"{seconds / steps * (state.max_steps - state.global_step):,.0f} s",
             ]
         )
+
+    def _line(self, cells: Sequence[str]) -> str:
+        return "  ".join(cell.rjust(len(name)) for cell, name in zip(cells, self.columns, strict=True))
 
 
 def write_results(path: Path, done: Sequence[Evaluated]) -> None:
@@ -132,7 +128,3 @@ def ending_in_words(state: TrainerState) -> str:
     epochs: dict[Any, float] = {entry["step"]: entry["epoch"] for entry in state.log_history}
     best, last = epochs[state.best_global_step], epochs[state.global_step]
     return f"stopped early at epoch {last:.4g}: no better since {best:.4g}; {publishing}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "  ".join(cell.rjust(len(name)) for cell, name in zip(cells, COLUMNS, strict=True))

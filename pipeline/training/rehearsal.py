@@ -69,7 +69,7 @@ def _trial(plan: Plan, args: TrainingArguments, built: Built) -> None:
         plan = replace(plan, recipe=replace(plan.recipe, early_stopping=0))  # nothing is evaluated
         model, processor = built
         rows = _noise(plan, trial.per_device_train_batch_size * plan.processes)
-        log = TrainingLog(None, plan.recipe.classes)
+        log = TrainingLog(None, plan.recipe.outputs, plan.recipe.task)
         build_trainer(plan, trial, rows, rows, log, (), (copy.deepcopy(model), processor)).train()
 
 
@@ -105,13 +105,13 @@ def _leaving_out(plan: Plan, names: Collection[str]) -> Plan:
 def _noise(plan: Plan, rows: int) -> Dataset:
     """A mapped table of noise."""
     recipe, random = plan.recipe, np.random.default_rng(0)
-    side, classes = recipe.store_size or recipe.image_size, len(recipe.classes)
+    side, outputs = recipe.store_size or recipe.image_size, len(recipe.outputs)
     pixels = random.integers(0, 256, (rows, 3, side, side), dtype=np.uint8)
     return Dataset.from_dict(
         {
             "pixels": [picture.tobytes() for picture in pixels],
-            "label": [row % classes for row in range(rows)],
-            "target": [[1 / classes] * classes] * rows,
+            "label": [row % len(recipe.labels) for row in range(rows)],
+            "target": [[1 / outputs] * outputs] * rows,
             "key": [f"noise-{row}" for row in range(rows)],
         }
     )

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from pipeline.errors import InputError, first_line
+from pipeline.task import answers
 from pipeline.training.checkpoint_files import CONFIG
 from pipeline.training.library_words import quiet
 from pipeline.training.lora import merged
@@ -69,7 +70,7 @@ def check_clients(
         raise InputError(f"{name} cannot be saved and loaded again: {first_line(error)}") from None
     training = model.training
     with torch.no_grad():  # not inference mode: what a model keeps of it could not be trained through
-        scores = model.eval()(pixel_values=own).logits[0].float().softmax(-1)
+        scores = _answers(model.eval(), own)
     model.train(training)
     _refuse_difference("scores", name, scores, by_hand)
     _refuse_difference("scores", name, scores, by_pipeline)
@@ -86,8 +87,13 @@ def _by_hand(folder: Path, pixels: torch.Tensor) -> torch.Tensor:
     """Scores (K,) of AutoModel."""
     model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
     with torch.no_grad():  # not inference mode: some classes share what they computed between their models
-        scores: torch.Tensor = model.eval()(pixel_values=pixels).logits[0].softmax(-1)
-    return scores
+        return _answers(model.eval(), pixels)
+
+
+def _answers(model: PreTrainedModel, pixels: torch.Tensor) -> torch.Tensor:
+    """Scores (K,) of a model for one picture."""
+    outputs = model(pixel_values=pixels).logits.float().numpy()
+    return torch.from_numpy(answers(outputs, model.config.to_dict())[0])
 
 
 def _by_pipeline(folder: Path, picture: Image.Image) -> torch.Tensor:

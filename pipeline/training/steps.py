@@ -20,9 +20,9 @@ from transformers import (
     set_seed,
 )
 
-from pipeline import class_shares
 from pipeline.data.curation import Curated, curate_sources
 from pipeline.evaluation import evaluate, figures, predictions
+from pipeline.task import TASKS
 from pipeline.training import last_layer, log_results, machine, output_dir, prediction
 from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import weights_sha256
@@ -141,24 +141,26 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
     """Write the run folder, all but its seal: the model, its predictions in float32, and metrics with intervals."""
     recipe, args, file = plan.recipe, trainer.args, run.aside / "predictions.parquet"
     machine.say(ending_in_words(trainer.state))
-    setattr(trainer.model.config, class_shares.FIELD, class_shares.as_json(trainer.trained_shares, recipe.classes))
-    output_dir.write_model(run, trainer.model, trainer.processor)
+    output_dir.write_model(run, trainer.task_objective.published(trainer.model), trainer.processor)
     in_batches = (args.per_device_eval_batch_size, str(args.device))
     calibration = last_layer.calibrate(run.aside, recipe, data.validation, *in_batches)
     asked = (run.aside, data.evaluated, *in_batches)
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
     about = {
-        "classes": recipe.classes,
         "label_rule": data.curated.label_rule,
         "seed": recipe.seed,
         "resamples": recipe.bootstrap_resamples,
         "recipe": recipe.name,
         "calibration": calibration and calibration.as_json(),
+        **trainer.task_objective.about(data.curated.report),
     }
-    predictions.write_predictions(file, data.evaluated, logits, about, mirrored)
+    linear = trainer.task_objective.baseline(data.train, data.evaluated)
+    persons = predictions.numbered_persons(data.evaluated) if recipe.scores else None
+    predictions.write_predictions(file, data.evaluated, logits, about, mirrored, persons, linear)
     evaluate.write_figures(file, run.aside / "figures")
-    figures.save(figures.learning_curves(trainer.state.log_history), run.aside / "figures" / "learning_curves.png")
+    curves = figures.learning_curves(trainer.state.log_history, TASKS[recipe.task].curves)
+    figures.save(curves, run.aside / "figures" / "learning_curves.png")
     output_dir.write_json(run.aside / "curation.json", data.curated.report)
     evaluation = evaluate.evaluate_predictions(file)
     with EventFile(run.logs) as events:
@@ -166,7 +168,7 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
         log_results.log_settings(events, recipe, evaluation, step)
         if log_results.may_be_shown(data.curated.report):
             table, of_table = data.evaluated["validation"], logits["validation"]
-            log_results.log_surest_mistakes(events, table, of_table, recipe.classes, step)
+            log_results.log_surest_mistakes(events, table, of_table, recipe, step)
     if is_adapted(trainer.model):  # when nothing changes the weights in the folder any more
         write_adapter(trainer.model, run.aside)
     evaluate.write_evaluation(run.aside, evaluation)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 from transformers import PreTrainedModel, TrainingArguments, ViTImageProcessor, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -17,17 +16,17 @@ from pipeline.training.checkpoints import CheckpointedTrainer
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.each_step import EachStep
 from pipeline.training.ema import EMA
-from pipeline.training.loss import balanced_cross_entropy, label_shares, row_weights
 from pipeline.training.memory import advice, largest_batch, out_of_memory
+from pipeline.training.objectives import OBJECTIVES, Objective
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.optimizer_arguments import optimizer_class
-from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights, trained_shares
+from pipeline.training.sampler import EpochSampler, PictureRows, sampling_weights
 
 
 class ExpressionTrainer(CheckpointedTrainer):
     """Fine-tunes on `PictureRows` with the settings of a recipe.
 
-    The loss is the soft-target cross-entropy summed over rows and divided by the row count of the whole optimizer step,
+    The loss is that of the task's objective, summed over rows and divided by the row count of the whole optimizer step,
     over all micro-batches and processes. The averaged weights are the ones evaluated, and reloaded as the best.
     """
 
@@ -62,13 +61,9 @@ class ExpressionTrainer(CheckpointedTrainer):
         in_step = args.per_device_train_batch_size * args.world_size
         self.train_sampler = EpochSampler(len(train_rows), recipe.seed, weights, in_step if args.world_size > 1 else 1)
         self.train_keys, self.rows_of_step = train_rows.keys, torch.empty(0, dtype=torch.long)
-        self.count_rows, self.label_shares = count_rows, None
-        if recipe.class_balance in ("weights", "logit_adjustment"):
-            shares = label_shares(train_rows.labels, train_rows.targets.shape[1], train_rows.weights)
-            train_rows.loss_weights = row_weights(train_rows.labels, shares)
-            if recipe.class_balance == "logit_adjustment":
-                self.label_shares = torch.from_numpy(shares).float()
-        self.trained_shares = trained_shares(train_rows, weights)
+        self.count_rows = count_rows
+        rows_per_device = args.per_device_train_batch_size
+        self.task_objective: Objective = OBJECTIVES[recipe.task](recipe, train_rows, rows_per_device, weights)
         self.ema = EMA(model, recipe.ema_decay) if recipe.ema_decay else None
         self.add_callback(EachStep(self.train_sampler, self.ema, model, self.accelerator))
 
@@ -154,27 +149,20 @@ class ExpressionTrainer(CheckpointedTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Soft-target cross-entropy; class balance and label smoothing act in training only.
+        """The loss of the task's objective.
 
         The labels are not passed to the model: it would take them for multi-label targets, and the published config
-        would say so. The balance is that of `pipeline/training/loss.py`; the labels already hold the rows' weights.
+        would say so.
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         one_of_many = len(labels) == 1 and self.args.per_device_train_batch_size > 1
         with saved_statistics(model) if one_of_many else contextlib.nullcontext():
             outputs = model(**inputs)
-        logits = outputs.logits.float()
         if not model.training:
-            loss = F.cross_entropy(logits, labels)
-            return (loss, {"logits": outputs.logits}) if return_outputs else loss  # a distilled DeiT gives three
-        smoothing = self.recipe.label_smoothing
-        if self.recipe.class_balance in ("weights", "logit_adjustment"):
-            shares = None if self.label_shares is None else self.label_shares.to(logits.device)
-            losses = balanced_cross_entropy(logits, labels, smoothing, shares)
-        else:
-            losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-        loss = losses[labels.sum(dim=1) > 0].sum()  # without the blank row of an empty batch
+            loss, shown = self.task_objective.evaluated(outputs.logits, labels)
+            return (loss, {"logits": shown}) if return_outputs else loss  # a distilled DeiT gives three
+        loss = self.task_objective.summed(outputs.logits.float(), labels)
         rows = len(labels) if num_items_in_batch is None else num_items_in_batch
         loss = loss / rows * self.args.world_size  # gradients are averaged over processes
         if not torch.isfinite(loss):

@@ -30,7 +30,7 @@ from hub.release import drawn_faces
 from hub.run import load_run
 from hub.server.engine import load_model, to_scores
 from pipeline.pictures import decode
-from pipeline.training.prediction import probabilities_of_files
+from pipeline.training.prediction import answers_of_files
 from tests.conftest import write_recipe
 from tests.families import FAMILIES
 
@@ -83,7 +83,7 @@ def _differences(run: Path, folder: Path, size: int) -> list[str]:
     """The spread, then the largest difference of each client from the run's own, over pictures of many kinds."""
     kinds = picture_kinds(folder / "pictures", sorted((run / "examples").glob("*.png"))[:2], (size, size))
     files = [file for kind in kinds.values() for file in kind]
-    own = probabilities_of_files(run, {"all": files}, size)["all"]
+    own = answers_of_files(run, {"all": files}, size)["all"]
     spread = float(np.ptp(own, axis=0).max())
     if spread < LEAST_SPREAD:
         raise ValueError(f"its probabilities differ by {spread:.1g} between pictures")

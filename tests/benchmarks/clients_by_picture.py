@@ -19,7 +19,7 @@ import numpy as np
 from hub.clients.clients import CLIENTS, Answer, ask, lay, why_missing
 from pipeline.drawn.face import draw_face
 from pipeline.pictures import UnusablePicture, decode
-from pipeline.training.prediction import probabilities_of_files
+from pipeline.training.prediction import answers_of_files
 from tests.picture_modes import picture_modes
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def training(folder: Path, paths: dict[str, Path]) -> dict[str, Answer]:
             decode(path)
         except UnusablePicture as error:
             found[kind] = str(error)
-    rows = probabilities_of_files(folder, {kind: [path] for kind, path in paths.items() if kind not in found}, size)
+    rows = answers_of_files(folder, {kind: [path] for kind, path in paths.items() if kind not in found}, size)
     return found | {kind: dict(zip(_classes(folder), map(float, row[0]), strict=True)) for kind, row in rows.items()}
 
 

@@ -46,6 +46,8 @@ def linear_accuracy(splits: dict[str, Dataset]) -> tuple[float, str]:
 def main(run: Path) -> None:
     """Print both accuracies, with their intervals, on the official test rows."""
     recipe = recipe_from(load_yaml(run / "recipe.yaml"), str(run / "recipe.yaml"))
+    if recipe.scores:
+        raise SystemExit(f"{run} has scores: its evaluation.json compares them with a linear model already")
     official = json.loads((run / "evaluation.json").read_text())["official"]
     splits = dict(curate(read_sources(recipe), recipe).splits)
     if len(splits["test"]) != official["n"]:

@@ -14,7 +14,7 @@ from pipeline.evaluation.evaluate import evaluate_predictions, main, write_evalu
 from pipeline.evaluation.metrics import ECE, METRICS
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.row_sets import most_important
-from pipeline.evaluation.text import format_table
+from pipeline.evaluation.tasks import format_table
 from pipeline.evaluation.values import metric_values, resampled_values
 from pipeline.run_folder import read_json, seal, sha256, verify
 

@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.evaluation import figures
+from pipeline.task import TASKS
 
 
 def words(figure: Figure) -> list[str]:
@@ -49,7 +50,7 @@ def test_a_bin_of_few_rows_is_a_hollow_point():
 
 
 def test_learning_curves_hold_loss_scores_and_learning_rate_in_three_panels():
-    loss, score, rate = figures.learning_curves(log_history()).axes
+    loss, score, rate = figures.learning_curves(log_history(), TASKS["classification"].curves).axes
     assert [line.get_label() for line in loss.lines] == ["training loss", "validation NLL"]
     assert [line.get_label() for line in score.lines] == ["accuracy", "macro F1"]
     assert score.lines[0].get_xdata() == pytest.approx([1, 2])
@@ -58,12 +59,12 @@ def test_learning_curves_hold_loss_scores_and_learning_rate_in_three_panels():
 
 
 def test_learning_curves_of_a_run_without_a_logged_step_are_empty_panels(tmp_path):
-    figures.save(figures.learning_curves([]), tmp_path / "empty.png")
+    figures.save(figures.learning_curves([], TASKS["classification"].curves), tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 0
 
 
 def test_a_saved_figure_says_nothing_about_the_machine(tmp_path):
-    figures.save(figures.learning_curves(log_history()), tmp_path / "curves.png")
+    figures.save(figures.learning_curves(log_history(), TASKS["classification"].curves), tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert set(picture.info) <= {"dpi"}
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
@@ -76,6 +77,6 @@ def test_a_figure_saved_twice_is_the_same_file(tmp_path):
 
 
 def test_a_figure_becomes_the_rgb_array_that_tensorboard_takes():
-    picture = figures.to_array(figures.learning_curves(log_history()))
+    picture = figures.to_array(figures.learning_curves(log_history(), TASKS["classification"].curves))
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     assert picture.min() < 50 and picture.max() == 255

@@ -306,7 +306,17 @@ def test_the_front_matter_is_read_back_as_it_was_meant(voted: Run) -> None:
     card = ModelCard(make_card(voted, PUBLICATION))
     assert card.data.eval_results == eval_results(voted)
     shown = {(r.dataset_config, r.dataset_split, r.metric_type) for r in card.data.eval_results}
-    kinds = ("accuracy", "f1", "balanced_accuracy", "roc_auc", "nll", "kl_divergence", "ece")
+    kinds = (
+        "accuracy",
+        "f1",
+        "balanced_accuracy",
+        "top2_accuracy",
+        "roc_auc",
+        "nll",
+        "kl_divergence",
+        "brier_score",
+        "ece",
+    )
     sets = {"official": "test", "clean": "test", "clean_near": "test", "validation": "validation"}
     assert shown == {(name, split, kind) for name, split in sets.items() for kind in kinds}
     accuracy = voted.evaluation["clean_near"]["accuracy"]

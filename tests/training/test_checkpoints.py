@@ -29,7 +29,7 @@ from pipeline.training.described_size import TENSORS_OF_HEADS, no_larger_than
 from pipeline.training.head import head_parameters
 from pipeline.training.model import build_model
 from pipeline.training.plan import make_plan
-from pipeline.training.prediction import probabilities_of_files
+from pipeline.training.prediction import answers_of_files
 from pipeline.training.saving import check_clients, save_classifier
 from tests.benchmarks.checkpoint_families import outcome
 from tests.conftest import run_train_hf, write_recipe
@@ -115,7 +115,7 @@ def test_every_client_sees_the_pixels_of_training_with_a_timm_cnn(tmp_path: Path
     for number, size in enumerate([(97, 131), (48, 48), (SIZE, SIZE), (300, 200)]):
         picture(*size).save(tmp_path / f"{number}.png")
         files.append(tmp_path / f"{number}.png")
-    ours = probabilities_of_files(tmp_path / "run", {"all": files}, SIZE)["all"]
+    ours = answers_of_files(tmp_path / "run", {"all": files}, SIZE)["all"]
     assert np.ptp(ours, axis=0).max() > 0.2, "scores that hardly move prove nothing"
     theirs = {
         "pipeline()": by_pipeline(tmp_path / "run", files),

@@ -12,7 +12,6 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from pipeline.expressions import CLASSES
 from pipeline.training.log import EventFile
 from pipeline.training.log_results import log_first_batch, log_surest_mistakes, may_be_shown
 from tests.conftest import STILL, Finished, run_train_hf, write_recipe
@@ -71,17 +70,18 @@ def test_the_first_batch_is_the_one_that_is_trained(trainer_of, tiny, tmp_path: 
     assert np.abs(shown - (trained.permute(1, 2, 0) * 255).numpy()).max() <= 1
 
 
-def test_the_surest_mistake_is_shown_and_no_right_answer(tmp_path: Path) -> None:
+def test_the_surest_mistake_is_shown_and_no_right_answer(tiny, tmp_path: Path) -> None:
     pixels = torch.arange(3, dtype=torch.uint8).mul(100).view(3, 1, 1, 1).expand(3, 3, 8, 8).contiguous()
-    table = Dataset.from_dict({"pixels": [each.numpy().tobytes() for each in pixels], "label": [0, 1, 2]})
+    columns = {"label": [0, 1, 2], "target": np.eye(7)[:3].tolist()}
+    table = Dataset.from_dict({"pixels": [each.numpy().tobytes() for each in pixels]} | columns)
     logits = np.full((3, 7), -4.0, np.float32)
     logits[[0, 1, 2], [0, 0, 1]] = 0, 2, 9  # right; wrong; wrong and surer
     with EventFile(tmp_path / "logs") as events:
-        log_surest_mistakes(events, table, logits, list(CLASSES), 5)
+        log_surest_mistakes(events, table, logits, tiny(), 5)
     image = events_of(tmp_path / "logs").Images("validation/surest_mistakes")[0]
     shown = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
     found = {int(v): np.argwhere((shown == v).all(-1))[:, 1].min() for v in (100, 200) if (shown == v).all(-1).any()}
     assert image.step == 5 and found[200] < found[100], "the surest first"
     with EventFile(tmp_path / "none") as events:
-        log_surest_mistakes(events, table, np.eye(7, dtype=np.float32)[:3], list(CLASSES), 5)
+        log_surest_mistakes(events, table, np.eye(7, dtype=np.float32)[:3], tiny(), 5)
     assert events_of(tmp_path / "none").Tags()["images"] == []

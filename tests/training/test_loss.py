@@ -83,7 +83,7 @@ def test_mixed_rows_mix_their_weights(trainer_of, tiny, balance: str) -> None:
     assert not torch.allclose(totals, torch.from_numpy(weights[:8])), "mixed"
     assert min(weights) <= totals.min() and totals.max() <= max(weights)
     logits = torch.randn(8, 7)
-    shares = trainer.label_shares
+    shares = trainer.task_objective.label_shares
     mixed = balanced_cross_entropy(logits, batch["labels"], 0.1, shares)
     doubled = balanced_cross_entropy(logits, 2 * batch["labels"], 0.1, shares)
     assert torch.allclose(doubled, 2 * mixed), "linear in the weights"

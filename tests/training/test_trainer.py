@@ -237,12 +237,12 @@ def test_the_class_shares_that_scores_assume_follow_the_balance(tiny, trainer_of
     shares = {}
     for how in ("none", "sampler", "weights", "logit_adjustment"):
         trainer = trainer_of(tiny(class_balance=how))
-        shares[how] = trainer.trained_shares
+        shares[how] = trainer.task_objective.trained_shares
         targets, labels = trainer.train_dataset.targets, trainer.train_dataset.labels
     assert shares["none"] == pytest.approx(targets.mean(0), abs=1e-6)
     balanced = np.mean([targets[labels == label].mean(0) for label in np.unique(labels)], axis=0)
     for how in ("sampler", "weights", "logit_adjustment"):
         assert shares[how] == pytest.approx(balanced, abs=1e-6)
     assert np.abs(balanced - targets.mean(0)).max() > 0.005
-    one_hot = trainer_of(tiny(class_balance="weights", targets="onehot")).trained_shares
+    one_hot = trainer_of(tiny(class_balance="weights", targets="onehot")).task_objective.trained_shares
     assert one_hot == pytest.approx(np.full(7, 1 / 7), abs=1e-6)

@@ -1,6 +1,7 @@
 /** One face: a box in the picture, and its scores next to it. */
 
-import { bestOf, element, percent } from "./dom.js";
+import { bestOf, element } from "./dom.js";
+import { ofClasses, share, shown } from "./score.js";
 
 const UNCLEAR_BELOW = 0.5;  // a first answer with less than half of the score is named together with the second
 
@@ -66,13 +67,14 @@ export class FacePanel {
     const unclear = second && first.score < UNCLEAR_BELOW;
     const clear = unclear ? `unclear: ${first.label} or ${second.label}` : first.label;
     this.text = face.sure === false ? "not sure" : clear;  // below the server's threshold
+    if (!ofClasses()) this.text = face.scores.map(({ label, score }) => `${label} ${shown(score)}`).join(", ");
     this.answer.textContent = this.text;
     this.box.setAttribute("aria-label", `Face ${this.number}: ${this.text}. To its scores`);
     for (const { label, score } of face.scores) {
       const row = this.rows.get(label);
-      row.fill.style.width = `${100 * score}%`;
-      row.number.textContent = percent(score);
-      row.node.classList.toggle("best", label === first.label);
+      row.fill.style.width = `${100 * share(label, score)}%`;
+      row.number.textContent = shown(score);
+      row.node.classList.toggle("best", ofClasses() && label === first.label);
     }
     this.crop.src = face.crop;
     this.map.hidden = !face.map;

@@ -3,6 +3,7 @@
 import { HAS_API, KEEPS, about, examples } from "./answers.js";
 import { byId, element, percent } from "./dom.js";
 import { clear, readAgain, showFiles } from "./pictures.js";
+import { answersWith } from "./score.js";
 import { webcam } from "./webcam.js";
 
 const WIDE = "(min-width: 56rem)";  // as in page.css: the notice stands beside the buttons
@@ -24,12 +25,12 @@ function settled({ not_sure_below: threshold = 0, class_shares: shares }) {
 async function showModel() {
   try {
     const described = await about((text) => { byId("model").textContent = text; });
-    const { model, card, classes, trained_on: data, drawn_only: drawn, note } = described;
+    const { model, card, trained_on: data, drawn_only: drawn, note } = described;
     byId("drawn").hidden = !drawn;
     const named = card ? element("a", { href: card, target: "_blank", rel: "noreferrer" }, model) : model;
     const trained = data.length ? ` It was trained on: ${data.join(", ")}.` : " What it was trained on is not known.";
     const link = card ? " How often it is right, and its limits: see its card." : "";
-    byId("model").replaceChildren("Model ", named, `. It chooses from: ${classes.join(", ")}.${trained}${settled(described)}${link}`);
+    byId("model").replaceChildren("Model ", named, `. ${answersWith(described)}${trained}${settled(described)}${link}`);
     byId("note").textContent = note;
     byId("note").hidden = !note;
   } catch (error) {

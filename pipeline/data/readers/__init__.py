@@ -74,6 +74,8 @@ READERS: tuple[Reader, ...] = (
     drawn,
 )
 SPLITS_BY_NAME = (folder.NAME, csv_file.NAME, patterns.NAME, sidecar.NAME)  # readers that find splits by names
+# Readers that also read scores.
+WITH_SCORES = (csv_file.NAME, parquet.NAME, affectnet.NAME, curated.NAME, hub.NAME, drawn.NAME)
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"
@@ -134,6 +136,7 @@ def read_source(recipe: Recipe) -> Reading:
     """
     inventory.cache_clear()  # the files may have changed since the last call
     reader, placed = _reader_of(recipe)
+    _refuse_without_scores(reader, recipe)
     if reader.NAME in SPLITS_BY_NAME:
         refuse_other_splits(local_path(recipe), recipe, reader.NAME)
     reading = reader.read(placed)
@@ -162,6 +165,14 @@ def _reader_of(recipe: Recipe) -> tuple[Reader, Recipe]:
     path = _inside(path, recipe, named)
     placed = replace(recipe, data_path=str(path)) if path != local_path(recipe) else recipe
     return named or recognise(path, placed), placed
+
+
+def _refuse_without_scores(reader: Reader, recipe: Recipe) -> None:
+    if recipe.scores and reader.NAME not in WITH_SCORES:
+        raise InputError(
+            f"data_path {recipe.data_path}: source {reader.NAME} has classes and no scores; the scores "
+            f"{', '.join(recipe.scores)} can be columns of a csv file or of parquet files"
+        )
 
 
 def _inside(path: Path, recipe: Recipe, named: Reader | None) -> Path:

@@ -17,6 +17,7 @@ from pipeline.data.readers.roles import IGNORE, Roles, find_roles, split_and_per
 from pipeline.data.readers.rows import Part, counted, whole_of
 from pipeline.data.readers.shares import labels_of_shares
 from pipeline.data.readers.tables import Column, as_text
+from pipeline.data.scores import scores_of
 from pipeline.data.table import ALL, SPLITS, SPLITS_IN_WORDS, Reading, assemble, split_of
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
@@ -50,7 +51,7 @@ def read(recipe: Recipe) -> Reading:
     for split, table in raw.items():
         pictures[split], outside[split] = without_paths_outside(pictures_of(table, image), root)
     given = Given(pictures, picture_keys(pictures), outside, {s: _columns(table, image) for s, table in raw.items()})
-    if recipe.label_column in (None, "votes") and "votes" in first.column_names:
+    if not recipe.scores and recipe.label_column in (None, "votes") and "votes" in first.column_names:
         return _with_rest(_voted(raw, given, recipe), local, files)
     place = f"data_path {recipe.data_path}"
     roles = _roles(given.columns, first, image, recipe, place)
@@ -73,7 +74,7 @@ def _parts(given: Given, roles: Roles, recipe: Recipe, source: str, place: str) 
     """The parts of all splits, as files or a column name them."""
     parts: dict[str, Part] = {}
     for loaded, cells in given.columns.items():
-        where = f"{place}, split {loaded}, column {roles.label or ', '.join(roles.shares)}"
+        where = f"{place}, split {loaded}, column {', '.join(roles.labelled)}"
         labels, reasons, targets, shown = _labels(cells, roles, recipe, where)
         outside = given.outside[loaded]
         labels, reasons = np.where(outside, -1, labels), np.where(outside, OUTSIDE, reasons)
@@ -81,7 +82,7 @@ def _parts(given: Given, roles: Roles, recipe: Recipe, source: str, place: str) 
         for split, rows in _splits(cells, roles, loaded, place).items():
             chosen = np.where(rows, labels, -1)
             pictures, keys = given.pictures[loaded], given.keys[loaded]
-            table = assemble(pictures, chosen, targets, keys, persons, source, recipe.classes)
+            table = assemble(pictures, chosen, targets, keys, persons, source, recipe.labels)
             names = tallied([n for n, r in zip(shown, rows, strict=True) if r], labels[rows], recipe)
             parts[split] = Part(table, counted(reasons[rows]), names)
     return parts
@@ -128,7 +129,7 @@ def _kind(local: Path) -> str:
 
 
 def _layout(kind: str, image: str, roles: Roles) -> str:
-    label = roles.label or f"shares in {', '.join(roles.shares)}"
+    label = ("shares in " if roles.shares else "") + ", ".join(roles.labelled)
     others = "".join(f", {role} {c}" for role, c in (("split", roles.split), ("person", roles.person)) if c)
     return "; ".join([f"{kind} with the columns {image} and {label}{others}", *roles.notes])
 
@@ -184,10 +185,10 @@ def _roles(
         )
         raise InputError(f"{place}: {kind} (columns: {', '.join(first.column_names)}); name it with --label_column")
     roles = find_roles(together, recipe, place, [image])
-    if not roles.label and not roles.shares:
+    if not roles.labelled:
+        role, option = ("score", "--scores") if recipe.scores else ("label", "--label_column")
         raise InputError(
-            f"{place}: no label column is recognised (columns: {', '.join(first.column_names)}); name it with "
-            "--label_column"
+            f"{place}: no {role} column is recognised (columns: {', '.join(first.column_names)}); name it with {option}"
         )
     return roles
 
@@ -195,12 +196,15 @@ def _roles(
 def _labels(
     cells: Mapping[str, Column], roles: Roles, recipe: Recipe, place: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[str | None]]:
-    """Labels (N,), reasons (N,), targets (N, K) and the names that they were read from."""
+    """Labels or strata (N,), reasons (N,), targets (N, K) and the names that they were read from."""
     if roles.label:
         shown = cells[roles.label]
         labels, reasons = class_labels(shown, recipe, place)
         return labels, reasons, one_hot(labels, len(recipe.classes)), shown
-    rows = list(zip(*(cells[column] for column in roles.shares), strict=True))
+    rows = list(zip(*(cells[column] for column in roles.labelled), strict=True))
+    if recipe.scores:
+        scored = scores_of(rows, recipe, lambda row: f"{place} row {row}")
+        return scored.strata, scored.reasons, scored.scores, [None] * len(rows)
     return labels_of_shares(rows, roles.shares, recipe, lambda row: f"{place} row {row}")
 
 

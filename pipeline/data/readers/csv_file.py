@@ -19,6 +19,7 @@ from pipeline.data.readers.labels import class_labels, tallied
 from pipeline.data.readers.listed import Listed
 from pipeline.data.readers.rows import Part, counted, whole_of
 from pipeline.data.readers.shares import labels_of_shares
+from pipeline.data.scores import scores_of
 from pipeline.data.table import ALL, SPLITS, Reading, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
@@ -26,7 +27,7 @@ from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin, Source
 
 NAME = "csv"
-LAYOUT = "a table of labels (csv, tsv, jsonl, json: columns such as path,label[,split,person])"
+LAYOUT = "a table of labels or scores (csv, tsv, jsonl, json: columns such as path,label[,split,person])"
 ORIGINS: tuple[Origin, ...] = ("local",)
 # Its pictures may lie in folders of any name; those that it does not list are counted.
 BEFORE: tuple[str, ...] = ("folder",)
@@ -43,7 +44,7 @@ def matches(path: Path, recipe: Recipe) -> str | None:
     if not found:  # `read` says why, unless another reader takes the folder
         return "a table of pictures that cannot be read" if beside.damaged else None
     first = found[0]
-    label = first.roles.label or ", ".join(first.roles.shares)
+    label = ", ".join(first.roles.labelled)
     more = f" and {len(found) - 1} more tables" if len(found) > 1 else ""
     return f"{first.path.name} with the columns {first.roles.picture} and {label}{more}"
 
@@ -60,7 +61,8 @@ def read(recipe: Recipe) -> Reading:
     given = local_path(recipe)
     beside = tables_beside(given, recipe) if given.is_dir() else Beside([], {}, {})
     labelled = {one.path for one in beside.tables if one.labels}
-    without = "folder" if given.is_dir() and recipe.source == "auto" and in_class_folders(given, recipe) else ""
+    by_folders = given.is_dir() and not recipe.scores and in_class_folders(given, recipe)
+    without = "folder" if by_folders and recipe.source == "auto" else ""
     refuse_unused(beside, labelled, recipe, NAME if labelled else without, of_folders=False)
     tables = tables_to_read(given, recipe)
     try:
@@ -71,7 +73,7 @@ def read(recipe: Recipe) -> Reading:
     name = tables[0].path.stem if len(tables) == 1 else given.resolve().name
     place = " and ".join(str(one.path) for one in tables)
     labels = _labels(kept, tables, recipe, place)
-    if given.is_dir():
+    if given.is_dir() and not recipe.scores:  # folders say nothing of scores
         refuse_other_folders(given, _said(rows, kept, labels, tables, recipe), recipe, place, NAME)
     parts = _parts(kept, labels, recipe, name)
     others = _others(given, rows, tables, beside) if given.is_dir() else {}
@@ -99,6 +101,11 @@ class Labels(NamedTuple):
 
 
 def _labels(rows: Sequence[Row], tables: Sequence[Listed], recipe: Recipe, place: str) -> Labels:
+    if recipe.scores:
+        each = [tables[row.table] for row in rows]
+        cells = [[one.table.columns[c][row.row] for c in one.roles.scores] for one, row in zip(each, rows, strict=True)]
+        scored = scores_of(cells, recipe, lambda i: each[i].table.place(rows[i].row))
+        return Labels(scored.strata, scored.reasons, scored.scores, [None] * len(rows))
     if all(one.roles.label for one in tables):
         shown = [row.label for row in rows]
         labels, reasons = class_labels(shown, recipe, place)
@@ -126,7 +133,7 @@ def _parts(rows: Sequence[Row], found: Labels, recipe: Recipe, source: str) -> d
         pictures = generated(picture_rows, Features({"image": Image()}), [rows[i].file for i in chosen])
         keys, persons = [rows[i].key for i in chosen], [rows[i].person for i in chosen]
         labels = found.labels[chosen]
-        table = assemble(pictures, labels, found.targets[chosen], keys, persons, source, recipe.classes)
+        table = assemble(pictures, labels, found.targets[chosen], keys, persons, source, recipe.labels)
         names = tallied([found.shown[i] for i in chosen], labels, recipe)
         parts[split] = Part(table, counted(found.reasons[chosen]), names)
     return parts
@@ -145,8 +152,8 @@ def _others(root: Path, rows: Sequence[Row], tables: Sequence[Listed], beside: B
 def _layout(tables: Sequence[Listed]) -> str:
     roles = tables[0].roles
     names = " and ".join(one.path.name for one in tables)
-    label = roles.label or f"shares in {', '.join(roles.shares)}"
-    said = {"picture": roles.picture, "label": label, "split": roles.split, "person": roles.person}
+    kind = "label" if roles.label else "shares in" if roles.shares else "scores"
+    said = {"picture": roles.picture, kind: ", ".join(roles.labelled), "split": roles.split, "person": roles.person}
     columns = ", ".join(f"{role} {column}" for role, column in said.items() if column)
     head = "; without a header" if tables[0].table.headless else ""
     notes: Mapping[str, None] = dict.fromkeys(note for one in tables for note in one.roles.notes)

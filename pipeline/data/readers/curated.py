@@ -56,7 +56,10 @@ def read(recipe: Recipe) -> Reading:
             )
     label = tables["train"].features["label"]
     names = label.names if isinstance(label, ClassLabel) else []
-    if names != recipe.classes:
+    if (held := list(report.get("scores", {}).get("train", {}))) != recipe.scores:
+        with_scores = f"the scores {', '.join(held)}" if held else "classes"
+        raise InputError(f"data_path {root} was curated for {with_scores}: set task and scores as they were there")
+    if names != recipe.labels:
         raise InputError(f"data_path {root} was curated for the classes {', '.join(names)}: set --classes '{names}'")
     made = MADE_BY_CURATION + MADE_BY_PUBLISHING
     kept = {s: t.remove_columns([c for c in t.column_names if c in made]) for s, t in tables.items()}

@@ -38,8 +38,8 @@ def tables_to_read(given: Path, recipe: Recipe) -> list[Listed]:
     if given.is_file():
         one = listed(given, recipe)
         if not one.roles.picture or not one.labels:
-            role = "picture" if not one.roles.picture else "label"
-            option = "--image_column" if role == "picture" else "--label_column"
+            role = "picture" if not one.roles.picture else "score" if recipe.scores else "label"
+            option = {"picture": "--image_column", "score": "--scores", "label": "--label_column"}[role]
             head = ", which has no header: add a first line such as path,label" if one.table.headless else ""
             raise InputError(
                 f"{given}{head}: no column of {role}s is recognised (columns: {', '.join(one.table.columns)}); name it "

@@ -36,8 +36,8 @@ class Listed:
 
     @property
     def labels(self) -> bool:
-        """Whether it has labels, or shares that become labels."""
-        return bool(self.roles.label or self.roles.shares)
+        """Whether it has labels, shares that become labels, or scores."""
+        return bool(self.roles.labelled)
 
     @cached_property
     def names(self) -> list[str]:

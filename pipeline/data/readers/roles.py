@@ -56,7 +56,8 @@ IGNORE = "none"  # the value of split_column and person_column that reads none
 class Roles(NamedTuple):
     """The names of the columns that are read, None where there is none.
 
-    `shares` are columns that hold a share or a count for a class; `notes` say what was chosen among several columns.
+    `shares` are columns that hold a share or a count for a class, `scores` those of the setting `scores`, in its order;
+    `notes` say what was chosen among several columns.
     """
 
     picture: str | None
@@ -65,11 +66,17 @@ class Roles(NamedTuple):
     person: str | None
     shares: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """The columns that say what a picture shows; empty where there is none."""
+        return (self.label,) if self.label else self.shares or self.scores
 
     @property
     def read(self) -> set[str]:
         """All columns that are read."""
-        return {name for name in (self.picture, self.label, self.split, self.person, *self.shares) if name}
+        return {name for name in (self.picture, self.split, self.person, *self.labelled) if name}
 
 
 def plain_column(name: str) -> str:
@@ -84,10 +91,25 @@ def find_roles(columns: Mapping[str, Column], recipe: Recipe, place: str, pictur
         InputError: two columns fit one role, or a setting names a missing column; the message names the setting.
     """
     picture = _picture(columns, recipe, place, pictures)
+    if recipe.scores:
+        return Roles(picture, None, *split_and_person(columns, recipe, place), scores=_scores(columns, recipe, place))
     label, notes = _label(columns, recipe, place)
     split, person = split_and_person(columns, recipe, place)
     shares = () if label else _shares(columns)
     return Roles(picture, label, split, person, shares, notes)
+
+
+def _scores(columns: Mapping[str, Column], recipe: Recipe, place: str) -> tuple[str, ...]:
+    """The column of each score, by its name; empty where the table has none of them."""
+    folded = {name.casefold(): name for name in columns}
+    found = [name if name in columns else folded.get(name.casefold()) for name in recipe.scores]
+    missing = [name for name, column in zip(recipe.scores, found, strict=True) if column is None]
+    if missing and len(missing) < len(found):
+        raise InputError(
+            f"{place}: no column {', '.join(missing)} (columns: {', '.join(columns)}); scores names the columns that "
+            "hold the numbers"
+        )
+    return tuple(column for column in found if column)
 
 
 def split_and_person(columns: Mapping[str, Column], recipe: Recipe, place: str) -> tuple[str | None, str | None]:

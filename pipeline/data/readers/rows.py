@@ -1,7 +1,7 @@
 """Picture files and their labels become the one table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict, Features, Image
 
 from pipeline.data.readers.files import generated, picture_rows
 from pipeline.data.readers.labels import Names, class_labels, joined_names, tallied
+from pipeline.data.scores import scores_of
 from pipeline.data.table import ALL, SPLITS, assemble
 from pipeline.data.votes import one_hot
 from pipeline.errors import InputError
@@ -106,6 +107,24 @@ def part_of(
     return Part(table, counted(reasons), tallied(names, labels, recipe, codes))
 
 
+def scored_part(
+    pictures: Sequence[Labelled],
+    cells: Sequence[Sequence[str | float | None]],
+    source: str,
+    recipe: Recipe,
+    place: Callable[[int], str],
+) -> Part:
+    """The one table of `pictures` with scores, K `cells` each; their names are not read.
+
+    Raises:
+        InputError: as `scores_of`.
+    """
+    strata, scores, reasons = scores_of(cells, recipe, place)
+    files = generated(picture_rows, Features({"image": Image()}), [one.path for one in pictures])
+    keys, persons = [one.key for one in pictures], [one.person for one in pictures]
+    return Part(assemble(files, strata, scores, keys, persons, source, recipe.labels), counted(reasons), {})
+
+
 def counted(reasons: np.ndarray) -> dict[str, int]:
     """Rows by the reason why they are left out, most frequent first."""
     return dict(Counter(str(reason) for reason in reasons if reason).most_common())
@@ -119,5 +138,6 @@ def refuse_empty(tables: Mapping[str, Dataset], place: str, left_out: Mapping[st
     """
     if not any(len(table) for table in tables.values()):
         raise InputError(
-            f"{place}: no picture with a label is left (left out: {left_out}); check classes and class_map"
+            f"{place}: no picture with a label is left (left out: {left_out}); check classes and class_map, or "
+            "the cells of scores"
         )

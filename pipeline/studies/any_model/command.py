@@ -1,6 +1,5 @@
 """`python -m pipeline.evaluation --model MODEL --data_path DATA --output_dir judged`: a report on any model."""
 
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import numpy as np
 from pipeline.data.curated_folder import new_folder, refuse_existing
 from pipeline.evaluation.baselines import read_beside
 from pipeline.evaluation.evaluate import evaluate_predictions, write_figures
-from pipeline.evaluation.predictions import read_predictions, write_predictions
-from pipeline.evaluation.text import format_table
+from pipeline.evaluation.predictions import numbered_persons, read_predictions, write_predictions
+from pipeline.evaluation.tasks import format_table
 from pipeline.run_folder import PREDICTIONS, SEAL, write_json
 from pipeline.settings.recipe import Recipe
 from pipeline.studies.any_model import paired, report
@@ -65,7 +64,9 @@ def write(
         "resamples": recipe.bootstrap_resamples,
         "recipe": judged.recipe,
     }
-    write_predictions(file, dict(labelled.tables), judged.logits, about, judged.mirrored, _persons(judged))
+    write_predictions(
+        file, dict(labelled.tables), judged.logits, about, judged.mirrored, numbered_persons(labelled.tables)
+    )
     predictions = read_predictions(file)
     against = {other.name: paired.compare(predictions, other) for other in others}
     write_figures(file, folder / "figures")
@@ -90,15 +91,3 @@ def _maps(judged: Judged, folder: Path, count: int, seed: int) -> dict[str, Any]
     }
     faces = {name: pictures_of(table, rows.tolist()) for name, rows in chosen.items() if len(rows)}
     return write_maps(judged.network, faces, judged.outputs, folder)
-
-
-def _persons(judged: Judged) -> list[str | None] | None:
-    """A code for the person of each row, None where nobody is known; None if no row has a person."""
-    rows = [
-        (source, person)
-        for table in judged.labelled.tables.values()
-        for source, person in zip(table["source"][:], table["person"][:], strict=True)
-    ]
-    if all(person is None for _, person in rows):
-        return None
-    return [who and blake2b(f"{source}: {who}".encode(), digest_size=6).hexdigest() for source, who in rows]

@@ -26,11 +26,14 @@ def read_other(folder: Path) -> Other:
     """The predictions in a folder of this command, or in a run folder.
 
     Raises:
-        InputError: there are none, or they cannot be read.
+        InputError: there are none, they cannot be read, or they are scores.
     """
     if not (folder / PREDICTIONS).is_file():
         raise InputError(f"against {folder} has no {PREDICTIONS}: give a run folder, or an earlier --output_dir")
-    return Other(str(folder), read_predictions(folder / PREDICTIONS))
+    predictions = read_predictions(folder / PREDICTIONS)
+    if predictions.scores:
+        raise InputError(f"against {folder} predicts scores: give a run with classes")
+    return Other(str(folder), predictions)
 
 
 def compare(ours: Predictions, other: Other) -> dict[str, Any]:
