@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import InputError, end_in_one_line
+from pipeline.errors import end_in_one_line
 
 if TYPE_CHECKING:
     from hub.options import Options
@@ -112,29 +112,9 @@ def parse(argv: list[str]) -> "Options":
     option("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, above 0 and at "
            "most 1 (default 1)")  # fmt: skip
     words = parser.parse_args(argv)
-    if bool(words.repo_id) == bool(words.dataset):
-        raise InputError("name where to publish: --repo_id for a run, or --dataset for a curated folder")
-    if words.adapter and words.dataset:
-        raise InputError("--adapter is for a run; leave it out with --dataset")
-    if words.licence and not words.dataset:
-        raise InputError("--licence is for --dataset; a run's licence follows from its data")
-    if words.class_shares and words.dataset:
-        raise InputError("--class_shares changes the scores of a model; leave it out with --dataset")
-    if words.tau != 1 and not words.class_shares:
-        raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
-    if words.create_pr and (words.tag or words.revision != "main"):
-        raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
-    if words.space is None and (words.space_kind or words.browser_libraries):
-        raise InputError("--space_kind and --browser_libraries are for --space: name the Space too")
-    if words.space_kind == "docker" and words.browser_libraries:
-        raise InputError("--browser_libraries is for a static Space; leave it or --space_kind docker out")
-    words.space_kind = words.space_kind or "static"
-    if words.create_pr and words.space:
-        raise InputError("--create_pr: a Space shows what is published; publish it after the pull request is merged")
+    from hub.options import options_from
 
-    from hub.options import Options
-
-    return Options(**vars(words))
+    return options_from(words)
 
 
 def _folder(text: str) -> Path:

@@ -1,5 +1,6 @@
 """What a person asks `push_to_hub.py` for, and whether this account may do it on the Hub."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,33 @@ class Exists:
 
     model: bool
     space: bool
+
+
+def options_from(words: Namespace) -> Options:
+    """The options of a command line.
+
+    Raises:
+        InputError: options that exclude each other.
+    """
+    if bool(words.repo_id) == bool(words.dataset):
+        raise InputError("name where to publish: --repo_id for a run, or --dataset for a curated folder")
+    if words.adapter and words.dataset:
+        raise InputError("--adapter is for a run; leave it out with --dataset")
+    if words.licence and not words.dataset:
+        raise InputError("--licence is for --dataset; a run's licence follows from its data")
+    if words.class_shares and words.dataset:
+        raise InputError("--class_shares changes the scores of a model; leave it out with --dataset")
+    if words.tau != 1 and not words.class_shares:
+        raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
+    if words.create_pr and (words.tag or words.revision != "main"):
+        raise InputError("--create_pr: a pull request has no tag and goes to main; tag it after it is merged")
+    if words.space is None and (words.space_kind or words.browser_libraries):
+        raise InputError("--space_kind and --browser_libraries are for --space: name the Space too")
+    if words.space_kind == "docker" and words.browser_libraries:
+        raise InputError("--browser_libraries is for a static Space; leave it or --space_kind docker out")
+    if words.create_pr and words.space:
+        raise InputError("--create_pr: a Space shows what is published; publish it after the pull request is merged")
+    return Options(**vars(words) | {"space_kind": words.space_kind or "static"})
 
 
 def check_names(options: Options) -> None:
