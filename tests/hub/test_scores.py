@@ -2,7 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -14,15 +18,24 @@ from PIL import Image
 from transformers import pipeline
 
 from hub import predict
+from hub.adjusted import expected_shares
 from hub.card.card import make_card
 from hub.card.metadata import Publication
 from hub.export import fp32, int8, preprocessed
 from hub.export.compare import Reference, compare, refuse_wrong, why_inaccurate
 from hub.export.export import export_onnx
+from hub.options import Options
+from hub.release import space_parts
 from hub.run import load_run
+from hub.server.engine import load_model
+from hub.server.expected import settled
 from hub.server.settings import Settings
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
+from pipeline.evaluation.expected import expected_predictions
+from pipeline.studies.any_model.paired import read_other
+from pipeline.studies.ranking import tables_of
+from pipeline.studies.run_pictures import pictures_of
 from push_to_hub import main
 from tests.hub.test_app import served
 
@@ -98,8 +111,6 @@ def test_predict_writes_numbers_and_names_no_class(
 
 
 def test_a_damaged_range_is_not_believed_by_the_page(scored_run: Path, tmp_path: Path) -> None:
-    from hub.server.engine import load_model
-
     folder = shutil.copytree(scored_run, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     for ranges in ({"intensity": ["0", 1]}, [], {"intensity": [1, 1]}):
@@ -126,3 +137,43 @@ def test_a_difference_of_scores_is_a_share_of_their_range() -> None:
     with pytest.raises(InputError, match="a score differs by 0.05"):
         refuse_wrong(fp32.FORMAT, found, reference)
     assert "its scores differ by 0.05 of their range on average" in str(why_inaccurate(int8.FORMAT, found, reference))
+
+
+def test_a_static_space_of_scores_is_refused_in_one_line(scored_run: Path) -> None:
+    with pytest.raises(InputError, match="a static Space only with classes: add --space_kind docker"):
+        space_parts(load_run(scored_run), Options(run=scored_run, repo_id="anna/scores", space="anna/demo"))
+
+
+@pytest.mark.parametrize("command", ["evaluation", "publishing", "the app", "shift", "leaderboard", "against"])
+def test_what_is_of_classes_only_refuses_scores_in_one_line(scored_run: Path, command: str) -> None:
+    refused: dict[str, Callable[[], object]] = {
+        "evaluation": lambda: expected_predictions(scored_run, "uniform", 1.0),
+        "publishing": lambda: expected_shares(load_run(scored_run), "uniform", 1.0),
+        "the app": lambda: settled(load_model(str(scored_run)), "", 1.0, 0.5, ("SHARES", "TAU", "NOT_SURE")),
+        "shift": lambda: pictures_of(load_run(scored_run), None, "test"),
+        "leaderboard": lambda: tables_of({"a": [scored_run], "b": [scored_run]}),
+        "against": lambda: read_other(scored_run),
+    }
+    with pytest.raises(InputError, match="answers with scores|in a unit of their own|runs with classes|predicts"):
+        refused[command]()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda e: e["official"].pop("per_score"), "official, per_score is missing"),
+        (lambda e: e["official"].pop("persons"), "official, persons is missing"),
+        (lambda e: e["official"].update(per_score={"phq": {"constant_predictions": True}}), "scores of the run"),
+        (lambda e: e["official"]["ccc"].update(high=1.5), "numbers from -1 to 1"),
+        (lambda e: e.update(task="ranking"), "task is 'ranking'"),
+        (lambda e: e.pop("task"), "classes"),
+    ],
+)  # fmt: skip
+def test_the_card_refuses_broken_figures_of_scores(
+    scored_run: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    run = load_run(scored_run)
+    evaluation = deepcopy(run.evaluation)
+    change(evaluation)
+    with pytest.raises(InputError, match=said):
+        make_card(replace(run, evaluation=evaluation), Publication("anna/scores"))
