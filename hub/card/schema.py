@@ -81,6 +81,25 @@ class _Evaluation(_Fields):
     flip_average: dict[Word, dict[str, Any]] = {}
 
 
+class _Calibration(_Fields):
+    rows: Count
+    targets: Word
+    temperature: Number | None = None
+    skipped: Text = ""
+
+    @model_validator(mode="after")
+    def _says_what_was_done(self) -> Self:
+        if (self.temperature is None) == (not self.skipped):
+            raise ValueError("neither a temperature nor why there is none")
+        return self
+
+
+class _Shares(_Fields):
+    expected: dict[Text, Number]
+    assumed: dict[Text, Number]
+    tau: Number
+
+
 class EvaluationOfClasses(_Evaluation):
     """Of evaluation.json; a run has at least one row set."""
 
@@ -90,6 +109,8 @@ class EvaluationOfClasses(_Evaluation):
     clean_near: _RowsOfClasses | None = None
     validation: _RowsOfClasses | None = None
     per_source: dict[Text, dict[Word, _SourceOfClasses]] = {}
+    calibration: _Calibration | None = None
+    class_shares: _Shares | None = None
 
 
 class _Facts(_Fields):

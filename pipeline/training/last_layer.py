@@ -36,7 +36,8 @@ def calibrate(
     if recipe.scores or recipe.calibration == "none":
         return None
     target = PictureRows(validation, recipe.targets).targets
-    done = Calibration(len(target), "votes" if (target.max(1, initial=0) < 1 - 1e-6).any() else "labels")
+    voted = len(target) > 0 and bool((target.max(1) < 1 - 1e-6).any())
+    done = Calibration(len(target), "votes" if voted else "labels")
     try:
         check_rows(done.rows)
         logits = prediction.predict(folder, {"validation": validation}, batch_size, device)["validation"]

@@ -449,6 +449,7 @@ def test_the_command_makes_metrics_and_figures_again_and_seals_the_run(run):
     }
 
 
+@pytest.mark.slow
 def test_the_command_gives_a_run_with_the_older_seal_the_one_of_today(run):
     """Until then environment.json held the hash of evaluation.json too, and evaluation.json none."""
     write_evaluation(run, {"stale": True})

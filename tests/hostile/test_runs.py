@@ -100,13 +100,13 @@ def test_the_run_that_is_not_spoilt_is_read(run: Path) -> None:
 
 
 def test_what_changes_while_it_is_staged_is_not_sent(run: Path, tmp_path: Path) -> None:
-    from hub.staging import _copy_sealed
+    from hub.staging import copy_sealed
 
     loaded = read_run(run)
-    _copy_sealed(loaded, "examples/anger.png", tmp_path / "staged" / "a.png")
+    copy_sealed(loaded, "examples/anger.png", tmp_path / "staged" / "a.png")
     (run / "examples" / "anger.png").write_bytes(b"something else")
     with pytest.raises(InputError, match="anger.png was changed while it was copied"):
-        _copy_sealed(loaded, "examples/anger.png", tmp_path / "staged" / "a.png")
+        copy_sealed(loaded, "examples/anger.png", tmp_path / "staged" / "a.png")
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"classes": ["\\ud800"]}'])

@@ -123,6 +123,7 @@ def test_a_client_gives_the_probabilities_of_the_run(parity, published, name: st
     json.dumps(parity)
 
 
+@pytest.mark.slow
 def test_another_resampling_in_the_folder_is_noticed(published, tmp_path: Path) -> None:
     folder = changed(published.folder, tmp_path / "other", resample=0)
     parity = measure_parity(folder, *published[1:], clients=("pipeline()", "AutoModel"))

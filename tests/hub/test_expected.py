@@ -211,6 +211,7 @@ def test_a_copy_of_the_run_has_the_shares_in_its_bias_its_predictions_and_its_fi
     assert shifted == pytest.approx({name: each / sum(raised.values()) for name, each in raised.items()}, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_card_and_the_config_of_a_release_say_its_shares(publishable_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(publishable_run, tmp_path / "run")
     push([str(run), "--repo_id", "anna/faces", "--dry_run", "--class_shares", "uniform", "--tau", "0.5"])

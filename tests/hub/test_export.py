@@ -207,7 +207,7 @@ class Pooled(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.linspace(0.5, 2, 21).reshape(3, 7))
-        self.config = SimpleNamespace(id2label=dict(enumerate(CLASSES)))
+        self.config = SimpleNamespace(id2label=dict(enumerate(CLASSES)), problem_type=None)
 
     def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
         return SimpleNamespace(logits=pixel_values.mean((2, 3)) @ self.scale)

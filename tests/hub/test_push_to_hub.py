@@ -236,6 +236,7 @@ def test_a_run_is_published_when_it_is_sealed(hub: HubServer, tmp_path: Path) ->
     assert json.loads(hub.repo(REPO).files()["onnx/export.json"])["measured_on"] == "validation"
 
 
+@pytest.mark.slow
 def test_a_push_that_fails_does_not_fail_the_run_and_says_how_to_repeat_it(hub: HubServer, tmp_path: Path) -> None:
     hub.fail("GET", "/whoami", after=1, status=403, times=99)
     done = train(hub, tmp_path, REPO)

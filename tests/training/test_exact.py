@@ -139,6 +139,7 @@ def test_workers_and_other_settings_resume_exactly_too(tmp_path: Path, point: st
 # Stopped
 
 
+@pytest.mark.slow
 def test_an_interrupted_runs_weights_start_another_run(undisturbed: Path, tmp_path: Path) -> None:
     """The way out that the refusal of other settings names."""
     words = [str(undisturbed), "--output_dir", str(tmp_path / "run")]
@@ -370,6 +371,7 @@ def test_a_rank_that_fails_ends_the_other_within_seconds(tmp_path: Path) -> None
     assert not (tmp_path / "run" / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_a_launcher_that_was_asked_for_two_and_starts_one_is_refused(tmp_path: Path) -> None:
     accelerate = shutil.which("accelerate", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     ended = subprocess.run(
@@ -531,6 +533,7 @@ def test_a_cache_removed_in_mid_run_does_no_harm(undisturbed: Path, tmp_path: Pa
     assert all(torch.equal(one[tensor], two[tensor]) for tensor in one)
 
 
+@pytest.mark.slow
 def test_out_of_memory_names_the_largest_batch_that_fits(train_hf, tmp_path: Path) -> None:
     """A real limit of the address space, set once the libraries are loaded."""
     code = "import resource, sys, train_hf; from pipeline.errors import end_in_one_line\n"

@@ -44,6 +44,7 @@ def test_a_second_process_is_refused_in_one_line_and_a_killed_owner_leaves_no_lo
     refuse_if_in_use(run)
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_start_together_one_is_sealed_with_its_own_files(tmp_path: Path) -> None:
     run = tmp_path / "run"
     recipe = str(write_recipe(tmp_path / "both.yaml", output_dir=str(run), max_steps=3))

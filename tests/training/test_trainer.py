@@ -130,7 +130,7 @@ def test_a_balanced_sampler_draws_the_classes_alike(trainer_of, tiny) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_and_learning_rate(trainer_of, tiny) -> None:
-    trainer = trainer_of(tiny(learning_rate=1e30, max_grad_norm=0.0, max_steps=50, warmup_epochs=0.0))
+    trainer = trainer_of(tiny(optim="sgd", learning_rate=1000.0, max_grad_norm=0.0, max_steps=50, warmup_epochs=0.0))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+, learning rate"):
         trainer.train()
 
@@ -150,7 +150,7 @@ def test_bf16_on_a_cpu_really_casts(trainer_of, tiny) -> None:
         pytest.param("torch.backends.cuda.matmul.allow_tf32 = True", marks=pytest.mark.slow),
     ],
 )
-def test_final_predictions_are_inwhole_floats_whatever_training_had(words: str) -> None:
+def test_final_predictions_are_in_whole_floats_whatever_training_had(words: str) -> None:
     """In a process of its own, because these settings hold for the whole process."""
     code = f"import torch; {words}\nfrom pipeline.training.prediction import whole_floats\n"
     code += "now = lambda: (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision)\n"

@@ -63,6 +63,7 @@ def write(
         "seed": recipe.seed,
         "resamples": recipe.bootstrap_resamples,
         "recipe": judged.recipe,
+        **judged.folded,
     }
     write_predictions(
         file, dict(labelled.tables), judged.logits, about, judged.mirrored, numbered_persons(labelled.tables)

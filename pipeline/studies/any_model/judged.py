@@ -32,6 +32,7 @@ class Judged:
     mirrored: dict[str, NDArray[np.float32]] | None = None
     network: Any = None
     outputs: dict[str, int] = field(default_factory=dict)  # class -> the output of the network that it is
+    folded: dict[str, Any] = field(default_factory=dict)  # of a run: its calibration, which is in its last layer
 
 
 def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
@@ -141,7 +142,8 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
     about = {"name": str(run), "kind": "run", "scores_are": "logits", "recipe": read.evaluation["recipe"]}
     about |= {"preprocessing": f"that of its training: whole picture to {size} x {size} px, bicubic"}
     about |= {"weights_sha256": sha256(run / WEIGHTS), **_of_classes(match(read.classes, read.classes, str(run), ""))}
-    return Judged(labelled, logits, about, read.evaluation["recipe"], mirrored)
+    folded = {"calibration": own.calibration.as_json()} if own.calibration else {}
+    return Judged(labelled, logits, about, read.evaluation["recipe"], mirrored, folded=folded)
 
 
 def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say) -> Judged:

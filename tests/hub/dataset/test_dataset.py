@@ -114,6 +114,7 @@ def test_a_data_set_with_pictures_comes_back_whole(
     assert again.returncode == 0 and "sent: 0 files" in again.stdout
 
 
+@pytest.mark.slow
 def test_training_reads_a_published_data_set(hub: HubServer, command: Command, drawn: Path, tmp_path: Path) -> None:
     assert command("push_to_hub.py", str(drawn), "--dataset", NAME).returncode == 0
     done = command("-m", "pipeline.curation", "own_faces", "--data_path", NAME, "--output_dir", str(tmp_path / "again"))
@@ -325,6 +326,7 @@ def test_a_repository_with_other_data_is_left_alone(hub: HubServer, command: Com
     assert set(hub.repo(NAME, "dataset").files()) == {".gitattributes", "data.csv"}
 
 
+@pytest.mark.slow
 def test_a_data_set_of_other_sources_is_not_replaced(hub: HubServer, command: Command, own: Path, drawn: Path) -> None:
     assert command("push_to_hub.py", str(own), "--dataset", NAME).returncode == 0
     before = hub.repo(NAME, "dataset").files()

@@ -255,7 +255,7 @@ BAD_ONNX: dict[str, tuple[Callable[[Path], None], str]] = {
     "a wrong layout": (lambda p: edit_yaml(p, layout="NHCW"), "layout is 'NHCW'; it must be one of NCHW, NHWC"),
     "a word for a number": (
         lambda p: edit_yaml(p, mean="half"),
-        "mean is 'half'; it must be a list of numbers or a numb",
+        "mean is 'half'; it must be a list of finite numbers or a numb",
     ),
     "no file": (lambda p: p.unlink(), "no such file"),
     "one side": (lambda p: edit_yaml(p, input_size=[8]), r"must be \[HEIGHT, WIDTH\]"),
