@@ -84,7 +84,7 @@ class _Evaluation(_Fields):
 class _Calibration(_Fields):
     rows: Count
     targets: Word
-    temperature: Number | None = None
+    temperature: float | None = None  # `checked` bounds it
     skipped: Text = ""
 
     @model_validator(mode="after")
