@@ -98,7 +98,7 @@ CLIENTS = {
     ),
 }  # fmt: skip
 OF_ADAPTERS = {"peft": Client(snippet="use_adapter.py.jinja", packages=(*TORCH, "peft"))}
-"""How a published adapter is loaded, which is no whole model."""
+"""How a published adapter is loaded, which is not a whole model."""
 
 PYTHON = """{snippet}
 import json as _json

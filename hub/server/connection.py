@@ -28,7 +28,7 @@ class Connection(H11Protocol):
 
     Attributes:
         settings: of the server; app.py sets them.
-        in_use: whether uvicorn was told to use this class.
+        in_use: whether uvicorn uses this class.
         since: when it began to wait for a request, by the clock of the event loop.
     """
 

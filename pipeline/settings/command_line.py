@@ -82,7 +82,7 @@ def pairs(rest: list[str]) -> dict[str, str | None]:
 
 def value_of(name: str, text: str | None) -> Any:
     """The value as YAML reads it; true for a switch without a value. An empty text, as of a shell variable that is not
-    set, is no value."""
+    set, is not a value."""
     known = {each.name: each for each in OUR_FIELDS} | trainer_settings()
     if name in known and (text.strip() == "" if text is not None else not known[name].is_switch):
         raise InputError(f"command line: --{name} needs a value: {known[name].value}")
