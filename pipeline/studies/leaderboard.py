@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable
 from pipeline.run_folder import ROW_SETS
 from pipeline.studies.ranking import FAMILY_LEVEL, Line, Table, entries_of, tables_of
 from pipeline.studies.study import SHOWN
@@ -65,8 +65,8 @@ def as_text(tables: Sequence[Table]) -> str:
         for line in (*table.lines, *table.baselines):
             one = line.values["accuracy"]
             rank = "-" if line.rank is None else line.rank
-            lines.append(f"{rank:>4}  {one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]  {line.name}")
-        lines += [f"      {name} has no {table.row_set} rows" for name in table.without]
+            lines.append(f"{rank:>4}  {one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]  {printable(line.name)}")
+        lines += [f"      {printable(name)} has no {table.row_set} rows" for name in table.without]
     return "\n".join(lines[1:])
 
 

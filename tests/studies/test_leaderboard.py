@@ -78,7 +78,7 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("name", ["<script>x", "a|b", "[x](javascript:y)", "`x`", "**x**", "a\nb", "\x1b[31mred"])
-def test_no_name_is_markup(tmp_path: Path, name: str) -> None:
+def test_no_name_is_markup(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / name, 0.9), run(tmp_path / "plain", 0.5)
     main([str(tmp_path / name), str(tmp_path / "plain"), "--output_dir", str(tmp_path / "out")])
     lines = (tmp_path / "out/leaderboard.md").read_text().splitlines()
@@ -88,6 +88,7 @@ def test_no_name_is_markup(tmp_path: Path, name: str) -> None:
     parser = _Tags()
     parser.feed((tmp_path / "out/leaderboard.html").read_text())
     assert "script" not in parser.tags and "\x1b" not in "".join(lines)
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_an_evaluated_model_is_an_entry_beside_a_run(tmp_path: Path) -> None:

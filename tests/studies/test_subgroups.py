@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.run_folder import read_run
-from pipeline.studies.groups import by_group, quarters
+from pipeline.studies.groups import Group, _marked, by_group, quarters
 from pipeline.studies.run_pictures import answers_of, pictures_of
 from pipeline.studies.subgroups import columns_of_file, main, sharpness
 
@@ -55,6 +55,16 @@ def test_many_groups_do_not_make_a_difference_out_of_chance() -> None:
         alarms += any(group.beyond_chance for group in groups)
         assert len(groups) == 20
     assert alarms <= 2
+
+
+def test_beyond_chance_allows_for_the_number_of_groups() -> None:
+    def marked(*ps: float) -> list[bool]:
+        groups = [Group("g", str(i), 100, 0.5, 0.1, 0.01, 0.19, p) for i, p in enumerate(ps)]
+        return [group.beyond_chance for group in _marked(groups)]
+
+    assert marked(0.03) == [True]
+    assert marked(0.03, 0.4, 0.5) == [False] * 3
+    assert marked(0.4, 0.02, 0.001) == [False, True, True]
 
 
 def test_the_p_value_is_that_of_a_table_worked_out_by_hand() -> None:
