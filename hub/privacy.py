@@ -163,7 +163,7 @@ class _Search:
 
 
 def _around(what: str, hit: re.Match[str], beside_secret: bool) -> str:
-    """What was found; a name with the text around it, if there is no secret in that text."""
+    """What was found; a name with the text around it, unless that text holds a secret."""
     if what != NAMES or beside_secret:
         return repr(hit.group()[:AROUND])
     around = hit.string[max(hit.start() - AROUND, 0) : hit.end() + AROUND]

@@ -36,7 +36,7 @@ def libraries(folder: str | None) -> dict[str, bytes]:
     """The files by name: from the tarball in `folder`, from the cache, or from npm.
 
     Raises:
-        InputError: there is no tarball and npm does not deliver it, or a file is not the pinned one.
+        InputError: the tarball is missing and npm does not deliver it, or a file is not the pinned one.
     """
     tarball = Path(folder).expanduser() / TARBALL if folder else _cached()
     files = {name: _checked(tarball, name, content) for name, content in _unpacked(tarball).items()}

@@ -39,7 +39,7 @@ def read_benchmark(path: Path, split: Split, say: Callable[[str], None]) -> Labe
 
     Raises:
         InputError: a table is damaged, lacks a column, names a picture twice or has labels outside its classes; the
-            tables have other classes than one another; or there is no such split.
+            tables have other classes than one another; or the split does not exist.
     """
     files = _files(path)
     report = read_json(path / CURATION)

@@ -21,7 +21,7 @@ OF_TRAINING = {
 SETTINGS = {each.name for each in OUR_FIELDS if each.group == "data"} - OF_TRAINING | {"bootstrap_resamples", "seed"}
 """Settings of a recipe that say something about an evaluation."""
 OF_BENCHMARK = {"data_path", "csv_encoding", "classes", "bootstrap_resamples", "seed"}
-"""Those that say something where labels are ready and there are no pictures."""
+"""Those that say something where labels are ready and pictures are missing."""
 EPILOG = """Settings of data are those of train_hf.py: --data_path, --source, --class_map, --label_rule, --crop and so
 on, and --bootstrap_resamples and --seed. With a run folder RUN its metrics are computed again from its own
 predictions."""
