@@ -2,11 +2,11 @@
 
 import io
 import os
-import resource
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,6 +24,7 @@ from pipeline.data.readers import read_source
 from pipeline.drawn.face import draw_face
 from pipeline.pictures import decode_cell
 from pipeline.settings.recipe import Recipe
+from tests.conftest import ROOT
 from tests.data.folders import fill, pixels, save
 
 
@@ -114,17 +115,25 @@ def test_a_missing_picture_says_so(tmp_path):
     assert measure_picture({"bytes": None, "path": str(tmp_path / "gone.png")})["fault"] == "no such file"
 
 
-def test_a_picture_that_does_not_fit_into_memory_ends_no_run():
-    large = stored(PILImage.new("L", (6000, 6000)), "PNG")
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
-    try:  # decoding it takes 216 MB at most, measuring it 396 MB
-        resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, limits[1]))
-        row = measure_picture({"bytes": large, "path": None})
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limits)
-    assert row["fault"] == "needs more memory than is free"
-    assert measure_picture({"bytes": large, "path": None})["width"] == 6000
+def test_a_picture_that_does_not_fit_into_memory_ends_no_run(tmp_path):
+    """In a process of its own: in this one, memory that earlier tests have freed would let the picture fit."""
+    large = tmp_path / "large.png"
+    PILImage.new("L", (6000, 6000)).save(large)
+    code = """
+import resource, sys
+from pathlib import Path
+from pipeline.data.measure import measure_picture
+
+large = {"bytes": Path(sys.argv[1]).read_bytes(), "path": None}
+limits = resource.getrlimit(resource.RLIMIT_AS)
+used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 260_000_000, limits[1]))  # decoding takes 216 MB, measuring 396 MB
+print(measure_picture(large)["fault"])
+resource.setrlimit(resource.RLIMIT_AS, limits)
+print(measure_picture(large)["width"])
+"""
+    ended = subprocess.run([sys.executable, "-c", code, large], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.splitlines() == ["needs more memory than is free", "6000"], ended.stderr
 
 
 def test_pictures_are_decoded_once(tmp_path):
