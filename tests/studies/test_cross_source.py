@@ -18,7 +18,7 @@ from tests.data.folders import fill
 
 
 def seen(sources: dict[str, int], seed: int, turn: dict[str, int] | None = None) -> Seen:
-    """Three classes apart in six features, 200 rows a source; `turn` gives a source other names for its classes."""
+    """Three classes apart in six features; `turn` gives a source other names for its classes."""
     random = np.random.default_rng(seed)
     parts = []
     for source, count in sources.items():
@@ -29,9 +29,9 @@ def seen(sources: dict[str, int], seed: int, turn: dict[str, int] | None = None)
 
 
 def test_a_source_with_other_names_for_its_classes_teaches_the_others_nothing() -> None:
-    rows = {"a": 200, "b": 200, "c": 200}
+    rows = {"a": 100, "b": 100, "c": 100}
     turned = {"c": 1}
-    result = crossed(seen(rows, 0, turned), seen(rows, 1, turned), 3, 200, 0)
+    result = crossed(seen(rows, 0, turned), seen(rows, 1, turned), 3, 50, 0)
     accuracy = {
         on: {of: cell["accuracy"]["value"] for of, cell in cells.items()} for on, cells in result["trained_on"].items()
     }
@@ -45,8 +45,8 @@ def test_a_source_with_other_names_for_its_classes_teaches_the_others_nothing() 
     less = result["trained_on"]["c"]["a"]["less_than_own"]
     assert less["high"] < -0.8 and less["value"] == pytest.approx(accuracy["c"]["a"] - accuracy["a"]["a"])
     cell = result["trained_on"]["a"]["b"]
-    assert cell["n"] == 200 and all(cell[name]["low"] <= cell[name]["value"] <= cell[name]["high"] for name in METRICS)
-    assert result["train_rows"] == {"a": 200, "b": 200, "c": 200, "all": 600} | {f"all but {n}": 400 for n in "abc"}
+    assert cell["n"] == 100 and all(cell[name]["low"] <= cell[name]["value"] <= cell[name]["high"] for name in METRICS)
+    assert result["train_rows"] == {"a": 100, "b": 100, "c": 100, "all": 300} | {f"all but {n}": 200 for n in "abc"}
 
 
 def test_two_sources_have_no_row_of_all_but_one() -> None:
@@ -96,7 +96,7 @@ def test_features_are_the_input_of_the_last_layer(architecture: str) -> None:
     assert torch.allclose(logits, expected, atol=1e-5)
     mirrored = Dataset.from_dict({"pixels": [np.flip(from_bytes(one), -1).tobytes() for one in table["pixels"]]})
     assert np.allclose(changed, features(built, mirrored, "features"), atol=1e-6)
-    assert not np.allclose(changed, found, atol=1e-3)
+    assert np.abs(changed - found).max() > 1e-4 * np.abs(found).max()
 
 
 def test_the_command_writes_the_matrix_of_two_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
