@@ -5,6 +5,7 @@ Nothing of the set is here. How far an action unit moves, and how far a drawn fa
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ TRAIN, DEV, TEST = (
 )  # fmt: skip
 
 
-def write_list(folder: Path, name: str, scores: Mapping[int, object], columns: str = "2017") -> Path:
+def write_list(folder: Path, name: str, scores: Mapping[Any, object], columns: str = "2017") -> Path:
     """A list of participants: number -> score; of 2017 with eight items, of 2019 without, or without any score."""
     folder.mkdir(parents=True, exist_ok=True)
     head = {
@@ -32,9 +33,9 @@ def write_list(folder: Path, name: str, scores: Mapping[int, object], columns: s
         binary = int(known and int(str(score)) >= 10)
         items = [int(str(score)) // 8 + (i < int(str(score)) % 8) if known else 0 for i in range(8)]
         lines.append({
-            "2017": f"{number},{binary},{score},{number % 2},{','.join(map(str, items))}",
+            "2017": f"{number},{binary},{score},{str(number)[-1]},{','.join(map(str, items))}",
             "2019": f"{number},male,{binary},{score},0,30",
-            "no scores": f"{number},{number % 2}",
+            "no scores": f"{number},{str(number)[-1]}",
         }[columns])  # fmt: skip
     (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / name

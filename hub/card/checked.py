@@ -114,6 +114,8 @@ def _figures(run: Run) -> Iterator[tuple[str, Any, Ends]]:
             yield from (
                 (f"{n} of {part!r} in {row_set}", figures[n], ENDS.get(n, SHARE)) for n in run.metrics if n in figures
             )
+        for part, found in (rows.get("screening") or {"found": {}})["found"].items():
+            yield from ((f"{n} of {part!r} in {row_set}, screening", of, SHARE) for n, of in found.items())
 
 
 def _after_training(run: Run) -> Iterator[tuple[str, Any, Ends]]:

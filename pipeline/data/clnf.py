@@ -25,12 +25,12 @@ FOUND = ("confidence", "success")
 KNOWN = ("frame", "timestamp", *FOUND)
 NOT_NUMBERS = ["", "nan", "-nan", "NaN", "-nan(ind)", "nan(ind)", "-1.#IND", "1.#IND", "1.#QNAN", "-1.#QNAN", "NA"]
 """What trackers write for a number that they do not have."""
-NO_FACE = "frame without a face (success or confidence 0)"
-NO_NUMBER = "frame with a feature that is not a number"
+NO_FACE = "rows without a face (success or confidence 0)"
+NO_NUMBER = "rows with a feature that is not a number"
 
 
 class Features(NamedTuple):
-    """Of one person: names of F features, their values (F,), and frames by what became of them."""
+    """Of one person: names of F features, their values (F,), and rows of the files by what became of them."""
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
@@ -52,7 +52,7 @@ class Found:
             place: where the person is listed, for messages.
 
         Raises:
-            InputError: a file is missing or damaged, or has fewer than two frames with a face.
+            InputError: a file is missing or damaged, or has fewer than two rows with a face.
         """
         own = self.files.get(number, {})
         names: list[str] = []
@@ -67,7 +67,7 @@ class Found:
             columns, numbers, lost = _frames(own[kind], pattern)
             if len(numbers) < 2:
                 raise InputError(
-                    f"{own[kind]} has {len(numbers)} frames with a face ({sum(lost.values()):,} dropped): participant "
+                    f"{own[kind]} has {len(numbers)} rows with a face ({sum(lost.values()):,} dropped): participant "
                     f"{number} has no features; take the row out of the list, {place}"
                 )
             names += [f"{column} {what}" for what in ("mean", "sd") for column in columns]

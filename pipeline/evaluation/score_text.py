@@ -28,7 +28,7 @@ def scores_table(evaluation: Mapping[str, Any]) -> str:
     if "screening" in rows:
         lines += [*_screening_lines(best, rows["screening"], width), ""]
     lines += [f"{name}: {evaluation[name]['rows']}" for name in names]
-    if evaluation["score_of"] == "person":
+    if evaluation["score_of"] == "person" and rows["pictures"] > rows["n"]:
         lines.append("rows are persons: the mean over the pictures of each")
     constant = [name for name, of in single.items() if of["constant_predictions"]]
     if constant:

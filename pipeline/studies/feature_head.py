@@ -23,15 +23,15 @@ from sklearn.linear_model import RidgeCV
 from tqdm import tqdm
 
 from pipeline.data.clnf import Features, files_in
-from pipeline.data.participants import CUT, HIGHEST, SCORE, Participant, Participants
 from pipeline.data.readers.avec import participants_in
 from pipeline.data.readers.inventory import inventory
+from pipeline.data.readers.participants import CUT, HIGHEST, SCORE, Participant, Participants
 from pipeline.data.table import SPLITS
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluation_of
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.tasks import format_table
-from pipeline.run_folder import write_json
+from pipeline.run_folder import ROW_SETS, write_json
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 RESAMPLES, SEED = 2_000, 0
@@ -101,6 +101,8 @@ def main(argv: list[str]) -> None:
     head = fit(persons)
     predictions = predictions_of(head, persons)
     evaluation = evaluation_of(predictions)
+    for name in ROW_SETS.keys() & evaluation.keys():
+        evaluation[name]["rows"] = f"persons of the {evaluation[name]['split']} list"
     print(f"{format_table(evaluation)}\n\n{NOTICE}")
     write(words.output_dir, head, evaluation, persons, predictions)
     print(f"wrote {words.output_dir}, which lists scores of persons: keep it on this machine")
@@ -154,7 +156,7 @@ def _say(people: Participants, each: Sequence[Features], counts: Mapping[str, in
         print(f"data: left out: {len(people.without_score)} participants whose list has no scores")
     for reason in each[0].dropped:
         print(f"data: dropped: {sum(one.dropped[reason] for one in each):,} {reason}")
-    print(f"data: {sum(one.frames for one in each):,} frames of {len(each[0].names)} features a person")
+    print(f"data: {sum(one.frames for one in each):,} rows kept; {len(each[0].names)} features a person")
     if people.columns_not_read:
         print(f"data: columns not read: {', '.join(people.columns_not_read)}")
 
@@ -223,9 +225,7 @@ def predictions_of(head: Head, persons: Persons) -> Predictions:
     )
 
 
-def write(
-    folder: Path, head: Head, evaluation: Mapping[str, Any], persons: Persons, predictions: Predictions
-) -> None:
+def write(folder: Path, head: Head, evaluation: Mapping[str, Any], persons: Persons, predictions: Predictions) -> None:
     """The head, its figures and its predictions, moved in at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.participants import CITATION, HIGHEST, SCORE, TERMS, Participant, Participants, is_list
-from pipeline.data.participants import read_participants as read_lists
 from pipeline.data.readers.files import local_path
 from pipeline.data.readers.inventory import File, Inventory, inventory
+from pipeline.data.readers.participants import CITATION, HIGHEST, SCORE, TERMS, Participant, Participants, is_list
+from pipeline.data.readers.participants import read_participants as read_lists
 from pipeline.data.readers.rows import Labelled, Part, scored_part, whole_of
 from pipeline.data.table import SPLITS, Reading
 from pipeline.errors import InputError

@@ -25,12 +25,12 @@ SCORES, BINARIES = ("phq8_score", "phq_score"), ("phq8_binary", "phq_binary")
 ITEMS = 8
 NUMBER = re.compile(r"\d{1,6}")
 TERMS = (
-    "participants as AVEC 2017 and 2019 list them: DAIC-WOZ and E-DAIC are given under a signed agreement, for research "
-    "only; they may not be passed on, and they release no video of a face"
+    "participants as AVEC 2017 and 2019 list them: DAIC-WOZ and E-DAIC are given under a signed agreement, for "
+    "research only; they may not be passed on, and they release no video of a face"
 )
 CITATION = (
-    "Gratch et al.: The Distress Analysis Interview Corpus of human and computer interviews. LREC 2014; Ringeval et al.: "
-    "AVEC 2017: Real-life Depression, and Affect Recognition Workshop and Challenge. ACM Multimedia Workshops 2017; "
+    "Gratch et al.: The Distress Analysis Interview Corpus of human and computer interviews. LREC 2014; Ringeval et "
+    "al.: AVEC 2017: Real-life Depression, and Affect Recognition Workshop and Challenge. ACM Multimedia 2017; "
     "Kroenke et al.: The PHQ-8 as a measure of current depression in the general population. Journal of Affective "
     "Disorders, 2009"
 )
