@@ -77,6 +77,18 @@ def test_scores_that_features_do_not_carry_give_no_concordance(tmp_path: Path) -
     assert evaluation["validation"]["ccc"]["low"] < 0.1
 
 
+def test_a_feature_that_never_changes_in_train_has_no_weight(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(300, 312):
+        path = folder / f"{number}_P" / f"{number}_CLNF_AUs.txt"
+        lines = [line.split(", ") for line in path.read_text().splitlines()]
+        rows = [line[:7] + (["1"] if i and number < 308 else line[7:]) for i, line in enumerate(lines)]
+        path.write_text("\n".join(map(", ".join, rows)) + "\n")
+    head = feature_head.fit(feature_head.read_persons(folder))
+    weights = dict(zip(head.names, head.weights.tolist(), strict=True))
+    assert weights["AU12_c mean"] == weights["AU12_c sd"] == 0 and weights["AU12_r mean"] != 0
+    assert "2 features are equal for all persons of train, and are left out" in capsys.readouterr().out
+
+
 def test_the_answers_of_the_file_are_those_of_the_head(written: Path) -> None:
     inventory.cache_clear()
     persons = feature_head.read_persons(written)
@@ -122,15 +134,6 @@ def equal_scores(root: Path) -> None:
     write_list(root, TRAIN, dict.fromkeys(range(300, 308), 5))
 
 
-def equal_features(root: Path) -> None:
-    for number in range(300, 312):
-        for kind, names in (("AUs", AUS), ("pose", POSE)):
-            ones = "1, 0.0, 0.9, 1, " + ", ".join("1" for _ in names)
-            last = f"2, 0.1, 0.9, 1, {', '.join('1' if number < 308 else str(number) for _ in names)}"
-            head = ", ".join(["frame", "timestamp", "confidence", "success", *names])
-            (root / f"{number}_P" / f"{number}_CLNF_{kind}.txt").write_text(f"{head}\n{ones}\n{last}\n")
-
-
 AU_FILE = "305_P/305_CLNF_AUs.txt"
 
 
@@ -159,12 +162,6 @@ def test_bad_input_ends_in_one_line_and_nothing_is_written(
     with pytest.raises(InputError, match=said) as error:
         feature_head.main([str(folder), "--output_dir", str(tmp_path / "out")])
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
-
-
-def test_features_that_never_differ_are_refused(folder: Path) -> None:
-    equal_features(folder)
-    with pytest.raises(InputError, match="equal those of 300, so one is a copy"):
-        feature_head.read_persons(folder)
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
