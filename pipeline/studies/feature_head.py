@@ -151,7 +151,8 @@ def read_persons(root: Path) -> Persons:
 def _say(people: Participants, each: Sequence[Features], counts: Mapping[str, int]) -> None:
     names = ", ".join(path.name for path in people.lists)
     print(f"data: {names}: persons with a score: {', '.join(f'{s} {n}' for s, n in counts.items())}")
-    print(*[f"data: {note}; the score decides" for note in people.notes], sep="\n", end="\n" if people.notes else "")
+    for note in people.notes:
+        print(f"data: {note.row}: {note.said}; the score decides")
     if people.without_score:
         print(f"data: left out: {len(people.without_score)} participants whose list has no scores")
     for reason in each[0].dropped:

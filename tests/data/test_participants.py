@@ -49,10 +49,17 @@ def test_columns_that_disagree_with_the_score_are_said_and_the_score_decides(tmp
     path.write_text(text)
     found = read_participants([path])
     assert found.rows["409"].score == 10 and found.rows["410"].score == 4
-    assert found.notes == (
+    assert [note.row for note in found.notes] == [f"line 2 of {TRAIN}", f"line 3 of {TRAIN}"]
+    assert tuple(note.said for note in found.notes) == (
         "PHQ8_Binary of participant 409 is 0, and the score is 10",
         "the items of participant 410 sum to 6, and the score is 4",
     )
+    for number in (409, 410):
+        write_pictures(tmp_path, number, 4, 1)
+    layout = read_source(recipe_at(tmp_path)).sources[0].layout
+    assert layout.endswith(f"in 2 rows PHQ8_Binary or the items disagree with the score, which decides, the first on "
+                           f"line 2 of {TRAIN}"), "a record that is published names nobody"  # fmt: skip
+    assert "409" not in layout
 
 
 @pytest.mark.parametrize(

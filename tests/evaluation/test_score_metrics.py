@@ -46,9 +46,7 @@ def test_resamples_are_those_of_the_rows_themselves() -> None:
             assert found[name].samples[draw] == pytest.approx(again[name], abs=1e-6)
 
 
-def write(
-    path: Path, person: Any = None, of: str = "picture", constant: bool = False, k: int = 2, **more: Any
-) -> Path:
+def write(path: Path, person: Any = None, of: str = "picture", constant: bool = False, k: int = 2, **more: Any) -> Path:
     """predictions.parquet with 60 validation rows and one or two scores."""
     import json
 

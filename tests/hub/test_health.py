@@ -24,6 +24,8 @@ from pipeline.errors import InputError
 from pipeline.training.model import build_model
 from pipeline.training.objectives import OfScores
 from push_to_hub import main
+from tests.avec import DEV, TEST, TRAIN, participants, write_list, write_pictures
+from tests.conftest import TINY, run_train_hf
 from tests.evaluation.test_screening import persons, screened
 from tests.scores import scored_recipe
 from tests.training.test_score_training import rows_of
@@ -41,7 +43,8 @@ def test_names_of_questionnaires_and_illnesses_are_of_health(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["valence", "arousal", "intensity", "AU12", "smile", "age", "dominance", "painting", "gadget", "score", "sad"]
+    "name",
+    ["valence", "arousal", "intensity", "AU12", "smile", "age", "dominance", "painting", "gadget", "score", "sad"],
 )
 def test_other_names_are_not(name: str) -> None:
     assert health_scores({"scores": [name]}) == []
@@ -67,15 +70,18 @@ def test_publishing_asks_for_the_option_and_only_there(scored_run: Path) -> None
         check_health(run, asked)
     run = replace(run, recipe=run.recipe | {"scores": ["PHQ8_Score"]})
     check_health(run, asked)
-    with pytest.raises(InputError, match=f"PHQ8_Score, a score of health.*2017/745.*Only if it is for research.*{OPTION}"):
+    with pytest.raises(
+        InputError, match=f"PHQ8_Score, a score of health.*2017/745.*Only if it is for research.*{OPTION}"
+    ):
         check_health(run, unasked)
 
 
 def test_the_command_asks_before_anything_is_staged(scored_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.health.health_scores", lambda recipe: recipe["scores"])
+    monkeypatch.setattr("pipeline.clinical.SCALES", ("intensity",))
+    before = sorted(scored_run.parent.iterdir())
     with pytest.raises(InputError, match="intensity, a score of health"):
         main([str(scored_run), "--repo_id", "anna/phq", "--dry_run"])
-    assert not scored_run.with_name("run-staged-health").exists()
+    assert sorted(scored_run.parent.iterdir()) == before
 
 
 @pytest.mark.parametrize("other", [{"dataset": "anna/faces", "repo_id": None}, {"adapter": True}])
@@ -123,3 +129,33 @@ def test_the_server_says_so_to_the_page(scored_run: Path, tmp_path: Path) -> Non
     page = Path(health.__code__.co_filename).with_name("page")
     assert 'byId("health").hidden = !health' in (page / "page.js").read_text()
     assert 'id="health" hidden>A tool for research, not a diagnosis.' in (page / "page.html").read_text()
+
+
+@pytest.mark.slow
+def test_from_participants_to_the_staged_card(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    train, dev = participants(30, 10)
+    write_list(root, TRAIN, train)
+    write_list(root, DEV, dev)
+    write_list(root, TEST, {900: ""}, "no scores")
+    for number, score in (train | dev).items():
+        write_pictures(root, number, score, 3)
+    small = {"image_size": 32, "max_steps": 12, "bootstrap_resamples": 50, "precision": "fp32", "total_batch_size": 16}
+    words = [word for name, value in small.items() for word in (f"--{name}", str(value))]
+    words += ["--checkpoint", "null", "--vit_config", str(TINY["vit_config"]), "--output_dir", str(tmp_path / "run")]
+    ended = run_train_hf("phq8_severity", "--data_path", str(root), *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "official, screening at 10: " in ended.stdout and "rows are persons: the mean over" in ended.stdout
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["screening_cut"] == 10 and evaluation["official"]["persons"] == evaluation["official"]["n"] >= 6
+    assert evaluation["official"]["screening"]["found"].keys() == {"this model", "constant", "linear on pixels"}
+    push = [str(tmp_path / "run"), "--repo_id", "anna/phq", "--dry_run"]
+    with pytest.raises(InputError, match="PHQ8_Score, a score of health"):
+        main(push)
+    assert not (tmp_path / "run-staged").exists()
+    main([*push, OPTION])
+    card = (tmp_path / "run-staged" / "README.md").read_text()
+    assert "**A tool for research, not a diagnosis.** PHQ8_Score is a score" in card and "Screening at 10: " in card
+    assert json.loads((tmp_path / "run-staged" / "config.json").read_text())["health_score"] is True
+    for file in (tmp_path / "run-staged").rglob("*.json"):
+        assert "303_P" not in file.read_text(encoding="utf-8"), file

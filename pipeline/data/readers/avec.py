@@ -87,7 +87,7 @@ def read(recipe: Recipe) -> Reading:
     source = Source(
         id=NAME,
         title="participants with PHQ-8 (lists of AVEC)",
-        layout="; ".join([f"participants by {names}, pictures in NNN_P/", *people.notes]),
+        layout=f"participants by {names}, pictures in NNN_P/{_noted(people)}",
         origin="local",
         terms=TERMS,
         citation=CITATION,
@@ -96,6 +96,16 @@ def read(recipe: Recipe) -> Reading:
         left_out=found.left_out,
     )
     return Reading((source,), found.tables)
+
+
+def _noted(people: Participants) -> str:
+    """How many rows disagree with themselves. The record of a source is published, so it names nobody and no score."""
+    if not people.notes:
+        return ""
+    return (
+        f"; in {len(people.notes)} rows PHQ8_Binary or the items disagree with the score, which decides, the first on "
+        f"{people.notes[0].row}"
+    )
 
 
 def _part(people: Sequence[Participant], pictures: Mapping[str, Sequence[File]], recipe: Recipe) -> Part:

@@ -45,6 +45,13 @@ class Participant(NamedTuple):
     place: str
 
 
+class Note(NamedTuple):
+    """What another column of a row says against its score, and where: `line 4 of train_split.csv`."""
+
+    said: str
+    row: str
+
+
 @dataclass(frozen=True)
 class Participants:
     """Everybody in the lists, by number, and what to say of them.
@@ -52,13 +59,13 @@ class Participants:
     Attributes:
         rows: number -> row.
         lists: the files that were read.
-        notes: rows whose other columns disagree with the score, in words; the score decides.
+        notes: what other columns say against a score, which decides.
         columns_not_read: columns that change nothing.
     """
 
     rows: Mapping[str, Participant]
     lists: tuple[Path, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     columns_not_read: tuple[str, ...]
 
     def of(self, split: str) -> list[Participant]:
@@ -89,7 +96,7 @@ def read_participants(files: Iterable[Path]) -> Participants:
             whole number from 0 to 24; the message names the file and the line.
     """
     rows: dict[str, Participant] = {}
-    notes: list[str] = []
+    notes: list[Note] = []
     chosen = _lists(files)
     unread: dict[str, None] = {}
     for split, path in chosen.items():
@@ -106,7 +113,7 @@ def read_participants(files: Iterable[Path]) -> Participants:
                     "listed twice or in two splits: keep one of the rows"
                 )
             rows[row.number] = row
-            notes += _disagreements(row, cells)
+            notes += [Note(said, f"line {line} of {path.name}") for said in _disagreements(row, cells)]
         read = {PERSON, *SCORES, *BINARIES}
         unread |= dict.fromkeys(name for name in names if name.lower() not in read and not _is_item(name))
     return Participants(rows, tuple(chosen.values()), tuple(notes), tuple(unread))
