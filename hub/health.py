@@ -19,8 +19,8 @@ def check_health(run: Run, options: Options) -> None:
     if names and not options.research_only_health_score:
         raise InputError(
             f"{run.path} estimates {', '.join(names)}, a score of health, from a face. Offered for diagnosis, "
-            "screening or treatment it is a medical device, which needs a conformity assessment (in the EU: Regulation (EU) "
-            "2017/745, MDR). Only if it is for research, and ethics and the terms of the data allow it: add "
+            "screening or treatment it is a medical device, which needs a conformity assessment (in the EU: MDR, "
+            "Regulation (EU) 2017/745). Only if it is for research, and ethics and the terms of the data allow it: add "
             f"{OPTION}"
         )
     if options.research_only_health_score and not names:
