@@ -37,12 +37,14 @@ def main(argv: list[str]) -> None:
 
     from hub import release, staging
     from hub.adjusted import adjusted, expected_shares
+    from hub.health import check_health
     from hub.options import check_access, check_names
     from hub.run import load_run
 
     # Load
     check_names(options)
     run, api = load_run(options.run), HfApi()
+    check_health(run, options)
     expected = expected_shares(run, options.class_shares, options.tau) if options.class_shares else None
     exists = check_access(api, options)
     with release.staging_place(run) as place:
@@ -111,6 +113,8 @@ def parse(argv: list[str]) -> "Options":
            "says: uniform, or JSON with a share for each class (default: as trained)")  # fmt: skip
     option("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, above 0 and at "
            "most 1 (default 1)")  # fmt: skip
+    option("--research_only_health_score", action="store_true", help="publish a model of a health score, such as "
+           "PHQ-8: only for research, as no medical device")  # fmt: skip
     words = parser.parse_args(argv)
     from hub.options import options_from
 

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     run = output_dir.find_run(plan.recipe, resume, plan.processes)
     publish = publish if machine.rank() == 0 else None
     if publish:
-        after_training.check_publishing(publish)
+        after_training.check_publishing(publish, recipe.settings())
     if not run.finished:
         args = training_arguments(plan)
         machine.say(describe_changes(recipe, changed))

@@ -4,19 +4,24 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 SCRIPT = Path(__file__).parents[1] / "push_to_hub.py"
 LAUNCHER = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "RANK", "LOCAL_", "WORLD_SIZE", "GROUP_", "ROLE_")
 """Environment variables of `accelerate launch`, which a child process must not inherit, begin with these."""
 
 
-def check_publishing(repo_id: str) -> None:
-    """Check login and the right to write before hours of training.
+def check_publishing(repo_id: str, settings: Mapping[str, Any]) -> None:
+    """Check what is published, login and the right to write before hours of training; `settings` are the recipe's.
 
     Raises:
-        InputError: as `hub.access.check_access`.
+        InputError: as `hub.health.refuse_at_the_end` and `hub.access.check_access`.
     """
+    from hub.health import refuse_at_the_end
+
+    refuse_at_the_end(settings)
     from huggingface_hub import HfApi
 
     from hub.access import check_access

@@ -28,6 +28,7 @@ COPIED = (
     f"{APP}requirements.txt",
     "pipeline/__init__.py",
     "pipeline/class_shares.py",
+    "pipeline/clinical.py",
     "pipeline/cores.py",
     "pipeline/crop.py",
     "pipeline/errors.py",

@@ -26,6 +26,7 @@ from hub.card.metadata import (
     title_of,
 )
 from hub.templates import templates
+from pipeline.clinical import health_scores
 from pipeline.model_folder import ADAPTER_WEIGHTS
 from pipeline.run_folder import EXAMPLES, Run
 
@@ -38,6 +39,8 @@ BASELINES = {
     "linear on pixels": "a linear model (ridge regression) on 32 x 32 pixels",
 }
 """What each baseline of evaluation.json is, in words."""
+SCREENING = {"sensitivity": "sensitivity", "specificity": "specificity", "auc": "AUC"}
+"""What evaluation.json holds of a screening, and its titles."""
 CITED = ("FER2013", "FER+", "RAF-DB", "AffectNet")
 """Data sets whose BibTeX is in the template."""
 
@@ -107,7 +110,7 @@ def _of_classes(run: Run) -> dict[str, Any]:
 
 def _of_scores(run: Run) -> dict[str, Any]:
     """What only the card of a model of scores says."""
-    return {"words_of_baselines": BASELINES}
+    return {"words_of_baselines": BASELINES, "screening": SCREENING, "health": health_scores(run.recipe)}
 
 
 TEMPLATES: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {

@@ -22,7 +22,7 @@ TEMPERATURE = 10.0
 Ends = tuple[float, float]
 SHARE: Ends = (0.0, 1.0)
 ENDS: dict[str, Ends] = {"nll": (0.0, NATS), "kl": (0.0, NATS), "mae": (0.0, UNITS), "rmse": (0.0, UNITS),
-                         "ccc": (-1.0, 1.0), "pearson": (-1.0, 1.0)}  # fmt: skip
+                         "ccc": (-1.0, 1.0), "pearson": (-1.0, 1.0), "brier": (0.0, 2.0)}  # fmt: skip
 """The least and the largest value of a metric; all others are shares."""
 SCHEMA: dict[str, type[BaseModel]] = {
     ENVIRONMENT: schema.Environment,
@@ -114,6 +114,8 @@ def _figures(run: Run) -> Iterator[tuple[str, Any, Ends]]:
             yield from (
                 (f"{n} of {part!r} in {row_set}", figures[n], ENDS.get(n, SHARE)) for n in run.metrics if n in figures
             )
+        for part, found in (rows.get("screening") or {"found": {}})["found"].items():
+            yield from ((f"{n} of {part!r} in {row_set}, screening", of, SHARE) for n, of in found.items())
 
 
 def _after_training(run: Run) -> Iterator[tuple[str, Any, Ends]]:

@@ -53,12 +53,20 @@ class _ScoreRow(_Fields):
     constant_predictions: Annotated[bool, Field(strict=True)]
 
 
+class _Screening(_Fields):
+    cut: Score
+    at_or_above: Count
+    below: Count
+    found: dict[Literal["this model", "constant", "linear on pixels"], dict[Word, dict[str, Any]]] = Field(min_length=1)
+
+
 class _RowsOfScores(_Rows):
     pictures: Annotated[Count, Field(ge=1)]
     persons: Annotated[Count, Field(ge=1)] | None
     resampled: Literal["persons", "pictures"]
     per_score: dict[Text, _ScoreRow]
     baselines: dict[Literal["constant", "linear on pixels"], dict[str, Any]] = Field(min_length=1)
+    screening: _Screening | None = None
 
 
 class _SourceOfScores(_RowsOfScores):

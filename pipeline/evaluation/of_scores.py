@@ -4,6 +4,7 @@ With `score_of: person`, the prediction of a person is the mean over their pictu
 is then one of persons.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,9 @@ from pipeline.evaluation.score_metrics import (
     score_values,
 )
 from pipeline.evaluation.score_metrics import SCORE_METRICS as METRICS
+from pipeline.evaluation.score_text import MODEL
 from pipeline.evaluation.score_text import scores_table as table
+from pipeline.evaluation.screening import screened
 from pipeline.evaluation.values import groups_of_persons, interval
 
 __all__ = ["CHECKPOINT_METRICS", "METRICS", "table"]
@@ -31,7 +34,8 @@ FIGURE = "scores"  # of an evaluation in training
 
 def about(predictions: Predictions) -> dict[str, Any]:
     """What evaluation.json says of the task: the scores in the order of the outputs, with their range in train."""
-    return {"task": predictions.task, "scores": predictions.scores, "score_of": predictions.score_of}
+    cut = {} if predictions.screening_cut is None else {"screening_cut": predictions.screening_cut}
+    return {"task": predictions.task, "scores": predictions.scores, "score_of": predictions.score_of} | cut
 
 
 def flip_averaged(plain: NDArray[np.float32], mirrored: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,7 +75,8 @@ def surest_mistakes(predicted: NDArray, scores: NDArray, label: NDArray, names: 
 def evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str, Any]:
     """The metrics of the rows `held`, (N,) bool, with intervals over persons, and those of the two baselines.
 
-    The constant predictor always answers the mean of train: its CCC is 0.
+    The constant predictor always answers the mean of train: its CCC is 0. With a `screening_cut`, `screening` has what
+    each of them finds at it.
     """
     person = np.array([""]) if predictions.person is None else predictions.person[held]
     persons = len(np.unique(person[person != ""])) or None
@@ -97,7 +102,19 @@ def evaluate_rows(predictions: Predictions, held: NDArray[np.bool_]) -> dict[str
         **({"undefined": missing} if (missing := [name for name, value in mean.items() if value is None]) else {}),
         "per_score": {name: _defined(own, k) | {"constant_predictions": bool(flat[k])} for k, name in enumerate(names)},
         "baselines": {name: _defined(figures_for(answer)) for name, answer in answers.items()},
+        **({} if predictions.screening_cut is None else {"screening": _screening(rows, groups, answers)}),
     }
+
+
+def _screening(rows: Predictions, groups: NDArray[np.int64], baselines: Mapping[str, NDArray]) -> dict[str, Any]:
+    """How many persons are at or above the cut and below it, and what the model and each baseline find of them."""
+    cut, scores = float(rows.screening_cut or 0), rows.target[:, 0]
+    found = {
+        name: screened(answer[:, 0], scores, groups, cut, rows.resamples, rows.seed)
+        for name, answer in {MODEL: rows.logits, **baselines}.items()
+    }
+    at_or_above = int((scores >= cut).sum())
+    return {"cut": cut, "at_or_above": at_or_above, "below": len(scores) - at_or_above, "found": found}
 
 
 def _with_intervals(metrics: dict[str, Measured], k: int | None = None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ LINEAR = "linear"
 
 ABOUT = ("classes", "label_rule", "seed", "resamples", "recipe")
 """What the file's own metadata holds under `fer`; newer files hold `calibration` and `class_shares` too."""
-OF_SCORES: dict[str, Any] = {"task": DEFAULT, "scores": {}, "score_of": "picture"}
+OF_SCORES: dict[str, Any] = {"task": DEFAULT, "scores": {}, "score_of": "picture", "screening_cut": None}
 """What it holds beside them in runs with scores, and what holds for other runs."""
 
 
@@ -111,6 +111,7 @@ class Predictions:
     task: str = DEFAULT
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # score -> low, mean, high, sd in train
     score_of: str = "picture"
+    screening_cut: float | None = None
     linear: NDArray[np.float32] | None = None
 
     @property

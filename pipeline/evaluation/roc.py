@@ -27,6 +27,12 @@ def resampled_auroc(logits: NDArray, label: NDArray) -> Resampled:
     return values
 
 
+def resampled_area(score: Floats, positive: NDArray[np.bool_]) -> Resampled:
+    """The area under the ROC curve of N scores against two classes; NaN for a resample without one of them."""
+    places = _Places.of(score, positive)
+    return lambda times: _areas(np.ascontiguousarray(times.T, dtype=np.int32), places)
+
+
 @dataclass(frozen=True)
 class _Places:
     """Rows in ascending order of a score, and for each positive row where the rows with its score begin and end."""

@@ -5,6 +5,7 @@ exactly one of the two. No setting is read anywhere but from here.
 """
 
 import dataclasses
+import math
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +45,7 @@ class Recipe:
     scores: Names = setting([], "task", "names of the scores: the columns that hold them, such as [valence, arousal]; source drawn has intensity", task=SCORES)
     score_ranges: dict[Text, list[Number]] = setting({}, "task", "lowest and highest possible value of a score, such as {valence: [-1, 1]}; a value outside is refused", task=SCORES)
     score_of: Literal["picture", "person"] = setting("picture", "task", "what has a score: every picture, or a person, who is evaluated by the mean over their pictures", task=SCORES)
+    screening_cut: Number | None = setting(None, "task", "persons with at least this score are to be found: evaluation adds sensitivity, specificity and AUC at it; such a model counts as one of health", "unit of the score", task=SCORES)
 
     source: Text = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
     data_path: PathText | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")
@@ -182,6 +184,20 @@ class Recipe:
                     f"score_ranges has {name}: {ends}; give the lowest and the highest value of one of the scores "
                     f"{', '.join(self.scores)}, such as {{{self.scores[0]}: [0, 1]}}"
                 )
+        self._check_screening()
+
+    def _check_screening(self) -> None:
+        if self.screening_cut is None:
+            return
+        cut = f"screening_cut is {self.screening_cut:g}"
+        if len(self.scores) != 1 or self.score_of != "person":
+            raise InputError(f"{cut}, which divides persons by one score: set score_of person, and scores to one name")
+        low, high = self.score_ranges.get(self.scores[0], (-math.inf, math.inf))
+        if not low < self.screening_cut <= high:
+            raise InputError(
+                f"{cut}, and {self.scores[0]} runs from {low:g} to {high:g}, so everybody would be on one side: give a "
+                "cut above the lowest value and at most the highest"
+            )
 
     def _check_data(self) -> None:
         if len(self.classes) < 2 or len({plain(name) for name in self.classes}) < len(self.classes):

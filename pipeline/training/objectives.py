@@ -14,7 +14,7 @@ from datasets import Dataset
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from pipeline import class_shares
+from pipeline import class_shares, clinical
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.training.linear import linear_predictions
@@ -114,13 +114,16 @@ class OfScores:
         return score_loss(outputs.float(), (labels - mean) / sd, self.kind), outputs.float() * sd + mean
 
     def published(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The model with the unit of the scores in its last layer, and their range in train in its config."""
+        """The model with the unit of the scores in its last layer, and their range and kind in its config."""
         unit = in_the_unit(model, self.scale)
         unit.config.score_ranges = self.ranges
+        setattr(unit.config, clinical.FIELD, bool(clinical.health_scores(self.recipe.settings())))
         return unit
 
     def about(self, report: Mapping[str, Any]) -> dict[str, Any]:
         scores = {"scores": report["scores"]["train"], "score_of": self.recipe.score_of}
+        if self.recipe.screening_cut is not None:
+            scores["screening_cut"] = self.recipe.screening_cut
         return {"classes": [], "task": self.recipe.task, **scores}
 
     def baseline(self, train: Dataset, evaluated: Mapping[str, Dataset]) -> dict[str, np.ndarray] | None:

@@ -15,6 +15,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Source
+from tests.avec import write_list, write_pictures
 from tests.data.test_expw import save_expw
 from tests.data.test_layouts import save_affectnet_csv, save_ferplus, save_rafdb
 from tests.data.test_sources import read, record, save, save_pair, save_parquet, write_csv
@@ -57,6 +58,12 @@ def ckplus(root):
     label.write_text("   3.0000000e+00\n", encoding="utf-8")
 
 
+def avec(root):
+    write_list(root, "train_split.csv", {300: 4, 301: 11}, "2019")
+    for number in (300, 301):
+        write_pictures(root, number, 4, 1)
+
+
 HELD = {
     "folder": folder,
     "csv": csv_file,
@@ -67,6 +74,7 @@ HELD = {
     "affectnet": save_affectnet_csv,
     "expw": save_expw,
     "ckplus": ckplus,
+    "avec": avec,
     "curated": curated,
     "webdataset": webdataset,
 }

@@ -46,17 +46,17 @@ def test_resamples_are_those_of_the_rows_themselves() -> None:
             assert found[name].samples[draw] == pytest.approx(again[name], abs=1e-6)
 
 
-def write(path: Path, person: list[int | None] | None = None, of: str = "picture", constant: bool = False) -> Path:
-    """predictions.parquet with 60 validation rows and two scores."""
+def write(path: Path, person: Any = None, of: str = "picture", constant: bool = False, k: int = 2, **more: Any) -> Path:
+    """predictions.parquet with 60 validation rows and one or two scores."""
     import json
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    predicted, scores = numbers(60)
-    facts = {name: {"low": -2.0, "mean": 3.0, "high": 8.0, "sd": 2.0} for name in ("valence", "arousal")}
+    predicted, scores = (each[:, :k] for each in numbers(60))
+    facts = {name: {"low": -2.0, "mean": 3.0, "high": 8.0, "sd": 2.0} for name in ("valence", "arousal")[:k]}
     about = {"classes": [], "label_rule": None, "seed": 0, "resamples": 200, "recipe": "r", "task": "regression",
-             "scores": facts, "score_of": of}  # fmt: skip
+             "scores": facts, "score_of": of, **more}  # fmt: skip
     if constant:
         predicted[:, 1] = 3 + 1e-4 * predicted[:, 1]
     columns: dict[str, Any] = {

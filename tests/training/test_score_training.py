@@ -1,7 +1,10 @@
 """Training on scores: the loss, the unit that is folded into the last layer, and one run from end to end."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification, pipeline
 
 from pipeline.drawn.face import draw_face
@@ -29,8 +33,10 @@ from pipeline.training.scale import check_last_layer, in_the_unit, scale_of
 from pipeline.training.score_loss import concordance, score_loss
 from pipeline.training.steps import build_trainer
 from pipeline.training.transforms import map_pictures
-from tests.conftest import run_train_hf, save_sharp_model
+from tests.conftest import ROOT, run_train_hf, save_sharp_model, write_recipe
 from tests.scores import scored_recipe
+from tests.training.test_exact import EXACT, assert_same_run, launch, resumed_from
+from train_hf import main
 
 
 def pairs(rows: int = 64, scores: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -192,3 +198,40 @@ def test_drawn_intensity_reaches_a_ccc_of_six_tenths(tmp_path: Path) -> None:
     official = json.loads((tmp_path / "run" / "evaluation.json").read_text())["official"]
     assert official["ccc"]["value"] >= 0.6
     assert official["ccc"]["low"] > official["baselines"]["linear on pixels"]["ccc"]["high"]
+
+
+OF_SCORES = {name: value for name, value in EXACT.items() if name not in ("cutmix", "class_balance")}
+OF_SCORES |= {"task": "regression", "scores": ["intensity"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["both", "mse"])
+def test_two_processes_train_the_scores_of_one(tmp_path: Path, kind: str) -> None:
+    made = OF_SCORES | {"max_steps": 20, "early_stopping": 0, "drop_path": 0.0, "score_loss": kind}
+    recipe = str(write_recipe(tmp_path / "two.yaml", **made))
+    batches = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps"]
+    main([recipe, *batches, "2", "--output_dir", str(tmp_path / "one")])
+    ended = launch(recipe, *batches, "1", "--output_dir", str(tmp_path / "two"))
+    assert ended.returncode == 0, ended.stderr
+    for name in ("model.safetensors", "checkpoint-20/ema.safetensors"):
+        one, two = load_file(tmp_path / "one" / name), load_file(tmp_path / "two" / name)
+        assert max((one[tensor] - two[tensor]).abs().max().item() for tensor in one) < 1e-4, name
+    tables = [pq.read_table(tmp_path / name / "predictions.parquet") for name in ("one", "two")]
+    assert tables[0]["key"].equals(tables[1]["key"])
+    assert np.allclose(*(np.stack(table["logits"].to_numpy()) for table in tables), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_of_scores_killed_and_resumed_are_the_run_left_alone(tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path / "two.yaml", **OF_SCORES))
+    assert launch(recipe, "--output_dir", str(tmp_path / "undisturbed")).returncode == 0
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "tests.killed", "in the optimizer of a checkpoint", recipe, "--output_dir", str(run)]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, start_new_session=True, timeout=600)
+    assert not (run / "evaluation.json").exists()
+    ended = launch(recipe, "--output_dir", str(run), "--resume")
+    assert ended.returncode == 0, ended.stderr
+    assert resumed_from(run) == [8]
+    assert_same_run(run, tmp_path / "undisturbed")

@@ -25,8 +25,9 @@ function settled({ not_sure_below: threshold = 0, class_shares: shares }) {
 async function showModel() {
   try {
     const described = await about((text) => { byId("model").textContent = text; });
-    const { model, card, trained_on: data, drawn_only: drawn, note } = described;
+    const { model, card, trained_on: data, drawn_only: drawn, health_score: health, note } = described;
     byId("drawn").hidden = !drawn;
+    byId("health").hidden = !health;
     const named = card ? element("a", { href: card, target: "_blank", rel: "noreferrer" }, model) : model;
     const trained = data.length ? ` It was trained on: ${data.join(", ")}.` : " What it was trained on is not known.";
     const link = card ? " How often it is right, and its limits: see its card." : "";

@@ -14,6 +14,7 @@ from pipeline.data.face_crops import crop_faces
 from pipeline.data.own_splits import without_splits
 from pipeline.data.readers import (
     affectnet,
+    avec,
     ckplus,
     csv_file,
     curated,
@@ -67,6 +68,7 @@ READERS: tuple[Reader, ...] = (
     affectnet,
     expw,
     ckplus,
+    avec,
     curated,
     patterns,
     sidecar,
@@ -75,7 +77,7 @@ READERS: tuple[Reader, ...] = (
 )
 SPLITS_BY_NAME = (folder.NAME, csv_file.NAME, patterns.NAME, sidecar.NAME)  # readers that find splits by names
 # Readers that also read scores.
-WITH_SCORES = (csv_file.NAME, parquet.NAME, affectnet.NAME, curated.NAME, hub.NAME, drawn.NAME)
+WITH_SCORES = (csv_file.NAME, parquet.NAME, affectnet.NAME, avec.NAME, curated.NAME, hub.NAME, drawn.NAME)
 BY_NAME = {reader.NAME: reader for reader in READERS}
 _layouts = [reader.LAYOUT for reader in READERS if reader.LAYOUT]
 LAYOUTS = f"{'; '.join(_layouts[:-1])}; or {_layouts[-1]}"
