@@ -31,8 +31,10 @@ export async function decode(file, maxPixels) {
 /** The picture in `{ data, width, height }` with four values a pixel. */
 export function withoutAlpha({ data, width, height }) {
   const picture = emptyPicture(width, height);
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    for (let channel = 0; channel < 3; channel++) picture.data[3 * pixel + channel] = data[4 * pixel + channel];
+  for (let from = 0, to = 0; to < picture.data.length; from += 4, to += 3) {
+    picture.data[to] = data[from];
+    picture.data[to + 1] = data[from + 1];
+    picture.data[to + 2] = data[from + 2];
   }
   return picture;
 }

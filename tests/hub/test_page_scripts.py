@@ -143,6 +143,21 @@ def test_outputs_of_yunet_become_the_faces_that_opencv_would_keep(tmp_path: Path
     assert np.array(result) == pytest.approx(rows[np.array(kept)], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("left", "kept"), [(5.9, 1), (6.0, 2), (-5.9, 1)], ids=["overlap of whole px only", "too little", "left of 0"]
+)
+def test_overlap_is_that_of_whole_px_as_in_opencv(left: float, kept: int, tmp_path: Path) -> None:
+    """Without cutting off, 5.9 px would overlap by .24 and not by .33, and both faces would stay."""
+    boxes = [(0.0, 0.0, 10.0, 10.0), (left, 0.0, 10.9, 10.0)]
+    whole = [[math.trunc(edge) for edge in box] for box in boxes]
+    theirs = cv2.dnn.NMSBoxes(whole, [0.9, 0.8], crop.SCORE, crop.OVERLAP)
+    code = """import { notOverlapping } from './faces.js';
+
+const result = notOverlapping(given.faces, given.crop).length;"""
+    faces = [{"box": box, "score": score} for box, score in zip(boxes, (0.9, 0.8), strict=True)]
+    assert in_node(tmp_path, code, {"faces": faces, "crop": CROP}) == len(theirs) == kept
+
+
 def test_the_detectors_input_is_blue_first_and_black_at_its_lower_right(tmp_path: Path) -> None:
     code = """import { blobOf } from './faces.js';
 
