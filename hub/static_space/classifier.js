@@ -4,7 +4,7 @@ import { NoAnswer } from "./no_answer.js";
 import { coloured, cover, needed, windows } from "./occlusion.js";
 import { file, open } from "./runtime.js";
 
-const MOST_THREADS = 4;   // more make a small model slower
+const MOST_THREADS = 4;   // more make a small model slower; and one core is left to the finder
 const SAME_SCORE = 1e-3;  // largest difference from the stored answer
 const ON_PROCESSOR = "The graphics processor could not be used, so answers take longer:";
 
@@ -39,7 +39,7 @@ export async function start({ device, stored }) {
 }
 
 async function startOn(device, executionProviders, stored) {
-  const threads = Math.min(navigator.hardwareConcurrency, MOST_THREADS);
+  const threads = Math.max(1, Math.min(navigator.hardwareConcurrency - 1, MOST_THREADS));
   const { session, Tensor } = await open(device, executionProviders, content, about.model_file, threads);
   classify = async ({ data, width, height }) => {
     const image = new Tensor("uint8", new Uint8Array(data.buffer), [height, width, 3]);
