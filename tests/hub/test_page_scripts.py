@@ -1,5 +1,7 @@
 """The page's own arithmetic in node: tracking, smoothing, badges, and the face crop beside that of pipeline/crop.py."""
 
+import base64
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from hub.server import faces
+from hub.server.answers import SENT
 from hub.static_space.folder import CROP, any_size
 from pipeline import crop
 from pipeline.drawn.face import draw_face
@@ -199,6 +203,50 @@ def yunet(detector_weights: Path) -> Path:
     if crop.YUNET_SHA256 != "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4":
         pytest.skip("YUNET names no file")
     return detector_weights
+
+
+# ---- Files
+
+INSPECT = """import { inspect } from './formats.js';
+
+const result = [];
+for (const file of given) result.push(await inspect(new Blob([Buffer.from(file, 'base64')])));"""
+
+
+def saved(format: str, orientation: int | None = None, **options: Any) -> bytes:
+    buffer, exif = io.BytesIO(), Image.Exif()
+    if orientation is not None:
+        exif[0x010F], exif[0x0112] = "a maker", orientation
+    picture = Image.new(options.pop("mode", "RGB"), (8, 6))
+    picture.save(buffer, format, **({} if orientation is None else {"exif": exif}), **options)
+    return buffer.getvalue()
+
+
+def inspected(tmp_path: Path, *files: bytes) -> list[tuple[str | None, bool, bool]]:
+    found = in_node(tmp_path, INSPECT, [base64.b64encode(file).decode() for file in files])
+    return [(each.get("format"), each["deepGray"], each["turned"]) for each in found]
+
+
+def test_the_formats_of_the_server_are_told_by_their_content_and_no_other_is_taken(tmp_path: Path) -> None:
+    taken = ("JPEG", "PNG", "WebP", "GIF", "BMP", "AVIF")
+    assert {name.upper() for name in taken} == set(SENT)
+    refused = [saved("TIFF"), saved("ICO"), saved("PPM"), b"", b"RIFF", b"<svg/>", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"]
+    found = inspected(tmp_path, *map(saved, taken), *refused)
+    assert found == [(name, False, False) for name in taken] + [(None, False, False)] * len(refused)
+
+
+def test_gray_of_16_bits_is_told_from_gray_of_8_and_from_colour(tmp_path: Path) -> None:
+    pictures = [saved("PNG", mode=mode) for mode in ("I;16", "L", "LA", "RGB")]
+    assert [deep for _, deep, _ in inspected(tmp_path, *pictures)] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_picture_that_a_tag_turns_is_told(lossless: bool, tmp_path: Path) -> None:
+    """Chromium does not turn it. Values that EXIF does not have turn nothing, in Pillow too."""
+    tags = (None, 0, 1, 2, 6, 8, 9)
+    files = [saved("WebP", tag, lossless=lossless) for tag in tags]
+    found = inspected(tmp_path, *files, files[4][:-20], files[4][: len(files[4]) // 2], saved("JPEG", 6))
+    assert [turned for _, _, turned in found] == [False, False, False, True, True, True, False, *[False] * 3]
 
 
 # ---- The map
