@@ -99,8 +99,8 @@ def refuse_private(folder: Path, *public: str, known: Collection[str] = ()) -> N
 
     It searches for tokens and keys (`hub.secret_rules`), the token that is in use here, the names of user and host
     (`hub.private_names`) except `public` ones such as owners of repositories, the home folder, and absolute paths; in
-    every reading of every text (`hub.file_texts`, `hub.readings`). Code is not searched for names. The content of a file
-    whose sha256 is in `known` is public already and not searched; its name is.
+    every reading of every text (`hub.file_texts`, `hub.readings`). Code is not searched for names. A file whose
+    sha256 is in `known` is public already: its name is searched, and not its content.
 
     Raises:
         InputError: something was found, or a file is of a kind that cannot be searched. A secret is not printed.

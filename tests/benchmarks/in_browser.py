@@ -3,10 +3,10 @@
 python push_to_hub.py RUN --repo_id user/name --space user/demo --face_detector PATH --dry_run
 python -m tests.benchmarks.in_browser RUN-staged-space
 
-The page's own webcam answers a drawn film of 640 x 480 px with one face: found, cut out, classified, averaged and shown.
+The page's own webcam answers a drawn film of 640 x 480 px with one face: found, cut out, classified, averaged, shown.
 Prints a table, in less than two minutes: the rate of 60 frames after 30 to warm up, the median time from asking to
-answer, and the time on processors of all of Chromium's processes together. The last says what a machine with nothing else
-to do would need, where others use this one too. `browser_parts` says where it goes.
+answer, and the time on processors of all of Chromium's processes together. The last says what a machine with nothing
+else to do would need, where others use this one too. `browser_parts` says where it goes.
 """
 
 import sys
@@ -38,9 +38,8 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     space = Path(sys.argv[1])
-    print(
-        "| threads allowed | frames a second | ms to the answer | ms on processors | MB loaded | requests |\n|---|---|---|---|---|---|"
-    )
+    print("| threads allowed | frames a second | ms to the answer | ms on processors | MB loaded | requests |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         draw_pictures(Path(temporary))
         for headers in ({}, ISOLATED):

@@ -230,7 +230,15 @@ def inspected(tmp_path: Path, *files: bytes) -> list[tuple[str | None, bool, boo
 def test_the_formats_of_the_server_are_told_by_their_content_and_no_other_is_taken(tmp_path: Path) -> None:
     taken = ("JPEG", "PNG", "WebP", "GIF", "BMP", "AVIF")
     assert {name.upper() for name in taken} == set(SENT)
-    refused = [saved("TIFF"), saved("ICO"), saved("PPM"), b"", b"RIFF", b"<svg/>", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"]
+    refused = [
+        saved("TIFF"),
+        saved("ICO"),
+        saved("PPM"),
+        b"",
+        b"RIFF",
+        b"<svg/>",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    ]
     found = inspected(tmp_path, *map(saved, taken), *refused)
     assert found == [(name, False, False) for name in taken] + [(None, False, False)] * len(refused)
 
