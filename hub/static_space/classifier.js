@@ -6,7 +6,7 @@ import { file, open } from "./runtime.js";
 
 const MOST_THREADS = 4;   // more make a small model slower; and one core is left to the finder
 const SAME_SCORE = 1e-3;  // largest difference from the stored answer
-const ON_PROCESSOR = "The graphics processor could not be used, so answers take longer:";
+const SLOWER = "Answers take longer here, because this page could not use the graphics processor";
 
 let about;
 let content;   // of the model's file
@@ -25,12 +25,12 @@ export async function load(given) {
 
     Throws NoAnswer: the model is damaged, or the stored face gets another answer. */
 export async function start({ device, stored }) {
-  let note = device === "wasm" && navigator.gpu ? `${ON_PROCESSOR} the browser refused it.` : "";
+  let note = device === "wasm" && navigator.gpu ? `${SLOWER}.` : "";
   if (device === "webgpu") {
     try {
       await startOn(device, ["webgpu", "wasm"], stored);
     } catch (error) {
-      note = `${ON_PROCESSOR} ${error.message.replace(/\.$/, "")}.`;
+      note = `${SLOWER}: ${error.message.replace(/\.$/, "")}.`;
     }
   }
   if (device === "wasm" || note) await startOn("wasm", ["wasm"], stored);

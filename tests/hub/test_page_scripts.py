@@ -329,9 +329,9 @@ def test_scores_follow_in_time_however_many_frames_there_are(step: int, tmp_path
 
 # ---- Numbers of faces
 
-BADGE = """import { badgeSide } from './badge.js';
+BADGE = """import { badgeSides } from './badge.js';
 
-const result = given.map(({ box, others }) => badgeSide(box, others, 400, 300));"""
+const result = given.map((boxes) => badgeSides(boxes, 400, 300));"""
 
 
 def test_the_number_of_a_face_stands_beside_it_and_on_no_other_face(tmp_path: Path) -> None:
@@ -345,5 +345,11 @@ def test_the_number_of_a_face_stands_beside_it_and_on_no_other_face(tmp_path: Pa
         ([0, 0, 400, 300], []),
         ([0, 0, 400, 200], []),
     ]
-    sides = in_node(tmp_path, BADGE, [{"box": box, "others": others} for box, others in asked])
-    assert sides == ["right", "left", "above", "below", "left", "inside", "below"]
+    sides = in_node(tmp_path, BADGE, [[box, *others] for box, others in asked])
+    assert [first for first, *_ in sides] == ["right", "left", "above", "below", "left", "inside", "below"]
+
+
+def test_the_numbers_of_two_faces_side_by_side_do_not_cover_each_other(tmp_path: Path) -> None:
+    """Between them is room for one number, and on the right of the right face is none."""
+    (sides,) = in_node(tmp_path, BADGE, [[[100, 100, 200, 220], [240, 100, 390, 220]]])
+    assert sides == ["right", "above"]
