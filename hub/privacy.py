@@ -21,6 +21,7 @@ from hub.private_names import name_patterns
 from hub.readings import readings
 from hub.secret_rules import secrets_in, without_secrets
 from pipeline.errors import InputError, printable
+from pipeline.run_folder import sha256
 
 ROOTS = (
     r"home|homes|Users|Volumes|root|tmp|var|opt|srv|mnt|media|private|usr|etc|content|kaggle|workspace|workspaces|nfs|net"
@@ -93,12 +94,13 @@ def _clean_hparams(content: bytes) -> bytes:
     return bytes(data.SerializeToString(deterministic=True))
 
 
-def refuse_private(folder: Path, *public: str) -> None:
+def refuse_private(folder: Path, *public: str, known: Collection[str] = ()) -> None:
     """Read every file under `folder` and its name, and refuse what identifies a person, a machine or a secret.
 
     It searches for tokens and keys (`hub.secret_rules`), the token that is in use here, the names of user and host
     (`hub.private_names`) except `public` ones such as owners of repositories, the home folder, and absolute paths; in
-    every reading of every text (`hub.file_texts`, `hub.readings`). Code is not searched for names.
+    every reading of every text (`hub.file_texts`, `hub.readings`). Code is not searched for names. A file whose
+    sha256 is in `known` is public already: its name is searched, and not its content.
 
     Raises:
         InputError: something was found, or a file is of a kind that cannot be searched. A secret is not printed.
@@ -108,7 +110,8 @@ def refuse_private(folder: Path, *public: str) -> None:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
         found += search.found_in([Text("", name)], name)
-        found += search.found_in(texts_of(path), name)
+        if not known or sha256(path) not in known:
+            found += search.found_in(texts_of(path), name)
     if found:
         unique = list(dict.fromkeys(found))
         more = f", and {len(unique) - 3} more" if len(unique) > 3 else ""

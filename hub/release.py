@@ -60,14 +60,14 @@ def stage(run: Run, options: Options, place: Path) -> list[Path]:
 
 
 def check(folders: list[Path], options: Options) -> None:
-    """Search every staged file for what must not be published.
+    """Search every staged file for what must not be published, except the page's libraries, which are pinned.
 
     Raises:
         InputError: as `hub.privacy.refuse_private`.
     """
     owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
     for folder in folders:
-        privacy.refuse_private(folder, *owners, *options.public_name)
+        privacy.refuse_private(folder, *owners, *options.public_name, known=libraries.FILES.values())
 
 
 def keep(run: Path, folders: list[Path]) -> list[Path]:

@@ -2,43 +2,28 @@
     exports, that answers by HTTP. */
 
 import { NoAnswer } from "./no_answer.js";
+import { startWorker } from "./workers.js";
 
 export const KEEPS = "Pictures stay on this device: the model runs in your browser, and nothing is sent.";
 export const HAS_API = false;
 
 const described = fetch("model/about.json").then((response) => response.json());
-const worker = startWorker();
-const waiting = new Map();
-let asked = 0;
+const finder = startWorker();
+const classifier = startWorker();
 
-/** A worker inherits the page's policy, which lets it reach no other host, only from a `blob:` address. */
-function startWorker() {
-  const code = `import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`;
-  const started = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })), { type: "module" });
-  started.addEventListener("message", ({ data: { id, result, refusal } }) => {
-    const { resolve, reject } = waiting.get(id);
-    waiting.delete(id);
-    if (refusal === undefined) resolve(result);
-    else reject(new NoAnswer(refusal, false));
+/** Starts both workers; the model arrives while the finder starts. */
+async function start() {
+  const about = await described.catch(() => {
+    throw new NoAnswer("The model could not be loaded: model/about.json does not arrive. Reload the page.", false);
   });
-  started.addEventListener("error", () => {
-    for (const { reject } of waiting.values()) reject(new NoAnswer("The browser could not run the model.", false));
-    waiting.clear();
-  });
-  return started;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  const device = adapter ? "webgpu" : "wasm";
+  const starting = [finder("startFinder", { ...about, device }), classifier("loadModel", about)];
+  const [stored] = await Promise.all(starting);
+  return classifier("startClassifier", { device, stored });
 }
 
-function ask(task, value, transferred = []) {
-  return new Promise((resolve, reject) => {
-    const id = asked++;
-    waiting.set(id, { resolve, reject });
-    worker.postMessage({ id, task, value }, transferred);
-  });
-}
-
-const started = described.then((about) => ask("start", about), () => {
-  throw new NoAnswer("The model could not be loaded: model/about.json does not arrive. Reload the page.", false);
-});
+const started = start();
 started.catch(() => {});  // each picture that waits for it says why
 
 /** What the page says of the model, once it answers; `report` is called with what is going on. */
@@ -55,15 +40,19 @@ export async function examples() {
   return names.map((name) => ({ name, src: `examples/${name}.png` }));
 }
 
-/** The answer for one picture (a file or a canvas), with `total`: milliseconds from asking to answer. */
+/** The answer for one picture (a file or a canvas), with `total`: milliseconds from asking to answer. While the faces of
+    one picture are classified, those of the next one are found. */
 export async function predict(picture, name, { explain = false, signal } = {}) {
   await started;
   signal?.throwIfAborted();
   const start = performance.now();
   const pixels = picture instanceof Blob ? picture : pixelsOf(picture);
-  const answer = await ask("answer", { picture: pixels, explain }, pixels.data ? [pixels.data.buffer] : []);
+  const { faces: found, width, height } = await finder("find", pixels, pixels.data ? [pixels.data.buffer] : []);
   signal?.throwIfAborted();
-  return { ...answer, name, total: performance.now() - start };
+  const faces = await classifier("answer", { faces: found, explain });
+  signal?.throwIfAborted();
+  const message = faces.length ? null : (await described).no_face;
+  return { width, height, message, faces, name, total: performance.now() - start };
 }
 
 function pixelsOf(canvas) {

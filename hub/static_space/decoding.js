@@ -1,48 +1,48 @@
 /** From a file to pixels as training reads them: upright by EXIF, first frame, no colour management, transparency
     dropped and not mixed into the colours. */
 
-import { emptyPicture } from "./resize.js";
+import { FORMATS, inspect } from "./formats.js";
 import { NoAnswer } from "./no_answer.js";
-
-const PNG = [0x89, 0x50, 0x4e, 0x47];
-const [DEPTH, KIND] = [24, 25];  // where a PNG says how many bits a channel has, and which channels there are
-const GRAY = [0, 4];             // without and with transparency
+import { emptyPicture } from "./resize.js";
 
 /** The picture `{ data, width, height }` in a file.
 
-    Throws NoAnswer: the browser cannot read it, or it has more than `maxPixels`. */
+    Throws NoAnswer: the browser cannot read it, or not as training does, or it has more than `maxPixels`. */
 export async function decode(file, maxPixels) {
-  await refuseDeepGray(file);
+  const { format, deepGray, turned } = await inspect(file);
+  if (!format) refuse(`The file is not a ${FORMATS.slice(0, -1).join(", ")} or ${FORMATS.at(-1)} picture.`);
+  if (deepGray) refuse("The picture has more than 8 bits in one channel. Save it with 8 bits.");
+  if (turned) refuse("A tag turns this WebP picture, and browsers do not read it. Save it as JPEG or PNG.");
   const asStored = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
   const bitmap = await createImageBitmap(file, asStored).catch(() => {
-    throw new NoAnswer("This browser cannot read the file as a picture. Try a JPEG or PNG.", false);
+    refuse(`This browser cannot read the file: it is damaged, or the browser does not read ${format}. Try a JPEG or PNG.`);
   });
   try {
     if (bitmap.width * bitmap.height > maxPixels) {
-      throw new NoAnswer(`The picture is too large (${bitmap.width} x ${bitmap.height}). Make it smaller.`, false);
+      refuse(`The picture is too large (${bitmap.width} x ${bitmap.height}). Make it smaller.`);
     }
     const pixels = drawn(bitmap);
-    return withoutAlpha(isOpaque(pixels.data) ? pixels : unmixed(bitmap));
+    if (isOpaque(pixels.data)) return withoutAlpha(pixels);
+    if (format === "GIF") refuse("Browsers do not keep the colours of a GIF where it is clear. Save it as PNG or JPEG.");
+    return withoutAlpha(unmixed(bitmap));
   } finally {
     bitmap.close();
   }
 }
 
+function refuse(reason) {
+  throw new NoAnswer(reason, false);
+}
+
 /** The picture in `{ data, width, height }` with four values a pixel. */
 export function withoutAlpha({ data, width, height }) {
   const picture = emptyPicture(width, height);
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    for (let channel = 0; channel < 3; channel++) picture.data[3 * pixel + channel] = data[4 * pixel + channel];
+  for (let from = 0, to = 0; to < picture.data.length; from += 4, to += 3) {
+    picture.data[to] = data[from];
+    picture.data[to + 1] = data[from + 1];
+    picture.data[to + 2] = data[from + 2];
   }
   return picture;
-}
-
-/** Training refuses gray of 16 bits, which one reader clips and another scales. */
-async function refuseDeepGray(file) {
-  const head = new Uint8Array(await file.slice(0, KIND + 1).arrayBuffer());
-  if (PNG.every((byte, i) => head[i] === byte) && head[DEPTH] === 16 && GRAY.includes(head[KIND])) {
-    throw new NoAnswer("The picture has more than 8 bits in one channel. Save it with 8 bits.", false);
-  }
 }
 
 function drawn(bitmap) {
@@ -61,7 +61,7 @@ function unmixed(bitmap) {
   const { width, height } = bitmap;
   const gl = new OffscreenCanvas(1, 1).getContext("webgl");
   if (!gl || Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
-    throw new NoAnswer("This browser cannot read this transparent picture exactly. Save it without transparency.", false);
+    refuse("This browser cannot read this transparent picture exactly. Save it without transparency.");
   }
   gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
   gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);

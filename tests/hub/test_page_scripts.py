@@ -1,5 +1,7 @@
 """The page's own arithmetic in node: tracking, smoothing, badges, and the face crop beside that of pipeline/crop.py."""
 
+import base64
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from hub.server import faces
+from hub.server.answers import SENT
 from hub.static_space.folder import CROP, any_size
 from pipeline import crop
 from pipeline.drawn.face import draw_face
@@ -143,6 +147,21 @@ def test_outputs_of_yunet_become_the_faces_that_opencv_would_keep(tmp_path: Path
     assert np.array(result) == pytest.approx(rows[np.array(kept)], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("left", "kept"), [(5.9, 1), (6.0, 2), (-5.9, 1)], ids=["overlap of whole px only", "too little", "left of 0"]
+)
+def test_overlap_is_that_of_whole_px_as_in_opencv(left: float, kept: int, tmp_path: Path) -> None:
+    """Without cutting off, 5.9 px would overlap by .24 and not by .33, and both faces would stay."""
+    boxes = [(0.0, 0.0, 10.0, 10.0), (left, 0.0, 10.9, 10.0)]
+    whole = [[math.trunc(edge) for edge in box] for box in boxes]
+    theirs = cv2.dnn.NMSBoxes(whole, [0.9, 0.8], crop.SCORE, crop.OVERLAP)
+    code = """import { notOverlapping } from './faces.js';
+
+const result = notOverlapping(given.faces, given.crop).length;"""
+    faces = [{"box": box, "score": score} for box, score in zip(boxes, (0.9, 0.8), strict=True)]
+    assert in_node(tmp_path, code, {"faces": faces, "crop": CROP}) == len(theirs) == kept
+
+
 def test_the_detectors_input_is_blue_first_and_black_at_its_lower_right(tmp_path: Path) -> None:
     code = """import { blobOf } from './faces.js';
 
@@ -184,6 +203,58 @@ def yunet(detector_weights: Path) -> Path:
     if crop.YUNET_SHA256 != "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4":
         pytest.skip("YUNET names no file")
     return detector_weights
+
+
+# ---- Files
+
+INSPECT = """import { inspect } from './formats.js';
+
+const result = [];
+for (const file of given) result.push(await inspect(new Blob([Buffer.from(file, 'base64')])));"""
+
+
+def saved(format: str, orientation: int | None = None, **options: Any) -> bytes:
+    buffer, exif = io.BytesIO(), Image.Exif()
+    if orientation is not None:
+        exif[0x010F], exif[0x0112] = "a maker", orientation
+    picture = Image.new(options.pop("mode", "RGB"), (8, 6))
+    picture.save(buffer, format, **({} if orientation is None else {"exif": exif}), **options)
+    return buffer.getvalue()
+
+
+def inspected(tmp_path: Path, *files: bytes) -> list[tuple[str | None, bool, bool]]:
+    found = in_node(tmp_path, INSPECT, [base64.b64encode(file).decode() for file in files])
+    return [(each.get("format"), each["deepGray"], each["turned"]) for each in found]
+
+
+def test_the_formats_of_the_server_are_told_by_their_content_and_no_other_is_taken(tmp_path: Path) -> None:
+    taken = ("JPEG", "PNG", "WebP", "GIF", "BMP", "AVIF")
+    assert {name.upper() for name in taken} == set(SENT)
+    refused = [
+        saved("TIFF"),
+        saved("ICO"),
+        saved("PPM"),
+        b"",
+        b"RIFF",
+        b"<svg/>",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    ]
+    found = inspected(tmp_path, *map(saved, taken), *refused)
+    assert found == [(name, False, False) for name in taken] + [(None, False, False)] * len(refused)
+
+
+def test_gray_of_16_bits_is_told_from_gray_of_8_and_from_colour(tmp_path: Path) -> None:
+    pictures = [saved("PNG", mode=mode) for mode in ("I;16", "L", "LA", "RGB")]
+    assert [deep for _, deep, _ in inspected(tmp_path, *pictures)] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_picture_that_a_tag_turns_is_told(lossless: bool, tmp_path: Path) -> None:
+    """Chromium does not turn it. Values that EXIF does not have turn nothing, in Pillow too."""
+    tags = (None, 0, 1, 2, 6, 8, 9)
+    files = [saved("WebP", tag, lossless=lossless) for tag in tags]
+    found = inspected(tmp_path, *files, files[4][:-20], files[4][: len(files[4]) // 2], saved("JPEG", 6))
+    assert [turned for _, _, turned in found] == [False, False, False, True, True, True, False, *[False] * 3]
 
 
 # ---- The map
@@ -258,9 +329,9 @@ def test_scores_follow_in_time_however_many_frames_there_are(step: int, tmp_path
 
 # ---- Numbers of faces
 
-BADGE = """import { badgeSide } from './badge.js';
+BADGE = """import { badgeSides } from './badge.js';
 
-const result = given.map(({ box, others }) => badgeSide(box, others, 400, 300));"""
+const result = given.map((boxes) => badgeSides(boxes, 400, 300));"""
 
 
 def test_the_number_of_a_face_stands_beside_it_and_on_no_other_face(tmp_path: Path) -> None:
@@ -274,5 +345,11 @@ def test_the_number_of_a_face_stands_beside_it_and_on_no_other_face(tmp_path: Pa
         ([0, 0, 400, 300], []),
         ([0, 0, 400, 200], []),
     ]
-    sides = in_node(tmp_path, BADGE, [{"box": box, "others": others} for box, others in asked])
-    assert sides == ["right", "left", "above", "below", "left", "inside", "below"]
+    sides = in_node(tmp_path, BADGE, [[box, *others] for box, others in asked])
+    assert [first for first, *_ in sides] == ["right", "left", "above", "below", "left", "inside", "below"]
+
+
+def test_the_numbers_of_two_faces_side_by_side_do_not_cover_each_other(tmp_path: Path) -> None:
+    """Between them is room for one number, and on the right of the right face is none."""
+    (sides,) = in_node(tmp_path, BADGE, [[[100, 100, 200, 220], [240, 100, 390, 220]]])
+    assert sides == ["right", "above"]

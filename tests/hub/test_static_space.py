@@ -1,5 +1,6 @@
 """The static Space: what is staged, which libraries are taken, what is refused, and how it replaces another kind."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from hub import face_detector, space_folder
 from hub.options import check_access
 from hub.privacy import refuse_private
-from hub.release import drawn_face, send_space
+from hub.release import check, drawn_face, send_space
 from hub.static_space import folder as static_space
 from hub.static_space import libraries
 from hub.static_space.folder import CROP
@@ -191,6 +192,22 @@ def test_a_folder_without_the_tarball_is_refused_with_what_to_type(
         (tmp_path / libraries.TARBALL).write_bytes(content)
     with pytest.raises(InputError, match=f"{reason}.*; where npm works, type 'npm pack onnxruntime-web@"):
         libraries.libraries(str(tmp_path))
+
+
+PLACE = b"\0/mnt/azure_nvme_temp/onnxruntime/build\0"
+"""As in the pinned .wasm files: the folder where their makers built them."""
+
+
+def test_only_the_pinned_libraries_may_hold_a_path_of_their_makers_machine(
+    packed: Path, staged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = staged / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
+    file.write_bytes(PLACE)
+    with pytest.raises(InputError, match="absolute path '/mnt/azure_nvme_temp/' in onnxruntime-web/ort-wasm"):
+        check([staged], options())
+    pinned = libraries.FILES | {file.name: hashlib.sha256(PLACE).hexdigest()}
+    monkeypatch.setattr(libraries, "FILES", pinned)
+    check([staged], options())
 
 
 def program(folder: Path, script: str) -> None:

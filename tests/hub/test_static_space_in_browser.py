@@ -6,6 +6,7 @@ needs Chromium (`apt-get install chromium`), YuNet's weights, and npm for the pa
 BROWSER_LIBRARIES: a folder with the tarballs that `npm pack` makes of both.
 """
 
+import base64
 import json
 import os
 import re
@@ -18,11 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 
 from hub.clients.picture_kinds import picture_kinds
 from hub.release import drawn_faces
+from hub.server.answers import SENT
+from hub.static_space import self_test
+from pipeline import crop
+from pipeline.pictures import decode
 from push_to_hub import main
+from tests.hub.unusual_pictures import unusual_pictures
 from tests.recording_server import ISOLATED, Recorder, recording
 from tests.screenshots import BROWSERS, DONE, FACES, MESSAGE, READY, SIZES, Browser, Page, app, draw_pictures
 
@@ -93,7 +100,7 @@ def show(page: Page, *files: Path) -> None:
         ("one.png", 1, "1 face in 1 picture"),
         ("several.png", 3, "3 faces in 1 picture"),
         ("none.png", 0, "No face was found"),
-        ("letter.png", 0, "cannot read the file as a picture"),
+        ("letter.png", 0, "not a JPEG, PNG, WebP, GIF, BMP or AVIF picture"),
     ],
 )
 def test_a_chosen_picture_is_answered(
@@ -156,6 +163,41 @@ def apart(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     return max(abs(scores[0][label] - scores[1][label]) for label in scores[1])
 
 
+DECODE = """(async () => {
+  const { decode } = await import(new URL('page/decoding.js', location));
+  try {
+    const { data, width, height } = await decode(window.shown, 1e8);
+    return [width, height, btoa(String.fromCharCode(...data))];
+  } catch (error) {
+    return error.message;
+  }
+})()"""
+
+
+def test_unusual_pictures_have_the_servers_pixels_or_are_refused(staged: tuple[Path, Path], pictures: Path) -> None:
+    files = unusual_pictures(pictures / "unusual")
+    apart: dict[str, object] = {}
+    with opened(staged[1], pictures) as (page, _):
+        page.value(KEEP)
+        for file in files:
+            page.choose(file)
+            page.wait(f"window.shown?.name === {file.name!r}")
+            found = page.awaited(DECODE)
+            if isinstance(found, str):
+                apart[file.name] = found
+                continue
+            theirs = np.asarray(decode(file.read_bytes(), formats=SENT))
+            ours = np.frombuffer(base64.b64decode(found[2]), np.uint8).reshape(found[1], found[0], 3)
+            assert ours.shape == theirs.shape, file.name
+            apart[file.name] = int(np.abs(ours.astype(int) - theirs).max())
+    print(json.dumps(apart))
+    refused = {name: reason for name, reason in apart.items() if isinstance(reason, str)}
+    assert refused.keys() == {"clear.gif", "small-frame.gif", "turned.webp", "gray16.png", "icon.ico"}
+    assert "colours of a GIF" in refused["clear.gif"] and "colours of a GIF" in refused["small-frame.gif"]
+    assert "tag turns this WebP" in refused["turned.webp"] and "8 bits" in refused["gray16.png"]
+    assert {name: levels for name, levels in apart.items() if name not in refused and levels} == {}
+
+
 # ---- The webcam
 
 
@@ -199,6 +241,12 @@ def other_answer(file: Path) -> None:
     file.write_text(json.dumps(about))
 
 
+def other_place(file: Path) -> None:
+    about = json.loads(file.read_text())
+    about["self_test"]["box"][0] += 1
+    file.write_text(json.dumps(about))
+
+
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
@@ -206,8 +254,19 @@ def other_answer(file: Path) -> None:
         (MODEL_FILE, Path.unlink, "model_with_preprocessing.onnx does not arrive"),
         (ABOUT, Path.unlink, "model/about.json does not arrive"),
         (ABOUT, other_answer, "gives another answer to a stored face here"),
+        (ABOUT, other_place, "The face detector answers otherwise here"),
+        (f"model/{crop.YUNET}", truncate, f"{crop.YUNET} is damaged"),
+        (f"model/{self_test.FILE}", truncate, "cannot read the file: it is damaged"),
     ],
-    ids=["half a model", "no model", "no description", "another answer"],
+    ids=[
+        "half a model",
+        "no model",
+        "no description",
+        "another answer",
+        "another place",
+        "half a detector",
+        "half a face",
+    ],
 )
 def test_a_broken_model_is_said_in_one_line_and_no_picture_is_answered(
     name: str, change: Callable[[Path], object], says: str, staged: tuple[Path, Path], pictures: Path, tmp_path: Path
@@ -224,7 +283,7 @@ def test_a_refused_graphics_processor_is_said_and_the_processor_answers(
 ) -> None:
     with opened(staged[1], pictures) as (page, recorder):
         assert page.value("Boolean(navigator.gpu)"), "Chromium offers WebGPU, but has no adapter here"
-        assert "The graphics processor could not be used" in text(page, "note")
+        assert "could not use the graphics processor" in text(page, "note")
         show(page, pictures / "one.png")
         assert page.value(FACES) == 1
     assert not [asked for asked in recorder.log if "asyncify" in asked.address], "it loads no library in vain"

@@ -1,6 +1,6 @@
 /** A picture or the webcam: name, time, the picture with boxes, and its faces. */
 
-import { badgeSide } from "./badge.js";
+import { badgeSides } from "./badge.js";
 import { byId, element } from "./dom.js";
 
 export class Card {
@@ -37,10 +37,8 @@ export class Card {
     const shown = boxes.map((box) => this.shares(box, answer));
     const { clientWidth: width, clientHeight: height } = this.picture;
     const px = shown.map(([left, top, right, bottom]) => [left * width, top * height, right * width, bottom * height]);
-    panels.forEach((panel, index) => {
-      const others = px.filter((_, other) => other !== index);
-      panel.place(shown[index], badgeSide(px[index], others, width, height));
-    });
+    const sides = badgeSides(px, width, height);
+    panels.forEach((panel, index) => panel.place(shown[index], sides[index]));
   }
 
   /** A box in px of the answer's picture as shares of it; what lies outside the picture is cut off. */

@@ -26,12 +26,12 @@ async function showModel() {
   try {
     const described = await about((text) => { byId("model").textContent = text; });
     const { model, card, trained_on: data, drawn_only: drawn, health_score: health, note } = described;
-    byId("drawn").hidden = !drawn;
+    document.querySelectorAll(".drawn").forEach((warning) => { warning.hidden = !drawn; });
     byId("health").hidden = !health;
-    const named = card ? element("a", { href: card, target: "_blank", rel: "noreferrer" }, model) : model;
     const trained = data.length ? ` It was trained on: ${data.join(", ")}.` : " What it was trained on is not known.";
-    const link = card ? " How often it is right, and its limits: see its card." : "";
-    byId("model").replaceChildren("Model ", named, `. ${answersWith(described)}${trained}${settled(described)}${link}`);
+    const text = `Model ${model}. ${answersWith(described)}${trained}${settled(described)}`;
+    const its = element("a", { href: card ?? "", target: "_blank", rel: "noreferrer" }, "model card");
+    byId("model").replaceChildren(text, ...(card ? [" How often it is right, and its limits: see its ", its, "."] : []));
     byId("note").textContent = note;
     byId("note").hidden = !note;
   } catch (error) {

@@ -141,7 +141,7 @@ function tally() {
   const faces = answered.reduce((sum, card) => sum + card.faces, 0);
   const unanswered = cards.length - answered.length;
   const parts = [];
-  if (answered.length) parts.push(`${count(faces, "face")} in ${count(answered.length, "picture")}.`);
+  if (answered.length) parts.push(`${faces ? count(faces, "face") : "No face"} in ${count(answered.length, "picture")}.`);
   if (unanswered) parts.push(`No answer for ${count(unanswered, "picture")}.`);
   return parts.join(" ");
 }

@@ -1,4 +1,4 @@
-/** The webcam: one frame after the other is answered, and faces keep their numbers and a smoothed score. */
+/** The webcam: frames are answered in their order, two at a time, and faces keep their numbers and a smoothed score. */
 
 import { predict } from "./answers.js";
 import { Card } from "./card.js";
@@ -70,20 +70,23 @@ export const webcam = {
     this.card.size(video.videoWidth, video.videoHeight);
     this.card.message("Looking for faces…");
     openResults();
-    for (const ends = [performance.now()]; this.stream === stream;) {
-      const rate = (1000 * (ends.length - 1)) / (ends.at(-1) - ends[0] || 1);
-      const wait = await this.step(video, stream, rate);
-      await pause(Math.max(wait, FRAME_MS - (performance.now() - ends.at(-1)), 0));
-      ends.push(performance.now());
-      if (ends.length > RATE_FRAMES + 1) ends.shift();
+    this.ends = [performance.now()];
+    for (let before = Promise.resolve(0); this.stream === stream;) {
+      const begun = performance.now();
+      const frame = this.step(video, stream, before);
+      const wait = await before;  // not for this frame: the next one is sent while it is answered
+      before = frame;
+      await pause(Math.max(wait, FRAME_MS - (performance.now() - begun), 0));
     }
   },
 
-  /** Answers one frame and shows it; returns the milliseconds that an overloaded server asks to wait. */
-  async step(video, stream, rate) {
+  /** Answers a frame and shows it after the one before it; returns the milliseconds that an overloaded server asks to
+      wait. */
+  async step(video, stream, before) {
     try {
       const answer = await predict(frameOf(video), "webcam.jpg");
-      if (this.stream === stream) this.show(answer, rate);
+      await before;
+      if (this.stream === stream) this.show(answer, this.rate());
       return 0;
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
@@ -92,6 +95,13 @@ export const webcam = {
       else say(error.message);
       return 1000 * error.waitSeconds;
     }
+  },
+
+  /** Frames a second. */
+  rate() {
+    this.ends.push(performance.now());
+    if (this.ends.length > RATE_FRAMES + 1) this.ends.shift();
+    return (1000 * (this.ends.length - 1)) / (this.ends.at(-1) - this.ends[0] || 1);
   },
 
   show(answer, rate) {
@@ -107,7 +117,7 @@ export const webcam = {
     }
     this.card.place(faces.map((face) => face.panel), faces.map((face) => face.box), answer);
     if (!faces.length) this.card.message("No face in view.");
-    this.card.time(answer, rate ? `, ${rate.toFixed(0)} frames a second` : "");
+    this.card.time(answer, `, ${rate.toFixed(0)} frames a second`);
     if (now - this.announced > ANNOUNCE_MS) this.announce(now);
   },
 
