@@ -41,6 +41,8 @@ EIGHT = ["angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
          "image_size": 24, "patch_size": 8}  # fmt: skip
 SIZE = 24
+SECONDS = ["load the model", "read the data", "predict", "write predictions", "draw figures", "metrics with intervals",
+           "baselines and pairs", "pages"]  # fmt: skip
 
 
 @pytest.fixture
@@ -79,8 +81,37 @@ def test_a_run_gives_its_own_figures_again_exactly(publishable_run: Path, judge:
     assert np.array_equal(logits_in(out), logits_in(publishable_run))
 
 
+def test_a_run_with_class_shares_in_its_bias_gives_its_own_figures_again(publishable_run: Path, tmp_path: Path) -> None:
+    from hub.adjusted import adjusted
+    from hub.run import load_run
+    from pipeline.evaluation.__main__ import main
+
+    made = adjusted(load_run(publishable_run), np.full(7, 1 / 7), 0.5, tmp_path)
+    main(["--model", str(made.path), "--output_dir", str(tmp_path / "again")])
+    again = json.loads((tmp_path / "again" / "evaluation.json").read_text())
+    assert again["class_shares"] == made.evaluation["class_shares"] and again["class_shares"]["tau"] == 0.5
+    for name in made.evaluation.keys() - {"sha256"}:
+        assert_alike(again[name], made.evaluation[name])
+    np.testing.assert_allclose(logits_in(tmp_path / "again"), logits_in(made.path), atol=1e-5)
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    """Equal but for the rounding of logits that are shifted in the last layer or after it."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert_alike(one[name], other[name])
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=1e-4)
+    elif isinstance(one, list) and one and isinstance(one[0], dict):
+        for mine, theirs in zip(one, other, strict=True):
+            assert_alike(mine, theirs)
+    else:
+        assert one == other
+
+
 def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
-    publishable_run: Path, judge: Judge, data: tuple[object, ...]
+    publishable_run: Path, judge: Judge, data: tuple[object, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError, match="without --split the data is read as the run read its own"):
         judge("--model", publishable_run, *data, "--source", "csv")
@@ -90,6 +121,13 @@ def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
         judge("--model", publishable_run, "--drawn_faces", 140)
     evaluation = judge("--model", publishable_run, *data, "--source", "csv", "--split", "test")
     assert evaluation["official"]["n"] == 21
+    said = capsys.readouterr().out
+    assert "test rows are opened: they are for the figures of final models" in said
+    seconds = next(line for line in said.splitlines() if line.startswith("seconds: "))
+    parts = [part.strip().rpartition(" ") for part in seconds.split(": ")[2].split(",")]
+    assert [name for name, _, _ in parts] == SECONDS
+    total = float(seconds.split(": ")[1])
+    assert sum(float(number) for *_, number in parts) == pytest.approx(total, abs=0.5)
 
 
 def test_a_transformers_folder_with_contempt_and_other_names(
