@@ -2,6 +2,7 @@
 
 import { HAS_API, KEEPS, about, examples } from "./answers.js";
 import { byId, element, percent } from "./dom.js";
+import { offerEven } from "./even.js";
 import { clear, readAgain, showFiles } from "./pictures.js";
 import { answersWith } from "./score.js";
 import { webcam } from "./webcam.js";
@@ -31,6 +32,7 @@ async function showModel() {
     const trained = data.length ? ` It was trained on: ${data.join(", ")}.` : " What it was trained on is not known.";
     const link = card ? " How often it is right, and its limits: see its card." : "";
     byId("model").replaceChildren("Model ", named, `. ${answersWith(described)}${trained}${settled(described)}${link}`);
+    offerEven(described);
     byId("note").textContent = note;
     byId("note").hidden = !note;
   } catch (error) {
@@ -82,6 +84,7 @@ function listen() {
     document.body.classList.toggle("explaining", event.target.checked);
     if (event.target.checked) readAgain();
   });
+  byId("even").addEventListener("change", readAgain);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) webcam.stop("The webcam was stopped, because the page was hidden.");
   });

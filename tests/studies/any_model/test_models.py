@@ -89,14 +89,14 @@ def test_a_run_with_class_shares_in_its_bias_gives_its_own_figures_again(publish
     made = adjusted(load_run(publishable_run), np.full(7, 1 / 7), 0.5, tmp_path)
     main(["--model", str(made.path), "--output_dir", str(tmp_path / "again")])
     again = json.loads((tmp_path / "again" / "evaluation.json").read_text())
-    assert again["class_shares"] == made.evaluation["class_shares"] and again["class_shares"]["tau"] == 0.5
+    assert again["class_shares"]["tau"] == 0.5
     for name in made.evaluation.keys() - {"sha256"}:
         assert_alike(again[name], made.evaluation[name])
     np.testing.assert_allclose(logits_in(tmp_path / "again"), logits_in(made.path), atol=1e-5)
 
 
 def assert_alike(one: Any, other: Any) -> None:
-    """Equal but for the rounding of logits that are shifted in the last layer or after it."""
+    """Equal but for rounding: logits are shifted in the last layer here, and after it there."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for name in one:
