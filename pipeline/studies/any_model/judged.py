@@ -13,7 +13,7 @@ from pipeline.run_folder import PREDICTIONS, WEIGHTS, read_run, sha256
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.studies.any_model.benchmark import is_benchmark, read_benchmark
-from pipeline.studies.any_model.classes import FLOOR, Matched, match, to_logits
+from pipeline.studies.any_model.classes import FLOOR, Matched, match, refuse_probabilities, to_logits
 from pipeline.studies.any_model.labelled import Labelled, read_labelled, read_rows_of_run
 from pipeline.studies.any_model.options import OF_BENCHMARK, Options
 from pipeline.studies.any_model.scores_file import CURE, place, read_header, read_scores
@@ -67,9 +67,10 @@ def judge(options: Options, recipe: Recipe, say: Say, seconds: Seconds) -> Judge
     seconds.end("read the data")
     logits = {}
     for split, table in labelled.tables.items():
-        scored = to_logits(
-            scores_of(classifier, table, split), classifier.scores_are, matched, table["key"][:], classifier.name
-        )
+        scores = scores_of(classifier, table, split)
+        if classifier.kind == "onnx" and classifier.scores_are == "logits":
+            refuse_probabilities(scores, f"model {classifier.name}", "write `outputs: probabilities` in its yaml")
+        scored = to_logits(scores, classifier.scores_are, matched, table["key"][:], classifier.name)
         for line in scored.lines():
             say(line)
         logits[split] = scored.logits
@@ -83,7 +84,7 @@ def judge(options: Options, recipe: Recipe, say: Say, seconds: Seconds) -> Judge
 def _refuse_maps(options: Options) -> None:
     """Maps need the network, and captum."""
     own_rows = options.run is not None and options.split is None
-    if options.scores is not None or str(options.model).endswith(".onnx") or own_rows:
+    if options.scores is not None or options.onnx or own_rows:
         raise InputError("command line: --maps needs a model of transformers or timm; with a run folder add --split")
     from pipeline.studies.any_model.maps import require_captum
 
@@ -92,7 +93,7 @@ def _refuse_maps(options: Options) -> None:
 
 def _open(options: Options) -> Any:
     model = str(options.model)
-    if model.endswith(".onnx"):
+    if options.onnx:
         from pipeline.studies.any_model.onnx_file import open_onnx
 
         return open_onnx(Path(model))
@@ -181,6 +182,8 @@ def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say, seconds
         say(line)
     say(labelled.line())
     split, table = next(iter(labelled.tables.items()))
+    if kind == "logits":
+        refuse_probabilities(placed.scores, f"scores {path}", "leave --scores_are out")
     scored = to_logits(placed.scores, kind, matched, table["key"][:], f"scores {path}")
     for line in scored.lines():
         say(line)

@@ -169,6 +169,15 @@ def test_names_that_a_model_lacks_are_given_by_hand(judge: Judge, data: tuple[ob
         judge("--model", folder, *data, "--model_classes", ",".join(EIGHT[:7]), out="other")
 
 
+def test_an_empty_name_is_refused_and_an_onnx_file_may_be_called_in_capitals(judge: Judge, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--model is empty"):
+        judge("--model", " ", "--data_path", tmp_path)
+    path = network(tmp_path / "m.onnx").rename(tmp_path / "m.ONNX")
+    edit_yaml(path, std=0)
+    with pytest.raises(InputError, match=r"m\.yaml: scale must not be 0"):
+        judge("--model", path, "--data_path", tmp_path / "no data")
+
+
 def test_a_timm_folder_with_its_own_cut_and_values(judge: Judge, data: tuple[object, ...], tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=8, pretrained=False)
@@ -303,9 +312,17 @@ BAD_ONNX: dict[str, tuple[Callable[[Path], None], str]] = {
     "two means": (lambda p: edit_yaml(p, mean=[0.5, 0.5]), "mean has 2 numbers for 3 channels"),
     "std 0": (lambda p: edit_yaml(p, std=0), "std must be above 0"),
     "a class less": (lambda p: edit_yaml(p, classes=EIGHT[:7]), "names 7 classes"),
+    "a field twice": (
+        lambda p: p.with_suffix(".yaml").write_text(p.with_suffix(".yaml").read_text() + "std: 0.3\n"),
+        r"m\.yaml has std twice: keep one line",
+    ),
     "a class twice": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "angry"]), "classes names one twice"),
     "two names of one class": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "anger"]), "are both anger"),
     "logits called probabilities": (lambda p: edit_yaml(p, outputs="probabilities"), "none below 0 and sum to 1"),
+    "probabilities called logits": (
+        lambda p: (network(p, shares=True), edit_yaml(p, outputs="logits")),
+        "probabilities and not logits: write `outputs: probabilities` in its yaml",
+    ),
     "no ONNX": (lambda p: p.write_bytes(b"no"), "cannot be read as ONNX|does not load"),
     "two inputs": (lambda p: two_ends(p, "input"), "has 2 inputs"),
     "two outputs": (lambda p: two_ends(p, "output"), "has 2 outputs"),
