@@ -70,14 +70,20 @@ def test_sets_hold_what_they_must_as_often_as_asked_and_sets_of_the_label_do_not
 
 
 @with_crepes
-def test_rows_that_are_alone_get_thresholds_of_the_other_folds(tmp_path: Path) -> None:
+def test_without_test_rows_each_fifth_has_the_threshold_of_the_others(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.parquet", rows("validation", 60, 0))
     predictions = read_predictions(tmp_path / "predictions.parquet")
-    own = threshold_of(probabilities(predictions.logits), np.eye(3, dtype=bool)[predictions.label], 0.9)
-    shares = [set_figures(predictions, 0.9)["sets"][OF_LABEL]["holds"][OF_LABEL]["value"] for _ in range(2)]
-    assert shares[0] == shares[1]
-    own_rows = (probabilities(predictions.logits)[np.arange(60), predictions.label] >= own).mean()
-    assert own_rows >= 0.9 and set_figures(predictions, 0.9)["sets"][OF_LABEL]["threshold"] == own
+    scores, label = probabilities(predictions.logits), predictions.label
+    needed = np.eye(3, dtype=bool)[label]
+    fold = np.random.default_rng(predictions.seed).permutation(60) % 5
+    held = [
+        score >= threshold_of(scores[fold != each], needed[fold != each], 0.9)
+        for score, each in zip(scores[needed], fold, strict=True)
+    ]
+    found = set_figures(predictions, 0.9)["sets"][OF_LABEL]
+    assert found["holds"][OF_LABEL]["value"] == np.mean(held)
+    assert found["threshold"] == threshold_of(scores, needed, 0.9)
+    assert np.mean(held) != (scores[needed] >= found["threshold"]).mean(), "the rows would choose for themselves"
 
 
 @with_crepes

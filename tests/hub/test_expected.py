@@ -78,6 +78,9 @@ def test_estimated_shares_are_printed_and_can_be_typed_again(
     printed = capsys.readouterr()
     (line,) = [line for line in printed.err.splitlines() if "estimated" in line]
     assert line.startswith("class shares estimated from 35 faces: {")
+    shares = json.loads(line.partition(": ")[2])
+    said = [line for line in printed.err.splitlines() if "these shares are extreme" in line]
+    assert len(said) == 1 and min(shares.values()) == 0.0001, "this model was never trained, and hardly separates"
     again = asked(capsys, str(model), str(faces), "--class_shares", line.partition(": ")[2])
     first = [json.loads(each)["faces"][0]["scores"] for each in printed.out.splitlines()]
     for mine, theirs in zip(again, first, strict=True):

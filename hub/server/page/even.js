@@ -16,7 +16,8 @@ export function offerEven({ assumed_shares: assumed = null, not_sure_below: thre
   byId("even-note").textContent = `The scores are for pictures of which ${percent(large)} are ${most} and ` +
     `${percent(small)} ${least}, so an unclear face is rather called ${most}. With the switch on, each score is ` +
     "divided by the square root of its share, and all are scaled to sum to 100 %. Rare expressions are then named " +
-    "more often: rightly in pictures that have many of them, wrongly in others.";
+    "more often: rightly in pictures that have many of them, wrongly in others. A map of where the model looked " +
+    "explains its own first answer, and is left out where another one is shown.";
   byId("even").closest(".switch").hidden = false;
 }
 
