@@ -9,13 +9,14 @@ validation rows it is cross-fitted in five parts, on test rows it is fitted on v
 - as trained, with the temperature that a run folds into its last layer, and with vector scaling (Guo et al. 2017: a
   factor and a summand for each class) to the same votes. `vector - temperature` is the paired difference in NLL.
 - accuracy of the answers that remain if the least sure 10 % get none.
-- conformal sets, as `python -m pipeline.evaluation RUN --sets 0.9` prints them (`pip install crepes`).
+- conformal sets, as `python -m pipeline.evaluation RUN --sets 0.9` prints them; they need `pip install crepes`.
 - calibrated scores for uniform class shares.
 
 Values have 95 % bootstrap intervals over rows. Over several runs: mean (least to greatest).
 """
 
 import argparse
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,8 @@ def figures_of(run: Path, name: str, coverage: float) -> tuple[int, Lines]:
 
 def _sets(predictions: Predictions, coverage: float) -> Lines:
     found: Lines = {}
+    if importlib.util.find_spec("crepes") is None:
+        return found
     for of, sets in set_figures(predictions, coverage)["sets"].items():
         held = {f"holds {what}": _ends(each) for what, each in sets["holds"].items()}
         size = sets["classes_in_a_set"]
@@ -165,6 +168,8 @@ def main() -> None:
     parser.add_argument("--rows", choices=("validation", "official"), default="validation")
     parser.add_argument("--coverage", type=float, default=0.9)
     asked = parser.parse_args()
+    if importlib.util.find_spec("crepes") is None:
+        print("sets are left out: they need another package: pip install crepes")
     tables = []
     for run in asked.runs:
         n, lines = figures_of(run, asked.rows, asked.coverage)
