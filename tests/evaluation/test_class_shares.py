@@ -89,6 +89,19 @@ def test_an_extreme_estimate_is_said(run: Path, capsys: pytest.CaptureFixture[st
     assert "extreme" not in capsys.readouterr().out, "what a person typed is not doubted"
 
 
+@pytest.mark.parametrize("targets", ["votes", "labels"])
+def test_an_estimate_from_shares_of_votes_is_doubted(
+    targets: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "predictions.parquet"
+    rows = only_of_class(read_predictions(path), 0)
+    write_predictions(path, rows, calibration={"rows": 100, "targets": targets, "temperature": 1.0})
+    main([str(run), "--class_shares", "estimate"])
+    assert ("leans to rare classes" in capsys.readouterr().out) == (targets == "votes")
+    main([str(run), "--class_shares", "uniform"])
+    assert "leans to rare classes" not in capsys.readouterr().out
+
+
 def only_of_class(table: Predictions, wanted: int) -> dict:
     held = table.label == wanted
     n = int(held.sum())
