@@ -34,7 +34,7 @@ from hub.video.containers import container
 from hub.video.rows import rows
 from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
-from pipeline.class_shares import ESTIMATE, as_json, check_tau, estimate
+from pipeline.class_shares import ESTIMATE, as_json, check_tau, doubt, estimate
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line, printable
 from pipeline.hub_client import limit_requests
@@ -186,6 +186,8 @@ def _expecting(model: Model, finder: Finder | None, paths: list[str], asked: arg
     expected = estimate(np.array(seen).reshape(-1, len(model.classes)), before)
     shown = {name: round(share, 4) for name, share in as_json(expected, model.classes).items()}
     report(f"class shares estimated from {len(seen):,} faces: {json.dumps(shown)}")
+    if why := doubt(expected, model.classes):
+        report(why)
     return expect(model, expected, asked.tau)
 
 

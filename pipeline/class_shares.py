@@ -27,6 +27,8 @@ SUM_WITHIN = 0.005
 LEAST_FACES = 30
 LEAST_SHARE = 1e-4
 """No estimated share is smaller. A share of 0 would rule the class out for good."""
+EXTREME = 0.9
+"""An estimated share above it is named, because few folders have so much of one class."""
 STEPS, STILL = 10_000, 1e-9
 
 Shares = NDArray[np.float64]
@@ -137,6 +139,24 @@ def estimate(scores: ArrayLike, before: Shares) -> Shares:
     shares = shares.clip(LEAST_SHARE)
     found: Shares = shares / shares.sum()
     return found
+
+
+def doubt(shares: Shares, classes: Sequence[str]) -> str:
+    """Why to doubt estimated shares `(K,)`, in one line; "" if they are not extreme.
+
+    A model that hardly separates the classes gets such shares, and so do pictures that really have one class only.
+    """
+    least, most = LEAST_SHARE * 1.01, int(np.argmax(shares))
+    gone = [name for name, share in zip(classes, shares, strict=True) if share <= least]
+    found = [f"{', '.join(gone)} almost never"] if gone else []
+    if shares[most] > EXTREME:
+        found.insert(0, f"{classes[most]} in {shares[most]:.0%} of the pictures")
+    if not found:
+        return ""
+    return (
+        f"these shares are extreme ({'; '.join(found)}), and so are the scores then: look at some pictures, and give "
+        "shares that you know if they are not so"
+    )
 
 
 def as_json(shares: Shares, classes: Sequence[str]) -> dict[str, float]:

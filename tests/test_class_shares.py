@@ -142,3 +142,20 @@ def test_a_tau_that_is_out_of_range_is_refused(tau: float) -> None:
 def test_a_model_that_does_not_say_its_shares_is_refused(config: dict, why: str) -> None:
     with pytest.raises(InputError, match=why):
         class_shares.assumed(config, CLASSES, "runs/a")
+
+
+def test_extreme_estimates_are_doubted_in_one_line() -> None:
+    ordinary = np.array([0.1, 0.1, 0.1, 0.3, 0.2, 0.1, 0.1])
+    assert class_shares.doubt(ordinary, CLASSES) == ""
+    gone = class_shares.doubt(np.array([0.2, 1e-4, 1e-4, 0.3, 0.3, 0.1, 0.0998]), CLASSES)
+    assert "disgust, fear almost never" in gone and "\n" not in gone
+    one = class_shares.doubt(np.array([0.01, 0.01, 0.01, 0.94, 0.01, 0.01, 0.01]), CLASSES)
+    assert "happiness in 94% of the pictures" in one and "almost never" not in one
+
+
+def test_a_model_that_hardly_separates_the_classes_gives_an_estimate_to_doubt() -> None:
+    random = np.random.default_rng(0)
+    scores = probabilities(np.log(TRAINED) + random.normal(0, 0.05, (200, 7)))
+    assert class_shares.doubt(class_shares.estimate(scores, TRAINED), CLASSES)
+    logits, _ = planted(RARE, 2_000)
+    assert not class_shares.doubt(class_shares.estimate(probabilities(logits), TRAINED), CLASSES)

@@ -33,7 +33,7 @@ WRITTEN = {".py", ".md", ".jinja", ".yaml", ".html"}
 TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
 MACHINE_PATH = re.compile(rb"(?<![\w.~$}])/(?:home|root|Users|mnt|tmp|work|opt|srv)/\w")
 PACKAGE_HOST = re.compile(rb"pypi\.org|pythonhosted|download\.pytorch|(?:extra-)?index-url")
-OPTIONAL = {"captum", "pillow-heif", "hypothesis"}  # used where a person has installed it
+OPTIONAL = {"captum", "crepes", "pillow-heif", "hypothesis"}  # used where a person has installed it
 # pytest-xdist runs the tests in two processes.
 STARTED_NOT_IMPORTED = {"pytest-xdist"}
 

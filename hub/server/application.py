@@ -27,7 +27,7 @@ from . import answers, bodies, contract, faces
 from .batching import Batcher
 from .contract import Refused
 from .engine import load_model
-from .expected import settled
+from .expected import known_shares, settled
 from .guard import Guard
 from .settings import PREFIX, Settings, listed
 
@@ -138,6 +138,7 @@ async def health(request: Request) -> Any:
         width=model.size[1],
         detector=service.finder is not None,
         class_shares=model.config.get(FIELD) if settings.class_shares else None,
+        assumed_shares=known_shares(model),
         not_sure_below=settings.not_sure_below,
         max_bytes=settings.max_bytes,
         max_files=settings.max_files,

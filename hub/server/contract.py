@@ -82,8 +82,9 @@ class Example(BaseModel):
 class Health(BaseModel):
     """The model, the engine and the limits of this server.
 
-    `class_shares` are those that scores are set to after training; null: as trained. Below `not_sure_below`, the
-    answer is "not sure".
+    `class_shares` are those that scores are set to after training; null: as trained. `assumed_shares` are those that
+    the scores assume now, with which the page counts all classes as equally frequent; null: not known. Below
+    `not_sure_below`, the answer is "not sure".
     `card` is the address of the model's card, if it comes from the Hub; `trained_on` names the sources of its pictures,
     if the model says; `drawn_only` says that all of them were drawn by this project.
     """
@@ -103,6 +104,7 @@ class Health(BaseModel):
     width: int
     detector: bool
     class_shares: dict[str, float] | None
+    assumed_shares: dict[str, float] | None
     not_sure_below: float
     max_bytes: int
     max_files: int

@@ -30,6 +30,14 @@ def assumed_shares(model: Model) -> Shares:
     return class_shares.assumed(model.config, model.classes, model.name)
 
 
+def known_shares(model: Model) -> dict[str, float] | None:
+    """The shares of `assumed_shares` by class; None for a model that does not say them."""
+    try:
+        return class_shares.as_json(assumed_shares(model), model.classes)
+    except InputError:
+        return None
+
+
 def expect(model: Model, expected: Shares, tau: float) -> Model:
     """The same model with scores for the `expected` class shares `(K,)`; see `pipeline/class_shares.py`.
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hub.server.folder import class_names, example_files, read_align, read_sourc
 from hub.server.settings import HUB, Settings
 from hub.static_space import libraries, self_test
 from hub.templates import templates
-from pipeline import crop
+from pipeline import class_shares, crop
 from pipeline.run_folder import CONFIG, PREPROCESSOR, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +99,13 @@ def any_size(detector: bytes) -> bytes:
     return content
 
 
+def _assumed_shares(config: Mapping[str, Any], classes: Sequence[str], repo_id: str) -> dict[str, float] | None:
+    """The class shares that the scores assume; None where the release does not say them."""
+    if class_shares.FIELD not in config:
+        return None
+    return class_shares.as_json(class_shares.assumed(config, classes, repo_id), classes)
+
+
 def _about(
     model: Path, repo_id: str, revision: str, examples: list[str], photo: Image.Image, weights: Path
 ) -> dict[str, Any]:
@@ -106,11 +113,14 @@ def _about(
     sources, align = read_sources(model), read_align(model)
     sides = read_json(model / PREPROCESSOR)["size"]
     size = max(sides["height"], sides["width"])
+    config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
+    classes = class_names(config, repo_id)
     return {
         "model": repo_id,
         "revision": revision,
         "card": f"{HUB}/{repo_id}",
-        "classes": class_names(json.loads((model / CONFIG).read_text(encoding="utf-8")), repo_id),
+        "classes": classes,
+        "assumed_shares": _assumed_shares(config, classes, repo_id),
         "trained_on": list(sources),
         "drawn_only": bool(sources) and all(origin == "drawn" for origin in sources.values()),
         "examples": examples,

@@ -20,15 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import run_folder
+from pipeline import class_shares, run_folder
 from pipeline.errors import InputError
 from pipeline.evaluation import figures
 from pipeline.evaluation.calibration import calibration_figures
+from pipeline.evaluation.conformal import check_coverage, lines_of, require_crepes, set_figures
 from pipeline.evaluation.expected import expected_predictions
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.tasks import EVALUATIONS, format_table
 from pipeline.evaluation.values import INTERVAL
+
+VOTES = (
+    "these scores are shares of voters, which are less sure than chances of a label, so the estimate leans to rare "
+    "classes: trust shares that you know more"
+)
 
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
@@ -137,9 +143,33 @@ def print_expected(run: Path, shares: str, tau: float) -> None:
     Raises:
         InputError: as `expected_predictions`.
     """
-    evaluation = evaluation_of(expected_predictions(run, shares, tau))
+    predictions = expected_predictions(run, shares, tau)
+    evaluation = evaluation_of(predictions)
     listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
     print(f"{format_table(evaluation)}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written")
+    if shares == class_shares.ESTIMATE:
+        _print_doubts(run, predictions)
+
+
+def _print_doubts(run: Path, predictions: Predictions) -> None:
+    """What may be wrong with shares that were estimated."""
+    calibration, asked = read_predictions(run / run_folder.PREDICTIONS).calibration, predictions.class_shares
+    if calibration is not None and calibration.targets == "votes":
+        print(VOTES)
+    if asked and (why := class_shares.doubt(asked.expected, predictions.classes)):
+        print(why)
+
+
+def print_sets(folder: Path, coverage: float) -> None:
+    """Print what conformal sets hold, for a run or the folder of an evaluated model.
+
+    Raises:
+        InputError: as `set_figures` and `read_predictions`.
+    """
+    check_coverage(coverage)
+    require_crepes()
+    print(*lines_of(set_figures(read_predictions(folder / run_folder.PREDICTIONS), coverage)), sep="\n")
+    print("nothing was written")
 
 
 def main(argv: list[str]) -> None:
@@ -154,10 +184,17 @@ def main(argv: list[str]) -> None:
                         "from the scores, without labels; nothing is written")  # fmt: skip
     parser.add_argument("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, "
                         "above 0 and at most 1 (default 1)")  # fmt: skip
+    parser.add_argument("--sets", type=float, metavar="COVERAGE", help="print conformal sets of answers that are right "
+                        "with this probability, such as 0.9; needs crepes; nothing is written")  # fmt: skip
     asked = parser.parse_args(argv)
     run = asked.run
     if asked.tau != 1 and not asked.class_shares:
         raise InputError("--tau says how far scores go to --class_shares: give both, or neither")
+    if asked.sets is not None:
+        if asked.class_shares:
+            raise InputError("--sets and --class_shares are two questions: give one of them")
+        print_sets(run, asked.sets)
+        return
     if asked.class_shares:
         print_expected(run, asked.class_shares, asked.tau)
         return

@@ -78,12 +78,25 @@ def _refuse_unknown(name: str, origin: str) -> None:
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        settings = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(settings, dict):
         raise InputError(f"recipe {path} is not a mapping: write one `name: value` a line")
+    refuse_twice(text, f"recipe {path}")
     return settings
+
+
+def refuse_twice(text: str, where: str) -> None:
+    """YAML takes the last of two equal names, and says nothing; `text` is a mapping that can be read.
+
+    Raises:
+        InputError: a name is there twice; `where` begins the message.
+    """
+    names = [name.value for name, _ in yaml.compose(text, Loader=yaml.SafeLoader).value]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{where} has {twice} twice: keep one line")
 
 
 def recipe_path(name: str) -> Path:

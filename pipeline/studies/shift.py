@@ -27,6 +27,7 @@ from pipeline.evaluation.figures import save
 from pipeline.run_folder import PREDICTIONS, read_run, write_json
 from pipeline.studies.comparison import paired_difference
 from pipeline.studies.corruptions import CORRUPTIONS, corrupt
+from pipeline.studies.opened_test import refuse_closed, say_opened
 from pipeline.studies.run_pictures import answers_of, pictures_of, some_of
 from pipeline.studies.shift_figures import curves, sheet
 from pipeline.training.prediction import Classifier
@@ -135,6 +136,8 @@ def main(argv: list[str]) -> None:
     if options.most < 1:
         raise InputError(f"--most {options.most}: at least one row is needed")
     run = read_run(options.run)
+    refuse_closed(run, options.split)
+    say_opened(options.split, run, print)
     table = some_of(pictures_of(run, options.data_path, options.split), options.most)
     mapped = map_pictures(table, int(run.recipe["image_size"]), "map pictures")
     right = answers(Classifier.load(options.run, "cpu"), mapped, options.seed)

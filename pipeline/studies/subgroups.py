@@ -26,6 +26,7 @@ from pipeline.evaluation.figures import FEW
 from pipeline.pictures import decode_cell
 from pipeline.run_folder import read_run, write_json
 from pipeline.studies.groups import FAMILY_LEVEL, Group, by_group, quarters
+from pipeline.studies.opened_test import refuse_closed, say_opened
 from pipeline.studies.run_pictures import answers_of, pictures_of
 
 SUBGROUPS = "subgroups.json"
@@ -156,6 +157,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output_dir", type=Path, required=True)
     options = parser.parse_args(argv)
     run = read_run(options.run)
+    refuse_closed(run, options.split)
+    say_opened(options.split, run, print)
     table = pictures_of(run, options.data_path, options.split)
     right, label = answers_of(options.run, table)
     columns = columns_of_data(table) | measured_columns(table)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluation_of, main
 from pipeline.evaluation.expected import expect, expected_predictions
-from pipeline.evaluation.predictions import Expected, read_predictions, write_expected
+from pipeline.evaluation.predictions import Expected, Predictions, read_predictions, write_expected
 from tests.evaluation.test_evaluation import CLASSES, write_predictions
 from tests.test_class_shares import RARE, TRAINED, planted
 
@@ -76,3 +76,37 @@ def test_written_predictions_are_the_shifted_ones_and_evaluate_alike(run: Path) 
     assert np.array_equal(again.logits, shifted.logits)
     assert again.class_shares is not None and again.class_shares.as_json(CLASSES) == shares.as_json(CLASSES)
     assert evaluation_of(again)["official"] == evaluation_of(shifted)["official"]
+
+
+def test_an_extreme_estimate_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(run), "--class_shares", "estimate"])
+    assert "extreme" not in capsys.readouterr().out
+    table = read_predictions(run / "predictions.parquet")
+    write_predictions(run / "predictions.parquet", only_of_class(table, 0))
+    main([str(run), "--class_shares", "estimate"])
+    assert "these shares are extreme (anger in 9" in capsys.readouterr().out
+    main([str(run), "--class_shares", '{"anger": 0.98, "disgust": 0.01, "fear": 0.01}'])
+    assert "extreme" not in capsys.readouterr().out, "what a person typed is not doubted"
+
+
+@pytest.mark.parametrize("targets", ["votes", "labels"])
+def test_an_estimate_from_shares_of_votes_is_doubted(
+    targets: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "predictions.parquet"
+    rows = only_of_class(read_predictions(path), 0)
+    write_predictions(path, rows, calibration={"rows": 100, "targets": targets, "temperature": 1.0})
+    main([str(run), "--class_shares", "estimate"])
+    assert ("leans to rare classes" in capsys.readouterr().out) == (targets == "votes")
+    main([str(run), "--class_shares", "uniform"])
+    assert "leans to rare classes" not in capsys.readouterr().out
+
+
+def only_of_class(table: Predictions, wanted: int) -> dict:
+    held = table.label == wanted
+    n = int(held.sum())
+    return {
+        "split": ["test"] * n, "source": ["made"] * n, "key": table.key[held].tolist(),
+        "label": table.label[held].tolist(), "target": table.target[held].tolist(),
+        "logits": (3 * table.logits[held]).tolist(), "clean": [True] * n, "clean_near": [True] * n,
+    }  # fmt: skip

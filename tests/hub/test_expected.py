@@ -17,7 +17,7 @@ from hub import predict
 from hub.adjusted import adjusted, expected_shares
 from hub.run import load_run
 from hub.server.engine import load_model
-from hub.server.expected import settled
+from hub.server.expected import known_shares, settled
 from hub.server.settings import Settings
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
@@ -78,6 +78,9 @@ def test_estimated_shares_are_printed_and_can_be_typed_again(
     printed = capsys.readouterr()
     (line,) = [line for line in printed.err.splitlines() if "estimated" in line]
     assert line.startswith("class shares estimated from 35 faces: {")
+    shares = json.loads(line.partition(": ")[2])
+    said = [line for line in printed.err.splitlines() if "these shares are extreme" in line]
+    assert len(said) == 1 and min(shares.values()) == 0.0001, "this model was never trained, and hardly separates"
     again = asked(capsys, str(model), str(faces), "--class_shares", line.partition(": ")[2])
     first = [json.loads(each)["faces"][0]["scores"] for each in printed.out.splitlines()]
     for mine, theirs in zip(again, first, strict=True):
@@ -132,6 +135,7 @@ def test_the_server_answers_for_its_shares_and_may_be_unsure(
     assert 0 < doubts < 35
     health = HTTP.get(f"{expecting}/health").json()
     assert health["not_sure_below"] == 0.6 and sum(health["class_shares"].values()) == pytest.approx(1)
+    assert health["assumed_shares"] == health["class_shares"], "the page counts classes evenly from here"
 
 
 def encode(path: Path) -> str:
@@ -175,6 +179,8 @@ def test_models_that_shares_say_nothing_about_are_refused(onnx_folder: Path, mod
     with pytest.raises(InputError, match="has a class 'not sure'"):
         settled(replace(own, classes=("not sure", *CLASSES[1:])), "", 1.0, 0.5, NAMES)
     assert settled(own, "", 1.0, 0.0, NAMES) is own, "the default is as trained"
+    assert known_shares(silent) is None and known_shares(replace(own, function="sigmoid")) is None
+    assert known_shares(own) == pytest.approx(TRAINED)
 
 
 # ---- A published model

@@ -16,7 +16,7 @@ from PIL import Image
 from hub.server import faces
 from hub.server.answers import SENT
 from hub.static_space.folder import CROP, any_size
-from pipeline import crop
+from pipeline import class_shares, crop
 from pipeline.drawn.face import draw_face
 from tests.hub.node import in_node
 
@@ -353,3 +353,37 @@ def test_the_numbers_of_two_faces_side_by_side_do_not_cover_each_other(tmp_path:
     """Between them is room for one number, and on the right of the right face is none."""
     (sides,) = in_node(tmp_path, BADGE, [[[100, 100, 200, 220], [240, 100, 390, 220]]])
     assert sides == ["right", "above"]
+
+
+# ---- The switch that counts all classes as equally frequent
+
+
+def test_the_switch_gives_the_scores_of_uniform_shares_and_says_what_it_does(tmp_path: Path) -> None:
+    assumed = {"anger": 0.1, "neutral": 0.7, "surprise": 0.2}
+    given = {"anger": 0.30, "neutral": 0.45, "surprise": 0.25}
+    scores = [{"label": label, "score": score} for label, score in given.items()]
+    code = """import { even, evenly, offerEven } from './even.js';
+
+const parts = {};
+const of = (id) => (parts[id] ??= { checked: false, box: { hidden: true }, closest() { return this.box; } });
+globalThis.document = { getElementById: of };
+const result = { model_is_silent: [evenly(given.face) === given.face] };
+offerEven({ assumed_shares: null });
+result.hidden = [of("even").box.hidden];
+offerEven({ assumed_shares: given.assumed, not_sure_below: 0.4 });
+result.hidden.push(of("even").box.hidden);
+result.note = of("even-note").textContent;
+result.off = evenly(given.face) === given.face;
+of("even").checked = true;
+result.on = evenly(given.face);
+result.same_answer = even(given.face, { anger: 0.3, neutral: 0.4, surprise: 0.3 }, 0.9);"""
+    face = {"scores": scores, "map": "data:map", "crop": "data:crop", "sure": True}
+    result = in_node(tmp_path, code, {"face": face, "assumed": assumed})
+    shares, uniform = np.array(list(assumed.values())), np.full(3, 1 / 3)
+    expected = np.exp(np.log(list(given.values())) + class_shares.log_ratios(uniform, shares, 0.5))
+    assert [one["score"] for one in result["on"]["scores"]] == pytest.approx(expected / expected.sum())
+    assert [one["label"] for one in result["on"]["scores"]] == list(given)
+    assert result["on"]["map"] is None and result["on"]["crop"] == "data:crop", "another answer than the map explains"
+    assert result["on"]["sure"] and not result["same_answer"]["sure"] and result["same_answer"]["map"] == "data:map"
+    assert result["off"] and result["model_is_silent"] == [True] and result["hidden"] == [True, False]
+    assert "70.0 % are neutral and 10.0 % anger" in result["note"] and "square root of its share" in result["note"]

@@ -34,6 +34,7 @@ TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE = "anna/faces", "anna/demo"
 CLASSES = ("anger", "happiness", "sadness")
 SIZE = 32
+SHARES = {name: (rank + 1) / sum(range(len(CLASSES) + 1)) for rank, name in enumerate(CLASSES)}
 TERMS = {"license": "other", "license_name": "no-open-licence-see-card", "license_link": "https://example.org/terms"}
 PAGE = ROOT / "hub" / "server" / "page"
 OWN = ROOT / "hub" / "static_space"
@@ -65,7 +66,7 @@ def release(tmp_path: Path) -> Path:
     sides = {"size": {"height": SIZE, "width": SIZE}}
     sources = {"drawn": {"title": "drawn faces", "origin": "drawn"}, "mine": {"title": "my faces", "origin": "local"}}
     for name, content in {
-        "config.json": {"id2label": dict(enumerate(CLASSES))},
+        "config.json": {"id2label": dict(enumerate(CLASSES)), "class_shares": SHARES},
         "preprocessor_config.json": sides,
         "curation.json": {"sources": sources},
     }.items():
@@ -138,6 +139,7 @@ def test_the_page_gets_what_the_server_would_say_and_the_numbers_of_the_one_crop
     assert (said["classes"], said["size"], said["align"]) == (list(CLASSES), SIZE, False)
     assert (said["trained_on"], said["drawn_only"]) == (["drawn faces", "my faces"], False)
     assert said["examples"] == ["happiness"]
+    assert said["assumed_shares"] == {name: pytest.approx(share) for name, share in SHARES.items()}
     assert said["crop"] == {name: list(v) if isinstance(v, tuple) else v for name, v in CROP.items()}
     stored = said["self_test"]
     assert len(stored["box"]) == 4 and sum(stored["probabilities"]) == pytest.approx(1, abs=1e-6)

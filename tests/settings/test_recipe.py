@@ -150,3 +150,10 @@ def test_text_that_reads_as_a_whole_number_is_one_for_our_settings_too() -> None
     recipe = parse_command_line(["--drawn_faces", "1e4", "--cutmix", "1e-1", "--flip", "1"]).recipe
     assert (recipe.drawn_faces, recipe.cutmix, recipe.flip) == (10_000, 0.1, 1.0)
     assert type(recipe.drawn_faces) is int and type(recipe.flip) is float
+
+
+def test_a_setting_that_a_recipe_has_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("seed: 1\nimage_size: 32\nseed: 2\n")
+    with pytest.raises(InputError, match="recipe .*twice.yaml has seed twice: keep one line"):
+        load_yaml(path)

@@ -2,6 +2,7 @@
 
 import { HAS_API, KEEPS, about, examples } from "./answers.js";
 import { byId, element, percent } from "./dom.js";
+import { offerEven } from "./even.js";
 import { clear, readAgain, showFiles } from "./pictures.js";
 import { answersWith } from "./score.js";
 import { webcam } from "./webcam.js";
@@ -32,6 +33,7 @@ async function showModel() {
     const text = `Model ${model}. ${answersWith(described)}${trained}${settled(described)}`;
     const its = element("a", { href: card ?? "", target: "_blank", rel: "noreferrer" }, "model card");
     byId("model").replaceChildren(text, ...(card ? [" How often it is right, and its limits: see its ", its, "."] : []));
+    offerEven(described);
     byId("note").textContent = note;
     byId("note").hidden = !note;
   } catch (error) {
@@ -83,6 +85,7 @@ function listen() {
     document.body.classList.toggle("explaining", event.target.checked);
     if (event.target.checked) readAgain();
   });
+  byId("even").addEventListener("change", readAgain);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) webcam.stop("The webcam was stopped, because the page was hidden.");
   });

@@ -3,6 +3,7 @@
 import { predict } from "./answers.js";
 import { Card } from "./card.js";
 import { bestOf, byId, count, element, pause, say } from "./dom.js";
+import { evenly } from "./even.js";
 import { FacePanel } from "./face_panel.js";
 import { NoAnswer } from "./no_answer.js";
 
@@ -48,7 +49,7 @@ class PictureCard extends Card {
       return;
     }
     this.answer.replaceChildren();
-    const panels = answer.faces.map((face, index) => this.showFace(face, index + 1));
+    const panels = answer.faces.map((face, index) => this.showFace(evenly(face), index + 1));
     this.place(panels, answer.faces.map((face) => face.box), answer);
     this.summary = `${panels.map((panel) => `face ${panel.number}: ${panel.text}`).join(", ")}.`;
   }

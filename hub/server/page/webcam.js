@@ -3,6 +3,7 @@
 import { predict } from "./answers.js";
 import { Card } from "./card.js";
 import { byId, element, pause, say } from "./dom.js";
+import { evenly } from "./even.js";
 import { FacePanel } from "./face_panel.js";
 import { NoAnswer } from "./no_answer.js";
 import { clear, openResults } from "./pictures.js";
@@ -106,7 +107,7 @@ export const webcam = {
 
   show(answer, rate) {
     const now = performance.now();
-    this.tracker.update(answer.faces, now).forEach((face) => face.panel?.remove());
+    this.tracker.update(answer.faces.map(evenly), now).forEach((face) => face.panel?.remove());
     const { faces } = this.tracker;
     for (const face of faces) {
       if (!face.panel) {

@@ -132,6 +132,26 @@ def to_logits(scores: NDArray[Any], kind: Kind, matched: Matched, rows: Sequence
     return Scored(logits, [])
 
 
+def refuse_probabilities(scores: NDArray[Any], where: str, cure: str) -> None:
+    """Refuse scores (N, C) that are called logits and are probabilities: only accuracy would be right.
+
+    Raises:
+        InputError: no score is below 0, and every row sums to 1; `cure` says what to type.
+    """
+    if (scores >= 0).all() and (np.abs(scores.sum(1) - 1) <= ROUNDING).all():
+        raise InputError(f"{where}: all {len(scores):,} rows sum to 1 and no score is below 0, so these are "
+                         f"probabilities and not logits: {cure}")  # fmt: skip
+
+
+def _what_else(scores: Floats) -> str:
+    """What scores are that are no probabilities, as far as they show it."""
+    if (scores >= 0).all() and (np.abs(scores.sum(1) - 100) <= 100 * ROUNDING).all():
+        return "these are percentages: divide them by 100"
+    if (scores < 0).any() or (scores > 1 + ROUNDING).any():
+        return "logits are named as such with --scores_are logits, or `outputs: logits` in the yaml of an ONNX file"
+    return "give a column for every class of the model, and do not round to less than three digits"
+
+
 def _of_probabilities(scores: Floats, matched: Matched, rows: Sequence[str], where: str) -> Scored:
     sums = scores.sum(1)
     wrong = np.flatnonzero((scores < 0).any(1) | (np.abs(sums - 1) > ROUNDING))
@@ -140,7 +160,7 @@ def _of_probabilities(scores: Floats, matched: Matched, rows: Sequence[str], whe
         raise InputError(
             f"{where}: the scores of {rows[first]} sum to {sums[first]:.4g}, the least is {scores[first].min():.4g} "
             f"({len(wrong):,} such rows); probabilities of all classes of the model are none below 0 and sum to 1; "
-            "logits are named as such with --scores_are logits, or `outputs: logits` in the yaml of an ONNX file"
+            f"{_what_else(scores)}"
         )
     columns = np.array(matched.column)
     shares = np.where(columns >= 0, scores[:, columns], 0.0)

@@ -15,6 +15,7 @@ from pipeline.settings.recipe import Recipe
 from pipeline.studies.any_model import paired, report
 from pipeline.studies.any_model.judged import Judged, judge
 from pipeline.studies.any_model.options import parse
+from pipeline.studies.any_model.seconds import Seconds
 from pipeline.studies.any_model.text import beside_lines
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 
@@ -30,13 +31,15 @@ def main(argv: list[str]) -> None:
     recipe = options.recipe()
     _check_place(options.output_dir, recipe)
     others = [paired.read_other(folder) for folder in options.against]
-    judged = judge(options, recipe, print)
+    seconds = Seconds()
+    judged = judge(options, recipe, print, seconds)
     with new_folder(options.output_dir) as folder:
-        evaluation = write(folder, judged, recipe, others, options.maps)
+        evaluation = write(folder, judged, recipe, others, options.maps, seconds)
     print(f"\n{format_table(evaluation)}")
     print(*beside_lines(evaluation), sep="\n")
     for name, compared in evaluation["against"].items():
         print(*paired.lines_of(name, compared), sep="\n")
+    print(seconds.line())
     print(f"\nwrote {options.output_dir}: {SEAL}, {PREDICTIONS}, figures and {report.PAGE}")
     if "image" in next(iter(judged.labelled.tables.values())).column_names:
         print(f"{options.output_dir / report.PICTURES} shows pictures of the data, so keep it on this machine")
@@ -49,7 +52,7 @@ def _check_place(out: Path, recipe: Recipe) -> None:
 
 
 def write(
-    folder: Path, judged: Judged, recipe: Recipe, others: list[paired.Other], faces_on_maps: int = 0
+    folder: Path, judged: Judged, recipe: Recipe, others: list[paired.Other], faces_on_maps: int, seconds: Seconds
 ) -> dict[str, Any]:
     """Write predictions, figures, the pages and evaluation.json, which is returned, into `folder`.
 
@@ -69,13 +72,20 @@ def write(
         file, dict(labelled.tables), judged.logits, about, judged.mirrored, numbered_persons(labelled.tables)
     )
     predictions = read_predictions(file)
-    against = {other.name: paired.compare(predictions, other) for other in others}
+    seconds.end("write predictions")
     write_figures(file, folder / "figures")
-    evaluation = evaluate_predictions(file) | read_beside(predictions)
+    seconds.end("draw figures")
+    evaluation = evaluate_predictions(file)
+    seconds.end("metrics with intervals")
+    against = {other.name: paired.compare(predictions, other) for other in others}
+    evaluation |= read_beside(predictions)
+    seconds.end("baselines and pairs")
     evaluation |= {"model": judged.model, "data": labelled.record, "against": against}
     if faces_on_maps:
         evaluation["maps"] = _maps(judged, folder / "figures", faces_on_maps, recipe.seed)
+        seconds.end("maps")
     report.write_pages(folder, evaluation, predictions, labelled)
+    seconds.end("pages")
     write_json(folder / SEAL, evaluation)
     return evaluation
 

@@ -13,10 +13,12 @@ from pipeline.run_folder import PREDICTIONS, WEIGHTS, read_run, sha256
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.trainer import DEFAULTS
 from pipeline.studies.any_model.benchmark import is_benchmark, read_benchmark
-from pipeline.studies.any_model.classes import FLOOR, Matched, match, to_logits
+from pipeline.studies.any_model.classes import FLOOR, Matched, match, refuse_probabilities, to_logits
 from pipeline.studies.any_model.labelled import Labelled, read_labelled, read_rows_of_run
 from pipeline.studies.any_model.options import OF_BENCHMARK, Options
 from pipeline.studies.any_model.scores_file import CURE, place, read_header, read_scores
+from pipeline.studies.any_model.seconds import Seconds
+from pipeline.studies.opened_test import TEST, say_opened
 
 Say = Callable[[str], None]
 
@@ -32,10 +34,10 @@ class Judged:
     mirrored: dict[str, NDArray[np.float32]] | None = None
     network: Any = None
     outputs: dict[str, int] = field(default_factory=dict)  # class -> the output of the network that it is
-    folded: dict[str, Any] = field(default_factory=dict)  # of a run: its calibration, which is in its last layer
+    folded: dict[str, Any] = field(default_factory=dict)  # of a run: what is in its last layer
 
 
-def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
+def judge(options: Options, recipe: Recipe, say: Say, seconds: Seconds) -> Judged:
     """Get the scores of the model that the options name, on the rows that they name.
 
     Raises:
@@ -43,10 +45,11 @@ def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
     """
     if options.maps:
         _refuse_maps(options)
-    if options.scores is not None:
-        return _from_scores(options, recipe, options.scores, say)
     if options.run is not None and options.split is None:
-        return _own_rows(options.run, recipe, say)
+        return _own_rows(options.run, recipe, say, seconds)
+    say_opened(options.split or TEST, options.run and read_run(options.run), say)
+    if options.scores is not None:
+        return _from_scores(options, recipe, options.scores, say, seconds)
     if recipe.data_path is None and recipe.source != "drawn" and not recipe.sources:
         raise InputError("command line: --data_path is missing: name the data to evaluate on")
     from pipeline.studies.any_model.classifier import probe, scores_of  # here: what loads torch is not needed above
@@ -54,20 +57,24 @@ def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
     classifier = _open(options)
     matched = match(classifier.outputs, recipe.classes, f"model {classifier.name}", _cure(classifier.kind))
     probe(classifier)
+    seconds.end("load the model")
     say(f"model: {classifier.name} ({classifier.kind}), {len(classifier.outputs)} classes, {classifier.scores_are}")
     say(f"preprocessing, its own: {classifier.preprocessing}")
     for line in matched.lines():
         say(line)
     labelled = read_labelled(recipe, options.split or "test", say)
     say(labelled.line())
+    seconds.end("read the data")
     logits = {}
     for split, table in labelled.tables.items():
-        scored = to_logits(
-            scores_of(classifier, table, split), classifier.scores_are, matched, table["key"][:], classifier.name
-        )
+        scores = scores_of(classifier, table, split)
+        if classifier.kind == "onnx" and classifier.scores_are == "logits":
+            refuse_probabilities(scores, f"model {classifier.name}", "write `outputs: probabilities` in its yaml")
+        scored = to_logits(scores, classifier.scores_are, matched, table["key"][:], classifier.name)
         for line in scored.lines():
             say(line)
         logits[split] = scored.logits
+    seconds.end("predict")
     about = {"name": classifier.name, "kind": classifier.kind, "scores_are": classifier.scores_are}
     about |= {"preprocessing": classifier.preprocessing, **classifier.record, **_of_classes(matched)}
     outputs = {name: column for name, column in zip(matched.classes, matched.column, strict=True) if column >= 0}
@@ -77,7 +84,7 @@ def judge(options: Options, recipe: Recipe, say: Say) -> Judged:
 def _refuse_maps(options: Options) -> None:
     """Maps need the network, and captum."""
     own_rows = options.run is not None and options.split is None
-    if options.scores is not None or str(options.model).endswith(".onnx") or own_rows:
+    if options.scores is not None or options.onnx or own_rows:
         raise InputError("command line: --maps needs a model of transformers or timm; with a run folder add --split")
     from pipeline.studies.any_model.maps import require_captum
 
@@ -86,7 +93,7 @@ def _refuse_maps(options: Options) -> None:
 
 def _open(options: Options) -> Any:
     model = str(options.model)
-    if model.endswith(".onnx"):
+    if options.onnx:
         from pipeline.studies.any_model.onnx_file import open_onnx
 
         return open_onnx(Path(model))
@@ -107,7 +114,7 @@ def _of_classes(matched: Matched) -> dict[str, Any]:
     return {"classes": matched.names, "missing": matched.missing, "least_probability": FLOOR}
 
 
-def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
+def _own_rows(run: Path, recipe: Recipe, say: Say, seconds: Seconds) -> Judged:
     """A run on the rows that it evaluated itself, computed as at its end.
 
     Raises:
@@ -134,19 +141,22 @@ def _own_rows(run: Path, recipe: Recipe, say: Say) -> Judged:
             "of the run, or add --split to evaluate it on other data"
         )
     say(labelled.line())
+    seconds.end("read the data")
     size, batch = recipe.image_size, int((DEFAULTS | recipe.trainer)["per_device_eval_batch_size"])
     tables = {split: map_pictures(table, size, f"map {split}") for split, table in labelled.tables.items()}
     asked = (run, tables, batch, machine.device_type())
     logits = prediction.predict(*asked)
     mirrored = prediction.predict(*asked, mirrored=True) if recipe.flip_average else None
+    seconds.end("predict")
     about = {"name": str(run), "kind": "run", "scores_are": "logits", "recipe": read.evaluation["recipe"]}
     about |= {"preprocessing": f"that of its training: whole picture to {size} x {size} px, bicubic"}
     about |= {"weights_sha256": sha256(run / WEIGHTS), **_of_classes(match(read.classes, read.classes, str(run), ""))}
     folded = {"calibration": own.calibration.as_json()} if own.calibration else {}
+    folded |= {"class_shares": own.class_shares.as_json(own.classes)} if own.class_shares else {}
     return Judged(labelled, logits, about, read.evaluation["recipe"], mirrored, folded=folded)
 
 
-def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say) -> Judged:
+def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say, seconds: Seconds) -> Judged:
     """The scores of a csv file on the rows of a benchmark, or of any data that the readers take."""
     if recipe.data_path is None:
         raise InputError("command line: --data_path is missing: name a benchmark, or data with labels")
@@ -172,9 +182,12 @@ def _from_scores(options: Options, recipe: Recipe, path: Path, say: Say) -> Judg
         say(line)
     say(labelled.line())
     split, table = next(iter(labelled.tables.items()))
+    if kind == "logits":
+        refuse_probabilities(placed.scores, f"scores {path}", "leave --scores_are out")
     scored = to_logits(placed.scores, kind, matched, table["key"][:], f"scores {path}")
     for line in scored.lines():
         say(line)
+    seconds.end("read the data and the scores")
     about = {"name": str(path), "kind": "scores", "scores_are": kind, "preprocessing": "not known: a file of scores"}
     about |= {"scores_sha256": sha256(path), **_of_classes(matched)}
     return Judged(labelled, {split: scored.logits}, about, path.stem)

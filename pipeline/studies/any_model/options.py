@@ -47,6 +47,11 @@ class Options:
         path = Path(self.model or "")
         return path if self.model and all((path / name).is_file() for name in (SEAL, RECIPE, PREDICTIONS)) else None
 
+    @property
+    def onnx(self) -> bool:
+        """Whether the model is an ONNX file."""
+        return str(self.model).lower().endswith(".onnx")
+
     def recipe(self) -> Recipe:
         """How the data is read: by the settings of the run, if the model is one, and the command line's.
 
@@ -71,6 +76,8 @@ def parse(argv: list[str]) -> Options:
         _refuse_setting(name)
     if (words.model is None) == (words.scores is None):
         raise InputError("command line: name one of --model and --scores")
+    if words.model is not None and not words.model.strip():
+        raise InputError("command line: --model is empty; give a folder, a Hub id or a file")
     if words.model is not None and words.model.lower().endswith((".csv", ".tsv")):
         words.model, words.scores = None, Path(words.model)
     if words.maps < 0:
@@ -78,7 +85,7 @@ def parse(argv: list[str]) -> Options:
     if words.scores is None and words.scores_are is not None:
         raise InputError("command line: --scores_are is for a file of scores; the yaml of an ONNX file says `outputs`")
     names = words.model_classes and [name.strip() for name in words.model_classes.strip("[] ").split(",")]
-    if names and (words.scores is not None or words.model.endswith(".onnx")):
+    if names and (words.scores is not None or words.model.lower().endswith(".onnx")):
         raise InputError("command line: --model_classes is for a folder or a Hub id; name columns or `classes` instead")
     options = Options(**vars(words) | {"model_classes": names, "settings": settings})
     if names and options.run is not None:

@@ -41,6 +41,8 @@ EIGHT = ["angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
          "image_size": 24, "patch_size": 8}  # fmt: skip
 SIZE = 24
+SECONDS = ["load the model", "read the data", "predict", "write predictions", "draw figures", "metrics with intervals",
+           "baselines and pairs", "pages"]  # fmt: skip
 
 
 @pytest.fixture
@@ -79,8 +81,37 @@ def test_a_run_gives_its_own_figures_again_exactly(publishable_run: Path, judge:
     assert np.array_equal(logits_in(out), logits_in(publishable_run))
 
 
+def test_a_run_with_class_shares_in_its_bias_gives_its_own_figures_again(publishable_run: Path, tmp_path: Path) -> None:
+    from hub.adjusted import adjusted
+    from hub.run import load_run
+    from pipeline.evaluation.__main__ import main
+
+    made = adjusted(load_run(publishable_run), np.full(7, 1 / 7), 0.5, tmp_path)
+    main(["--model", str(made.path), "--output_dir", str(tmp_path / "again")])
+    again = json.loads((tmp_path / "again" / "evaluation.json").read_text())
+    assert again["class_shares"]["tau"] == 0.5
+    for name in made.evaluation.keys() - {"sha256"}:
+        assert_alike(again[name], made.evaluation[name])
+    np.testing.assert_allclose(logits_in(tmp_path / "again"), logits_in(made.path), atol=1e-5)
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    """Equal but for rounding: logits are shifted in the last layer here, and after it there."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert_alike(one[name], other[name])
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=1e-4)
+    elif isinstance(one, list) and one and isinstance(one[0], dict):
+        for mine, theirs in zip(one, other, strict=True):
+            assert_alike(mine, theirs)
+    else:
+        assert one == other
+
+
 def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
-    publishable_run: Path, judge: Judge, data: tuple[object, ...]
+    publishable_run: Path, judge: Judge, data: tuple[object, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError, match="without --split the data is read as the run read its own"):
         judge("--model", publishable_run, *data, "--source", "csv")
@@ -90,6 +121,13 @@ def test_a_run_on_other_rows_than_its_own_is_refused_until_a_split_is_named(
         judge("--model", publishable_run, "--drawn_faces", 140)
     evaluation = judge("--model", publishable_run, *data, "--source", "csv", "--split", "test")
     assert evaluation["official"]["n"] == 21
+    said = capsys.readouterr().out
+    assert "test rows are opened: they are for the figures of final models" in said
+    seconds = next(line for line in said.splitlines() if line.startswith("seconds: "))
+    parts = [part.strip().rpartition(" ") for part in seconds.split(": ")[2].split(",")]
+    assert [name for name, _, _ in parts] == SECONDS
+    total = float(seconds.split(": ")[1])
+    assert sum(float(number) for *_, number in parts) == pytest.approx(total, abs=0.5)
 
 
 def test_a_transformers_folder_with_contempt_and_other_names(
@@ -129,6 +167,15 @@ def test_names_that_a_model_lacks_are_given_by_hand(judge: Judge, data: tuple[ob
     assert named["model"]["classes"]["contempt"] is None
     with pytest.raises(InputError, match="lack 2 tensors of a ViTForImageClassification with 7 classes"):
         judge("--model", folder, *data, "--model_classes", ",".join(EIGHT[:7]), out="other")
+
+
+def test_an_empty_name_is_refused_and_an_onnx_file_may_be_called_in_capitals(judge: Judge, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--model is empty"):
+        judge("--model", " ", "--data_path", tmp_path)
+    path = network(tmp_path / "m.onnx").rename(tmp_path / "m.ONNX")
+    edit_yaml(path, std=0)
+    with pytest.raises(InputError, match=r"m\.yaml: scale must not be 0"):
+        judge("--model", path, "--data_path", tmp_path / "no data")
 
 
 def test_a_timm_folder_with_its_own_cut_and_values(judge: Judge, data: tuple[object, ...], tmp_path: Path) -> None:
@@ -265,9 +312,17 @@ BAD_ONNX: dict[str, tuple[Callable[[Path], None], str]] = {
     "two means": (lambda p: edit_yaml(p, mean=[0.5, 0.5]), "mean has 2 numbers for 3 channels"),
     "std 0": (lambda p: edit_yaml(p, std=0), "std must be above 0"),
     "a class less": (lambda p: edit_yaml(p, classes=EIGHT[:7]), "names 7 classes"),
+    "a field twice": (
+        lambda p: p.with_suffix(".yaml").write_text(p.with_suffix(".yaml").read_text() + "std: 0.3\n"),
+        r"m\.yaml has std twice: keep one line",
+    ),
     "a class twice": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "angry"]), "classes names one twice"),
     "two names of one class": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "anger"]), "are both anger"),
     "logits called probabilities": (lambda p: edit_yaml(p, outputs="probabilities"), "none below 0 and sum to 1"),
+    "probabilities called logits": (
+        lambda p: (network(p, shares=True), edit_yaml(p, outputs="logits")),
+        "probabilities and not logits: write `outputs: probabilities` in its yaml",
+    ),
     "no ONNX": (lambda p: p.write_bytes(b"no"), "cannot be read as ONNX|does not load"),
     "two inputs": (lambda p: two_ends(p, "input"), "has 2 inputs"),
     "two outputs": (lambda p: two_ends(p, "output"), "has 2 outputs"),

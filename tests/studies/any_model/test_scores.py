@@ -247,6 +247,33 @@ def test_a_bad_file_of_scores_is_refused_in_one_line(
     assert "\n" not in str(refused.value) and not (tmp_path / "judged").exists()
 
 
+SCALES = {
+    "percentages": (lambda shares: 100 * shares, "these are percentages: divide them by 100$"),
+    "logits": (lambda shares: np.log(shares), "logits are named as such with --scores_are logits"),
+    "a class less than the model has": (lambda shares: 0.9 * shares, "give a column for every class of the model"),
+    "one row of logits": (
+        lambda shares: np.vstack([shares[:3], 3 * shares[3:4], shares[4:]]),
+        r"sum to 3, .*\(1 such rows\); .*logits are named as such",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_scores_that_do_not_sum_to_1_are_called_what_they_are(
+    kind: str, judge: Judge, benchmark: Path, tmp_path: Path
+) -> None:
+    change, message = SCALES[kind]
+    path = write_scores(tmp_path / "s.csv", list(CLASSES), change(shares_of(70, 7)))
+    with pytest.raises(InputError, match=message) as refused:
+        judge("--scores", path, "--data_path", benchmark)
+    assert "\n" not in str(refused.value) and ("--scores_are" in str(refused.value)) == ("logits" in kind)
+
+
+def test_probabilities_that_are_called_logits_are_refused(judge: Judge, benchmark: Path, scores: Path) -> None:
+    with pytest.raises(InputError, match="all 70 rows sum to 1 .* not logits: leave --scores_are out"):
+        judge("--scores", scores, "--data_path", benchmark, "--scores_are", "logits")
+
+
 def test_another_encoding_is_read_by_its_mark_or_refused(
     judge: Judge, benchmark: Path, scores: Path, tmp_path: Path
 ) -> None:
