@@ -116,7 +116,7 @@ def image_processor(folder: Path) -> Any:
     """
     config = read_object(folder, CONFIG)
     try:
-        if not any((folder / name).is_file() for name in PROCESSORS) and "pretrained_cfg" not in config:
+        if not any((folder / name).is_file() for name in PROCESSORS) and not config.get("pretrained_cfg"):
             if not config.get("mean") or not config.get("std"):
                 raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
             _check_timm(config["mean"], config["std"])
@@ -126,6 +126,8 @@ def image_processor(folder: Path) -> Any:
     except InputError:
         raise
     except Exception as error:  # any kind, for a damaged file or an unknown processor
+        if "Unrecognized image processor" in str(error):  # in a folder of ours, and then all that there are
+            raise InputError(f"{folder / PROCESSOR} names no image processor that transformers has: mend it") from None
         raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
 
 

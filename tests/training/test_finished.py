@@ -27,7 +27,8 @@ def rows_of(recipe: Recipe):
 def of_faces(tmp_path: Path, tiny) -> Recipe:
     """A recipe of class folders, and beside it the environment.json of its finished run."""
     fill(tmp_path / "faces", 20, 20)
-    recipe = tiny(classes=["happiness", "sadness"], source="auto", data_path=str(tmp_path / "faces"))
+    two = {"classes": ["happiness", "sadness"], "near_copies": False}
+    recipe = tiny(source="auto", data_path=str(tmp_path / "faces"), **two)
     write_json(tmp_path / "environment.json", {MADE_OF: digests_of(rows_of(recipe))})
     return recipe
 
