@@ -16,6 +16,10 @@ from pipeline.training.plan import Plan
 # Schedules that transformers starts at the full rate, and what else the error suggests.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
 
+# Mappings of switches that libraries only ask for truth, and what YAML reads as text if it stands in quotes.
+MAPPINGS = ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs", "accelerator_config")
+QUOTED = ("true", "false", "yes", "no", "on", "off")
+
 
 def training_arguments(plan: Plan) -> TrainingArguments:
     """The arguments of a plan, without warm-up: its steps are known when the data is read.
@@ -23,11 +27,12 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     This starts the process group. Nothing before it may ask torch how many processes there are.
 
     Raises:
-        InputError: Trainer refuses a value, no compiler of torch has the name, one process sees several GPUs, or the
-            processes did not find each other.
+        InputError: Trainer refuses a value, a switch is a text in quotes, no compiler of torch has the name, one process
+            sees several GPUs, or the processes did not find each other.
     """
     settings = _settings(plan)
     _refuse_unknown_compiler(settings)
+    _refuse_quoted_switches(settings)
     if plan.recipe.precision == "fp32":
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
     try:
@@ -45,6 +50,14 @@ def training_arguments(plan: Plan) -> TrainingArguments:
             f"{arguments.world_size}); {ON_A_CPU}"
         )
     return arguments
+
+
+def _refuse_quoted_switches(settings: dict[str, Any]) -> None:
+    """Refuse `'no'` and the like in mappings that libraries only ask for truth: every text is true there."""
+    for field in MAPPINGS:
+        for name, value in (settings.get(field) or {}).items():
+            if isinstance(value, str) and value.lower() in QUOTED:
+                raise InputError(f"{field}: {name} is the text {value!r}; write true or false, without quotes")
 
 
 def _refuse_unknown_compiler(settings: dict[str, Any]) -> None:
