@@ -16,8 +16,12 @@ from pipeline.training.plan import Plan
 # Schedules that transformers starts at the full rate, and what else the error suggests.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
 
-# Mappings of switches that libraries only ask for truth, and what YAML reads as text if it stands in quotes.
-MAPPINGS = ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs", "accelerator_config")
+# Mappings that are read only beside a switch. Libraries ask their values for truth, so a text in quotes is true.
+MAPPINGS = {
+    "gradient_checkpointing_kwargs": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "activation_checkpointing",
+    "liger_kernel_config": "use_liger_kernel",
+}
 QUOTED = ("true", "false", "yes", "no", "on", "off")
 
 
@@ -32,7 +36,7 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     """
     settings = _settings(plan)
     _refuse_unknown_compiler(settings)
-    _refuse_quoted_switches(settings)
+    _check_mappings(settings)
     if plan.recipe.precision == "fp32":
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
     try:
@@ -52,10 +56,13 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     return arguments
 
 
-def _refuse_quoted_switches(settings: dict[str, Any]) -> None:
-    """Refuse `'no'` and the like in mappings that libraries only ask for truth: every text is true there."""
-    for field in MAPPINGS:
-        for name, value in (settings.get(field) or {}).items():
+def _check_mappings(settings: dict[str, Any]) -> None:
+    """Refuse a mapping whose switch is off, and `'no'` and the like in it."""
+    for field, switch in MAPPINGS.items():
+        values = settings.get(field) or {}
+        if values and not settings.get(switch):
+            raise InputError(f"{field} is read only with --{switch} true: add it, or leave {field} out")
+        for name, value in values.items():
             if isinstance(value, str) and value.lower() in QUOTED:
                 raise InputError(f"{field}: {name} is the text {value!r}; write true or false, without quotes")
 
