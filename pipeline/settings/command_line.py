@@ -86,7 +86,8 @@ def pairs(rest: list[str]) -> dict[str, str | None]:
         name, follows = name.replace("-", "_"), words and not words[0].startswith("--")
         value = text if equals else words.pop(0) if follows else None
         if name in found:
-            raise InputError(f"command line: --{name} stands there twice{_both(name, found[name], value)}; give it once")
+            values = _both(name, found[name], value)
+            raise InputError(f"command line: --{name} stands there twice{values}; give it once")
         found[name] = value
     return found
 

@@ -31,8 +31,8 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     This starts the process group. Nothing before it may ask torch how many processes there are.
 
     Raises:
-        InputError: Trainer refuses a value, a switch is a text in quotes, no compiler of torch has the name, one process
-            sees several GPUs, or the processes did not find each other.
+        InputError: Trainer refuses a value, nothing reads one, a switch is a text in quotes, no compiler of torch has
+            the name, one process sees several GPUs, or the processes did not find each other.
     """
     settings = _settings(plan)
     _refuse_unknown_compiler(settings)

@@ -19,8 +19,8 @@ def optimizer_class(args: TrainingArguments, model: PreTrainedModel) -> tuple[An
     """The optimizer of `args.optim` and its keywords, among them all that `args.optim_args` names.
 
     Raises:
-        InputError: a name of `optim_args` changes nothing, is there twice, stands for a setting of the recipe, or is a number
-            that is not finite.
+        InputError: a name of `optim_args` changes nothing, is there twice, stands for a setting of the recipe, or has a
+            number that is not finite.
     """
     given = _pairs(args.optim_args)
     kind, keywords = Trainer.get_optimizer_cls_and_kwargs(args, model)

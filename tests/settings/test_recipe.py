@@ -130,7 +130,7 @@ def test_a_setting_that_is_text_is_taken_as_it_was_typed(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 1\nimage_size: 48\nseed: 2\n", r"bad.yaml, line 3: seed stands there twice \(first in line 1\); keep one"),
+        ("seed: 1\nflip: 0\nseed: 2\n", r"bad.yaml, line 3: seed stands there twice \(first in line 1\); keep one"),
         ("vit_config: {a: 1, a: 2}\n", "bad.yaml, line 1: a stands there twice"),
         ("seed: 1\nmax_steps: 010\n", "bad.yaml, line 2: YAML reads 010 as 8"),
         ("1: 2\n", "bad.yaml: 1 is not the name of a setting"),

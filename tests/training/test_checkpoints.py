@@ -370,8 +370,8 @@ REFUSED = [
     (lambda d: edit_processor(d, image_mean=[0.5, float("nan"), 0.5]), "not finite: mend image_mean"),
     (lambda d: (d / "preprocessor_config.json").write_text("[]"), "preprocessor_config.json holds a list"),
     (lambda d: (d / "preprocessor_config.json").unlink(), "names no mean and std"),
-    (lambda d: edit_processor(d, image_processor_type="Foo"), "preprocessor_config.json names no image processor that"),
-    (in_numbers_of(torch.complex64, "classifier.weight"), "weights are complex64, first classifier.weight: such numbers"),
+    (lambda d: edit_processor(d, image_processor_type="Foo"), "preprocessor_config.json names no image processor"),
+    (in_numbers_of(torch.complex64, "classifier.weight"), "weights are complex64, first classifier.weight: such"),
     (with_one_more("vit.layernorm.gamma"), "do not fit its config.json: 1 tensors, first vit.layernorm.gamma"),
     (with_a_prefix, "lack vit.embeddings.position_embeddings and have module.classifier.bias"),
     (lambda d: edit_config(d, id2label={"happy": 0}), "id2label in .* has 'happy' where the number of a class belongs"),
@@ -441,7 +441,7 @@ def test_an_older_file_of_timm_without_pretrained_cfg_is_loaded(pretrained: dict
 def test_scores_that_are_not_finite_end_the_run_before_its_first_step(tiny) -> None:
     model, processor = build_model(tiny())
     torch.nn.init.constant_(model.classifier.bias, float("inf"))
-    with pytest.raises(InputError, match="gives scores that are not finite: its weights or its config.json are damaged"):
+    with pytest.raises(InputError, match="gives scores that are not finite: its weights or its config.json"):
         check_clients(model, processor)
 
 
