@@ -22,11 +22,8 @@ def compare_with_today(path: Path, recipe: Recipe) -> None:
         InputError: weights, pictures, labels or splits were exchanged since, or the data can no longer be curated.
     """
     environment = read_json(path / ENVIRONMENT)
-    then, now = environment.get("checkpoint_sha256"), recipe.checkpoint and weights_sha256(recipe.checkpoint)
-    if then and now is None:
-        machine.say(f"not compared: checkpoint {recipe.checkpoint} is not here any more")
-    elif then != now:
-        raise InputError(f"{path} holds a finished run of other weights of checkpoint {recipe.checkpoint}: {CURE}")
+    if recipe.checkpoint:
+        _compare_weights(path, recipe.checkpoint, environment.get("checkpoint_sha256"))
     if not _reads_data(recipe):
         return
     if not environment.get(MADE_OF):
@@ -42,6 +39,16 @@ def compare_with_today(path: Path, recipe: Recipe) -> None:
         raise InputError(f"{path} holds a finished run, and its data is not what it was ({error}): {CURE}") from None
     if changed := _changed(environment[MADE_OF], digests_of(rows)):
         raise InputError(f"{path} holds a finished run of other data ({changed}): {CURE}")
+
+
+def _compare_weights(path: Path, checkpoint: str, then: str | None) -> None:
+    now = weights_sha256(checkpoint)
+    if then is None:
+        machine.say("not compared: the run does not record the weights that it began with")
+    elif now is None:
+        machine.say(f"not compared: checkpoint {checkpoint} is not here any more")
+    elif then != now:
+        raise InputError(f"{path} holds a finished run of other weights of checkpoint {checkpoint}: {CURE}")
 
 
 def _reads_data(recipe: Recipe) -> bool:

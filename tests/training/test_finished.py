@@ -80,6 +80,9 @@ def test_other_weights_of_the_checkpoint_are_refused(tmp_path: Path, tiny, capsy
     shutil.rmtree(folder)
     compare_with_today(tmp_path, recipe)
     assert capsys.readouterr().out == f"not compared: checkpoint {folder} is not here any more\n"
+    write_json(tmp_path / "environment.json", {})
+    compare_with_today(tmp_path, recipe)
+    assert capsys.readouterr().out == "not compared: the run does not record the weights that it began with\n"
 
 
 def test_what_is_noted_at_the_start_is_what_is_kept_at_the_end(of_faces: Recipe, tmp_path: Path) -> None:
