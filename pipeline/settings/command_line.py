@@ -131,6 +131,8 @@ def value_of(name: str, text: str | None) -> Any:
         raise InputError(f"command line: --{name} needs a value: {setting.value}")
     if text is None:
         return True
+    if name == "publish":
+        return text.strip() or None
     is_quoted = len(text.strip()) > 1 and text.strip()[0] == text.strip()[-1] in ("'", '"')
     if setting and setting.is_text and not is_quoted and text.strip().lower() not in ("null", "~"):
         if printable(text) != text:

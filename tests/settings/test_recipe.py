@@ -148,6 +148,10 @@ def test_a_recipe_file_that_is_not_plain_is_refused_with_its_line(tmp_path: Path
     assert "\n" not in str(error.value)
 
 
+def test_the_name_of_a_repository_is_not_cut_at_a_comment() -> None:
+    assert parse_command_line(["--publish", "me/faces #1", "--evaluate_test"]).publish == "me/faces #1"
+
+
 def test_a_merge_key_may_be_overridden(tmp_path: Path) -> None:
     (tmp_path / "merged.yaml").write_text("<<: {seed: 3, image_size: 48}\nseed: 4\n")
     recipe = parse_command_line([str(tmp_path / "merged.yaml")]).recipe
