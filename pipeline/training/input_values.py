@@ -20,11 +20,12 @@ from transformers import AutoImageProcessor, PreTrainedModel, TimmWrapperImagePr
 from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object
 from pipeline.training.checkpoint_files import PROCESSORS
-from pipeline.training.geometry import other_geometry
+from pipeline.training.geometry import largest_side, other_geometry
 from pipeline.training.library_words import quiet
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
 SIDE = 64  # px of a picture of one colour
+LARGEST_SIDE = 4096  # px that a processor may make of it; more is a slip that fills the memory
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def input_values(folder: Path) -> InputValues:
         InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
     """
     processor = image_processor(folder)
+    if (side := largest_side(processor)) > LARGEST_SIDE:
+        raise InputError(
+            f"its image processor makes pictures of {side:,} px, and at most {LARGEST_SIDE:,} are tried: mend "
+            f"{folder / PROCESSOR}"
+        )
     seen = _measure(processor)
     if not np.isfinite(seen).all():
         raise InputError(

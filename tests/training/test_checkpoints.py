@@ -370,6 +370,7 @@ REFUSED = [
     (lambda d: edit_processor(d, image_mean=[0.5, float("nan"), 0.5]), "not finite: mend image_mean"),
     (lambda d: (d / "preprocessor_config.json").write_text("[]"), "preprocessor_config.json holds a list"),
     (lambda d: (d / "preprocessor_config.json").unlink(), "names no mean and std"),
+    (lambda d: edit_processor(d, size={"height": 9**6, "width": 64}), "makes pictures of 531,441 px, and at most"),
     (lambda d: edit_processor(d, image_processor_type="Foo"), "preprocessor_config.json names no image processor"),
     (in_numbers_of(torch.complex64, "classifier.weight"), "weights are complex64, first classifier.weight: such"),
     (with_one_more("vit.layernorm.gamma"), "do not fit its config.json: 1 tensors, first vit.layernorm.gamma"),
