@@ -24,6 +24,7 @@ def main(argv: list[str]) -> None:
     from pipeline.training import machine, output_dir, steps
     from pipeline.training.arguments import training_arguments
     from pipeline.training.checkpoint import open_checkpoint
+    from pipeline.training.finished import compare_with_today
     from pipeline.training.interruption import Interruption
     from pipeline.training.log import TrainingLog
     from pipeline.training.plan import make_plan
@@ -39,6 +40,8 @@ def main(argv: list[str]) -> None:
     publish = publish if machine.rank() == 0 else None
     if publish:
         after_training.check_publishing(publish, recipe.settings())
+    if run.finished and machine.rank() == 0:
+        compare_with_today(run.path, plan.recipe)
     if not run.finished:
         args = training_arguments(plan)
         machine.say(describe_changes(recipe, changed))

@@ -57,7 +57,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{file} cannot be read: it is not JSON") from None
+        raise InputError(f"{file} cannot be read: it is not JSON in UTF-8") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} holds a {type(content).__name__}, not a JSON object: it does not describe a model")
     return content

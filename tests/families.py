@@ -59,6 +59,8 @@ def _transformers(model: str, config: str, processor: str, **settings: Any) -> C
         for module in made.modules():
             if isinstance(module, torch.nn.Conv2d):  # transformers' own start is so small that deep nets answer 0
                 torch.nn.init.kaiming_normal_(module.weight)
+            elif isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # about 0.02 in its EfficientNet
+                torch.nn.init.ones_(module.weight)
         _settle(made, 64)
         made.save_pretrained(folder)
         getattr(transformers, processor)().save_pretrained(folder)

@@ -1,14 +1,20 @@
 """The command line `train_hf.py [RECIPE] [--field value ...] [--resume] [--publish USER/NAME]` and its `--help`."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import yaml
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable
 from pipeline.settings.files import RECIPES, load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
-from pipeline.settings.trainer import trainer_settings
+from pipeline.settings.schema import SHOWN, Setting
+from pipeline.settings.trainer import instead_of, trainer_settings
+from pipeline.settings.yaml_text import Ambiguous, read_yaml
+
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+"""A hyphen, and what text processors and chats make of one or two."""
 
 
 class Command(NamedTuple):
@@ -32,7 +38,7 @@ def parse_command_line(argv: list[str]) -> Command:
     if {"-h", "--help"} & set(argv):
         _parser().parse_args(["--help"])
     words = list(argv)
-    named = words.pop(0) if words and not words[0].startswith("-") else None
+    named = words.pop(0) if words and words[0][:1] not in DASHES else None
     overrides = {name: value_of(name, text) for name, text in pairs(words).items()}
     resume = overrides.pop("resume", False)
     if not isinstance(resume, bool):
@@ -65,38 +71,79 @@ def _before(value: Any) -> str:
 
 
 def pairs(rest: list[str]) -> dict[str, str | None]:
-    """`--name value` and `--name=value`; None for a name without a value."""
+    """`--name value` and `--name=value`; None for a name without a value.
+
+    Raises:
+        InputError: a word belongs to no setting, or a setting is given twice.
+    """
     found: dict[str, str | None] = {}
     words = list(rest)
     while words:
         word = words.pop(0)
-        if not word.startswith("--"):
-            raise InputError(
-                f"command line: {word!r} belongs to no setting; write [RECIPE] --field value ..., the recipe first"
-            )
-        name, equals, value = word[2:].partition("=")
-        follows = words and not words[0].startswith("--")
-        found[name.replace("-", "_")] = value if equals else words.pop(0) if follows else None
+        if not word.startswith("--") or word.partition("=")[0] == "--":
+            raise InputError(f"command line: {_no_setting(word)}")
+        name, equals, text = word[2:].partition("=")
+        name, follows = name.replace("-", "_"), words and not words[0].startswith("--")
+        value = text if equals else words.pop(0) if follows else None
+        if name in found:
+            values = _both(name, found[name], value)
+            raise InputError(f"command line: --{name} stands there twice{values}; give it once")
+        found[name] = value
     return found
+
+
+def replaced(words: Sequence[str], **settings: object) -> list[str]:
+    """Words of a command line with other values for these settings."""
+    kept, dropping = [], False
+    for word in words:
+        if word.startswith("--"):
+            dropping = word[2:].partition("=")[0].replace("-", "_") in settings
+        if not dropping:
+            kept.append(word)
+    return kept + [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def _both(name: str, first: str | None, second: str | None) -> str:
+    """The two values of a setting; of any other name they are not shown, because one may be a token."""
+    if name not in _known() or instead_of(name):
+        return ""
+    shown = ["no value" if text is None else repr(text[:SHOWN]) for text in (first, second)]
+    return f", with {' and '.join(shown)}"
+
+
+def _no_setting(word: str) -> str:
+    """Why a word is neither a setting nor its value; a dash that a text processor made of two hyphens is named."""
+    name = word.lstrip(DASHES).partition("=")[0]
+    if word[0:1] in DASHES and name.replace("-", "_") in {*_known(), "resume", "publish"}:
+        return f"{word!r} does not begin with two hyphens; write --{name}"
+    return f"{word!r} belongs to no setting; write [RECIPE] --field value ..., the recipe first"
+
+
+def _known() -> dict[str, Setting]:
+    return {each.name: each for each in OUR_FIELDS} | trainer_settings()
 
 
 def value_of(name: str, text: str | None) -> Any:
     """The value as YAML reads it; true for a switch without a value. An empty text, as of a shell variable that is not
-    set, is not a value."""
-    known = {each.name: each for each in OUR_FIELDS} | trainer_settings()
-    if name in known and (text.strip() == "" if text is not None else not known[name].is_switch):
-        raise InputError(f"command line: --{name} needs a value: {known[name].value}")
+    set, is not a value. A setting that is text has it as it was typed, because YAML takes ` #1` for a comment."""
+    setting = _known().get(name)
+    if setting and (text.strip() == "" if text is not None else not setting.is_switch):
+        raise InputError(f"command line: --{name} needs a value: {setting.value}")
     if text is None:
         return True
+    if name == "publish":
+        return text.strip() or None
+    is_quoted = len(text.strip()) > 1 and text.strip()[0] == text.strip()[-1] in ("'", '"')
+    if setting and setting.is_text and not is_quoted and text.strip().lower() not in ("null", "~"):
+        if printable(text) != text:
+            raise InputError(f"command line: --{name} holds a character that cannot be shown: {text[:SHOWN]!r}")
+        return text.strip()
     try:
-        return yaml.safe_load(text)
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ):  # ValueError: a number of more than 4,300 digits, or a date that does not exist
-        if name == "label_pattern":
-            return text  # a regular expression; the reader says what is wrong with it
-        raise InputError(f"command line: the value of --{name} is not YAML: {text[:80]!r}") from None
+        return read_yaml(text)
+    except Ambiguous as error:
+        raise InputError(f"command line: the value of --{name}: {error.words}") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise InputError(f"command line: the value of --{name} is not YAML: {text[:SHOWN]!r}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

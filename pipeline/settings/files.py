@@ -9,6 +9,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.trainer import instead_of, trainer_settings
+from pipeline.settings.yaml_text import Ambiguous, read_yaml
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -71,32 +72,30 @@ def _refuse_unknown(name: str, origin: str) -> None:
     if name in NAMES_FROM_ELSEWHERE:
         raise InputError(f"{origin}: unknown setting {name}: here it is --{NAMES_FROM_ELSEWHERE[name]}")
     choices = [*(each.name for each in OUR_FIELDS), *known, "resume", "publish"]
-    near = get_close_matches(name, choices, n=1, cutoff=0.4)
+    begun = [choice for choice in choices if choice.startswith(name.lower())] if len(name) > 2 else []
+    near = begun or get_close_matches(name.lower(), choices, n=1, cutoff=0.4)
     raise InputError(f"{origin}: unknown setting {name}" + (f"; the nearest is {near[0]}" if near else ""))
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        text = path.read_text(encoding="utf-8")
-        settings = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}") from None
+        settings = read_yaml(path.read_text(encoding="utf-8"))
+    except Ambiguous as error:
+        raise InputError(f"recipe {path}, {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}{_place(error)}") from None
     if not isinstance(settings, dict):
         raise InputError(f"recipe {path} is not a mapping: write one `name: value` a line")
-    refuse_twice(text, f"recipe {path}")
+    for name in settings:
+        if not isinstance(name, str):
+            raise InputError(f"recipe {path}: {name!r} is not the name of a setting; write one `name: value` a line")
     return settings
 
 
-def refuse_twice(text: str, where: str) -> None:
-    """YAML takes the last of two equal names, and says nothing; `text` is a mapping that can be read.
-
-    Raises:
-        InputError: a name is there twice; `where` begins the message.
-    """
-    names = [name.value for name, _ in yaml.compose(text, Loader=yaml.SafeLoader).value]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{where} has {twice} twice: keep one line")
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f", line {mark.line + 1}" if mark else ""
 
 
 def recipe_path(name: str) -> Path:

@@ -14,10 +14,11 @@ BEGINNING = """# Settings
 <!-- Made by `python -m pipeline.settings --write`; a test compares it with the code. -->
 
 Every setting below can stand in a recipe (`name: value`) or on the command line (`--name value`), which wins. Values
-are YAML: `1e-4`, `true`, `null`, `'{happy: happiness}'`. A setting that is true or false needs no value
-(`--evaluate_test`); every other one does. A `~` at the start of a path is your home folder. Unknown names, wrong types
-and values out of range are errors before any data is read. The run folder keeps every setting in `recipe.yaml`, which
-is itself a recipe.
+are YAML: `1e-4`, `true`, `null`, `'{happy: happiness}'`. On the command line, text is taken as you type it
+(`--output_dir "runs/a #1"`). A setting that is true or false needs no value (`--evaluate_test`); every other one does.
+A `~` at the start of a path is your home folder. Unknown names, wrong types, values out of range, a setting that stands
+there twice and numbers that YAML reads otherwise (`010` as 8) are errors before any data is read. The run folder keeps
+every setting in `recipe.yaml`, which is itself a recipe.
 """
 
 TRAINER = """

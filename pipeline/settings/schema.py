@@ -45,6 +45,11 @@ class Setting(NamedTuple):
         return bool in flat(self.kind)
 
     @property
+    def is_text(self) -> bool:
+        """Whether its value is text, or null."""
+        return set(flat(self.kind)) <= {str, NoneType}
+
+    @property
     def value(self) -> str:
         """What its value must be, in words."""
         return in_words(self.kind)
@@ -137,7 +142,7 @@ def one_line(error: ValidationError, kinds: Mapping[str, Any]) -> str:
         word = hint if isinstance(mistake["input"], bool) and str in flat(element) else ""
         return f"{name}: {where} is {_shown(mistake['input'])}; it must be {in_words(element)}{word}"
     choices = get_args(kind) if get_origin(kind) is Literal else ()
-    near = get_close_matches(str(mistake["input"]), [str(choice) for choice in choices], n=1)
+    near = get_close_matches(str(mistake["input"]).lower(), [str(choice) for choice in choices], n=1)
     nearest = f"; the nearest is {near[0]}" if near else ""
     return f"{name} is {_shown(mistake['input'])}; it must be {in_words(kinds[name])}{nearest}"
 

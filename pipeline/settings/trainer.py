@@ -72,6 +72,7 @@ REFUSED = {
     "deepspeed": SHARDED,
     "parallelism_config": SHARDED,
     "debug": "it is for TPUs and for models of several devices",
+    "accelerator_config": "--total_batch_size and the sampler decide which rows a process gets in a step",
     "greater_is_better": "it follows from --metric_for_best_model",
 }
 

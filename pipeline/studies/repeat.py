@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pipeline.errors import InputError, Stopped
 from pipeline.run_folder import RECIPE, SEAL
-from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.command_line import parse_command_line, replaced
 from pipeline.settings.files import load_yaml
 from pipeline.studies import ONLY_CLASSES
 from pipeline.studies.study import finished_runs
@@ -83,7 +83,7 @@ def parse(argv: list[str]) -> Request:
     runs = []
     for seed in options.seeds:
         folder = recipe.output_dir.with_name(f"{recipe.output_dir.name}-seed-{seed}")
-        runs.append(SeedRun(seed, folder, [*words, "--seed", str(seed), "--output_dir", str(folder)]))
+        runs.append(SeedRun(seed, folder, replaced(words, seed=seed, output_dir=folder)))
     names = [path.name for path in options.against]
     if len(set(names)) < len(names):
         raise InputError(f"command line: --against {' '.join(names)} names two studies alike; rename a folder")

@@ -16,6 +16,14 @@ from pipeline.training.plan import Plan
 # Schedules that transformers starts at the full rate, and what else the error suggests.
 WITHOUT_WARMUP = {"constant": ", or lr_scheduler_type constant_with_warmup", "reduce_lr_on_plateau": ""}
 
+# Mappings that are read only beside a switch. Libraries ask their values for truth, so a text in quotes is true.
+MAPPINGS = {
+    "gradient_checkpointing_kwargs": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "activation_checkpointing",
+    "liger_kernel_config": "use_liger_kernel",
+}
+QUOTED = ("true", "false", "yes", "no", "on", "off")
+
 
 def training_arguments(plan: Plan) -> TrainingArguments:
     """The arguments of a plan, without warm-up: its steps are known when the data is read.
@@ -23,11 +31,12 @@ def training_arguments(plan: Plan) -> TrainingArguments:
     This starts the process group. Nothing before it may ask torch how many processes there are.
 
     Raises:
-        InputError: Trainer refuses a value, no compiler of torch has the name, one process sees several GPUs, or the
-            processes did not find each other.
+        InputError: Trainer refuses a value, nothing reads one, a switch is a text in quotes, no compiler of torch has
+            the name, one process sees several GPUs, or the processes did not find each other.
     """
     settings = _settings(plan)
     _refuse_unknown_compiler(settings)
+    _check_mappings(settings)
     if plan.recipe.precision == "fp32":
         os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe wins over the launcher
     try:
@@ -45,6 +54,17 @@ def training_arguments(plan: Plan) -> TrainingArguments:
             f"{arguments.world_size}); {ON_A_CPU}"
         )
     return arguments
+
+
+def _check_mappings(settings: dict[str, Any]) -> None:
+    """Refuse a mapping whose switch is off, and `'no'` and the like in it."""
+    for field, switch in MAPPINGS.items():
+        values = settings.get(field) or {}
+        if values and not settings.get(switch):
+            raise InputError(f"{field} is read only with --{switch} true: add it, or leave {field} out")
+        for name, value in values.items():
+            if isinstance(value, str) and value.lower() in QUOTED:
+                raise InputError(f"{field}: {name} is the text {value!r}; write true or false, without quotes")
 
 
 def _refuse_unknown_compiler(settings: dict[str, Any]) -> None:

@@ -92,12 +92,16 @@ def read_config(folder: Path) -> dict[str, Any]:
             "it needs Python code of its own, which is never run; give a checkpoint of an architecture of transformers"
         )
     config = without_code(given)
-    for name in ("id2label", "label2id"):
+    for name in ("id2label", "label2id", "pretrained_cfg"):
         if not isinstance(config.get(name) or {}, dict):
             raise InputError(
                 f"{name} in {folder / CONFIG} is a {type(config[name]).__name__}; it must be a mapping: "
-                "leave it out if the names of the classes are not known"
+                "leave it out if what it says is not known"
             )
+    if not config.get("pretrained_cfg"):
+        config.pop("pretrained_cfg", None)
+    if wrong := [index for index in config.get("id2label") or {} if not str(index).isdecimal()]:
+        raise InputError(f"id2label in {folder / CONFIG} has {wrong[0]!r} where the number of a class belongs")
     if "quantization_config" in config:
         kind = config["quantization_config"]
         method = kind.get("quant_method", "unknown") if isinstance(kind, dict) else "unknown"
@@ -162,8 +166,8 @@ def refuse_whole_numbers(tensors: Mapping[str, torch.Tensor], model: nn.Module, 
 def _quantised(name: str, tensor: torch.Tensor) -> str:
     kind = str(tensor.dtype).removeprefix("torch.")
     return (
-        f"its weights are {kind}, first {name}: quantised weights cannot be fine-tuned, give the checkpoint in full "
-        "precision (float32, bfloat16 or float16)"
+        f"its weights are {kind}, first {name}: such numbers (of quantised weights, for example) cannot be fine-tuned, "
+        "give the checkpoint in full precision (float32, bfloat16 or float16)"
     )
 
 

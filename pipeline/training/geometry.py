@@ -33,6 +33,7 @@ FIELDS = (
     "pad_size",
 )
 """What transformers' and timm's processors call their geometry."""
+SIZES = ("size", "crop_size", "pad_size")
 
 
 def other_geometry(processor: Any, mean: list[float], std: list[float], order: tuple[int, ...]) -> str:
@@ -58,6 +59,17 @@ def other_geometry(processor: Any, mean: list[float], std: list[float], order: t
         if (ours - theirs).abs().max() >= ROUNDING / min(std):
             return declared(processor)
     return ""
+
+
+def largest_side(processor: Any) -> int:
+    """The largest number of px in the fields of a processor; 0 if it has none."""
+    said = [getattr(processor, name, None) for name in SIZES]
+    said.append(getattr(processor, "data_config", {}).get("input_size"))
+    numbers: list[Any] = []
+    for value in said:
+        sides = list(dict(value).values()) if isinstance(value, SizeDict | dict) else value
+        numbers += sides if isinstance(sides, list | tuple) else [sides]
+    return max((number for number in numbers if isinstance(number, int)), default=0)
 
 
 def declared(processor: Any) -> str:

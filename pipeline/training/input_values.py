@@ -20,11 +20,12 @@ from transformers import AutoImageProcessor, PreTrainedModel, TimmWrapperImagePr
 from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, PROCESSOR, plain_folder, read_object
 from pipeline.training.checkpoint_files import PROCESSORS
-from pipeline.training.geometry import other_geometry
+from pipeline.training.geometry import largest_side, other_geometry
 from pipeline.training.library_words import quiet
 
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [100, 150, 200]], np.uint8)
 SIDE = 64  # px of a picture of one colour
+LARGEST_SIDE = 4096  # px that a processor may make of it; more is a slip that fills the memory
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def input_values(folder: Path) -> InputValues:
         InputError: it says nothing about them, its processor cannot be loaded, or does more than scale the values.
     """
     processor = image_processor(folder)
+    if (side := largest_side(processor)) > LARGEST_SIDE:
+        raise InputError(
+            f"its image processor makes pictures of {side:,} px, and at most {LARGEST_SIDE:,} are tried: mend "
+            f"{folder / PROCESSOR}"
+        )
     seen = _measure(processor)
     if not np.isfinite(seen).all():
         raise InputError(
@@ -116,7 +122,7 @@ def image_processor(folder: Path) -> Any:
     """
     config = read_object(folder, CONFIG)
     try:
-        if not any((folder / name).is_file() for name in PROCESSORS) and "pretrained_cfg" not in config:
+        if not any((folder / name).is_file() for name in PROCESSORS) and not config.get("pretrained_cfg"):
             if not config.get("mean") or not config.get("std"):
                 raise InputError(f"{folder} names no mean and std of its pictures: add {PROCESSOR}")
             _check_timm(config["mean"], config["std"])
@@ -126,6 +132,8 @@ def image_processor(folder: Path) -> Any:
     except InputError:
         raise
     except Exception as error:  # any kind, for a damaged file or an unknown processor
+        if "Unrecognized image processor" in str(error):  # in a folder of ours, and then all that there are
+            raise InputError(f"{folder / PROCESSOR} names no image processor that transformers has: mend it") from None
         raise InputError(f"its image processor cannot be loaded: {first_line(error)}") from None
 
 

@@ -34,8 +34,14 @@ from pipeline.training.input_values import first_convolution, input_values, reor
 from pipeline.training.library_words import quiet
 
 Tensors = dict[str, torch.Tensor]
-REPLACED = ("num_labels", "dtype", "torch_dtype")
-"""Fields of config.json that say nothing here: the recipe has its own classes, and training its own precision."""
+REPLACED = (
+    *("num_labels", "dtype", "torch_dtype"),
+    *("return_dict", "use_return_dict", "output_hidden_states", "output_attentions", "torchscript"),
+)
+"""Fields of config.json that say nothing here: classes and precision are the recipe's, and what a model returns beside
+its logits is not read."""
+COUNTER = "num_batches_tracked"
+"""Of a batch norm: older saves lack it, and nothing that is computed depends on it."""
 
 
 def load_checkpoint(recipe: Recipe, labels: dict[str, Any]) -> tuple[PreTrainedModel, list[float], list[float]]:
@@ -84,6 +90,8 @@ def _from_tensors(config: dict[str, Any], tensors: Tensors, recipe: Recipe, labe
         return _native_vit(vit_config_of_timm(tensors, config), timm_to_vit(tensors), recipe, labels)
     if config.get("model_type") == "vit":
         return _native_vit(ViTConfig(**config), vit_names(tensors), recipe, labels)
+    if "architecture" in config and "model_type" not in config:  # transformers knows only timm's newer files
+        config = config | {"model_type": "timm_wrapper"}
     arguments = config.get("model_args") or {}
     if "num_classes" in arguments:  # transformers would pass it a second time
         config = config | {"model_args": {k: v for k, v in arguments.items() if k != "num_classes"}}
@@ -93,14 +101,20 @@ def _from_tensors(config: dict[str, Any], tensors: Tensors, recipe: Recipe, labe
 def _native_vit(config: ViTConfig, tensors: Tensors, recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
     """A ViT at the recipe's input size. Its position embeddings are resampled here, once, and never at run time."""
     patch = config.patch_size
-    if not isinstance(patch, int):
+    if not isinstance(patch, int) or patch < 1:
         raise InputError(f"the checkpoint's patch_size is {patch}; it must be one number, the side of a square patch")
     if recipe.image_size % patch:
         raise InputError(f"image_size {recipe.image_size} is not a multiple of the checkpoint's patch of {patch} px")
     if POSITIONS not in tensors:
-        raise InputError(f"the weights lack {POSITIONS}: they do not belong to the ViT that its config.json describes")
+        has = f" and have {min(tensors)}" if tensors else ""
+        raise InputError(
+            f"the weights lack {POSITIONS}{has}: they do not belong to the ViT that its config.json describes"
+        )
     size: Any = config.image_size
-    height, width = size if isinstance(size, (list, tuple)) else (size, size)
+    sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    if len(sides) != 2 or min(sides) < 1:
+        raise InputError(f"image_size {size} in its config.json is not one number of px, or height and width")
+    height, width = sides
     before, now = [height // patch, width // patch], [recipe.image_size // patch] * 2
     if tensors[POSITIONS].shape[1] != before[0] * before[1] + 1:
         raise InputError(f"the weights do not fit its config.json: {POSITIONS} is not for {height} x {width} px")
@@ -118,6 +132,7 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
         with no_larger_than(tensors):
             model, report = _from_pretrained(Path(folder), config, labels)
     head = head_parameters(model)
+    _count_anew(model, report)
     differing = [name for name, *_ in report["mismatched_keys"]] + sorted(report["missing_keys"])
     unused = sorted(report["unexpected_keys"])
     _refuse_other_tensors(model, config, report, head)
@@ -130,6 +145,15 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
     if hasattr(model.config, "pretrained_cfg"):  # clients would take it for the preprocessing of this run
         del model.config.pretrained_cfg
     return model
+
+
+def _count_anew(model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Begin the counters of batch norms that the weights lack at 0, and take them out of what is missing."""
+    lacking = {name for name in report["missing_keys"] if name.rpartition(".")[2] == COUNTER}
+    for name, buffer in model.named_buffers():
+        if name in lacking:
+            buffer.zero_()
+    report["missing_keys"] = set(report["missing_keys"]) - lacking
 
 
 def _refuse_other_tensors(
@@ -177,7 +201,7 @@ def _from_pretrained(
     except Exception as error:
         if full_disk(error):
             raise
-        raise InputError(does_not_load(config, error)) from None
+        raise InputError(does_not_load(config, error).replace(str(folder), "its folder")) from None
     return model, report
 
 
@@ -197,9 +221,9 @@ def _is_beside(name: str, model: PreTrainedModel) -> bool:
     for part in _candidates(name, model):
         if part.isdecimal():
             return False
-        module = getattr(module, part, None)
-        if module is None:
-            return True
+        parent, module = module, getattr(module, part, None)
+        if module is None:  # of a whole layer, such as a norm, or of what holds layers
+            return any(True for _ in parent.children()) or not any(True for _ in parent.parameters())
     return False
 
 

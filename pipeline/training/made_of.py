@@ -1,12 +1,13 @@
 """What a run is made of: the files of its checkpoint and the rows of its data, noted at its start.
 
 A run that goes on from other weights, pictures or labels than it began with would be neither of two runs. So `--resume`
-compares them and refuses what was exchanged under the same name.
+compares them and refuses what was exchanged under the same name. A finished run keeps one hash for each split.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ from pipeline.run_folder import sha256
 from pipeline.training.checkpoint_files import PROCESSORS, find_checkpoint
 
 ROWS = "rows.parquet"
+MADE_OF = "made_of"
+"""Field of environment.json: number of rows and SHA-256 of what they are, by split."""
+Digests = dict[str, dict[str, Any]]
 ORDER = "its rows stand in another order"
 
 
@@ -77,7 +81,7 @@ def refuse_other_rows(run: Path, file: Path, splits: Mapping[str, Rows]) -> None
     Raises:
         InputError: rows changed, came, went, or stand in another order.
     """
-    then, now = [_Row(**row) for row in pq.read_table(file).to_pylist()], _listed(splits)
+    then, now = _read(file), _listed(splits)
     if then == now:
         return
     before, after = ({(row.source, row.key): row for row in rows} for rows in (then, now))
@@ -89,6 +93,29 @@ def refuse_other_rows(run: Path, file: Path, splits: Mapping[str, Rows]) -> None
         (_, key), how = next(iter(named.items()))
         words = f"{len(named):,} rows changed since, first {key} ({how})"
     raise InputError(f"{run} began with other data: {words}; put the old data back, or choose another --output_dir")
+
+
+def digests_of(splits: Mapping[str, Rows]) -> Digests:
+    """Number of rows and SHA-256 of what they are (names, pixels, labels, votes, order), by split."""
+    return _digests(_listed(splits))
+
+
+def noted_digests(file: Path) -> Digests:
+    """`digests_of` the rows that `note_rows` wrote."""
+    return _digests(_read(file))
+
+
+def _digests(rows: Iterable[_Row]) -> Digests:
+    hashes: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for row in rows:
+        hashes.setdefault(row.split, hashlib.sha256()).update(repr(tuple(row)).encode())
+        counts[row.split] = counts.get(row.split, 0) + 1
+    return {split: {"rows": counts[split], "sha256": hash.hexdigest()} for split, hash in hashes.items()}
+
+
+def _read(file: Path) -> list[_Row]:
+    return [_Row(**row) for row in pq.read_table(file).to_pylist()]
 
 
 def _listed(splits: Mapping[str, Rows]) -> list[_Row]:

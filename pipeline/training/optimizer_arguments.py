@@ -11,6 +11,7 @@ from transformers.training_args import OptimizerNames
 
 from pipeline.errors import InputError
 
+NOT_FINITE = ("nan", "inf", "infinity")
 SWITCH = ("true", "false", "yes", "no", "1", "0")
 
 
@@ -18,13 +19,16 @@ def optimizer_class(args: TrainingArguments, model: PreTrainedModel) -> tuple[An
     """The optimizer of `args.optim` and its keywords, among them all that `args.optim_args` names.
 
     Raises:
-        InputError: a name of `optim_args` changes nothing, is there twice, or stands for a setting of the recipe.
+        InputError: a name of `optim_args` changes nothing, is there twice, stands for a setting of the recipe, or has a
+            number that is not finite.
     """
     given = _pairs(args.optim_args)
     kind, keywords = Trainer.get_optimizer_cls_and_kwargs(args, model)
     for name, value in given.items():
         if name in ("lr", "weight_decay"):
             raise InputError(f"optim_args: {name} is not read: use --{name.replace('lr', 'learning_rate')}")
+        if value.lower().lstrip("+-") in NOT_FINITE:  # torch compares it with limits, and every comparison is false
+            raise InputError(f"optim_args: {name} is {value}; it must be a finite number")
         if isinstance(keywords.get(name), bool) and value.lower() not in SWITCH:
             raise InputError(f"optim_args: {name} is {value!r}; it must be true or false")
         without = copy.copy(args)

@@ -31,7 +31,15 @@ from pipeline.settings.recipe import Recipe
 from pipeline.task import is_scored
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
-from pipeline.training.made_of import ROWS, checkpoint_hashes, note_rows, refuse_other_checkpoint, refuse_other_rows
+from pipeline.training.made_of import (
+    MADE_OF,
+    ROWS,
+    checkpoint_hashes,
+    note_rows,
+    noted_digests,
+    refuse_other_checkpoint,
+    refuse_other_rows,
+)
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 from pipeline.training.saving import save_classifier
 
@@ -235,7 +243,11 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     for pattern in SEALED:
         base = run.path if pattern in (LOGS, RESULTS) else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
-    history = {"resumed_from": resumed_from(run), "git_revision": git_revision()}
+    history = {
+        "resumed_from": resumed_from(run),
+        "git_revision": git_revision(),
+        MADE_OF: noted_digests(run.aside / ROWS),
+    }
     evaluation = read_json(run.aside / SEAL)
     run_folder.seal(run.aside, environment | history | {"sha256": hashes}, evaluation)
     for weights in run.aside.rglob("*.safetensors"):  # safetensors lets only the owner read them, whatever the umask

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import TrainingArguments
 
@@ -70,7 +71,11 @@ def _trial(plan: Plan, args: TrainingArguments, built: Built) -> None:
         model, processor = built
         rows = _noise(plan, trial.per_device_train_batch_size * plan.processes)
         log = TrainingLog(None, plan.recipe.outputs, plan.recipe.task)
-        build_trainer(plan, trial, rows, rows, log, (), (copy.deepcopy(model), processor)).train()
+        trainer = build_trainer(plan, trial, rows, rows, log, (), (copy.deepcopy(model), processor))
+        trainer.train()
+        for name, weight in trainer.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise ValueError(f"{name} is not finite after it")
 
 
 def _culprits(plan: Plan, built: Built) -> list[str]:

@@ -72,6 +72,8 @@ def check_clients(
     with torch.no_grad():  # not inference mode: what a model keeps of it could not be trained through
         scores = _answers(model.eval(), own)
     model.train(training)
+    if not torch.isfinite(scores).all():
+        raise InputError(f"{name} gives scores that are not finite: its weights or its {CONFIG} are damaged")
     _refuse_difference("scores", name, scores, by_hand)
     _refuse_difference("scores", name, scores, by_pipeline)
 

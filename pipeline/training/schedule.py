@@ -37,13 +37,15 @@ def refuse_bad_schedule(args: TrainingArguments, warmup_steps: int, total_steps:
         raise InputError(f"{named}: this schedule reads no lr_scheduler_kwargs; leave them out")
     walk = list(_walk(args, warmup_steps, total_steps))
     peak = args.learning_rate
-    for step, factor in walk:
-        if not math.isfinite(factor) or not 0 <= factor <= 1 + 1e-6:
-            raise InputError(
-                f"{named}: the learning rate of step {step + 1:,} is {factor * peak:.3g}; it must be from 0 to the "
-                f"peak of {peak:.3g}"
-            )
-    if not exact or not walk:
+    if not walk:
+        return
+    step, factor = max(walk, key=lambda each: _beyond(each[1]))
+    if _beyond(factor) > 1e-6:
+        raise InputError(
+            f"{named}: the learning rate of step {step + 1:,} is {factor * peak:.3g}; it must be from 0 to the peak of "
+            f"{peak:.3g}"
+        )
+    if not exact:
         return
     highest = max(factor for _, factor in walk)
     if highest < 0.99:
@@ -54,6 +56,11 @@ def refuse_bad_schedule(args: TrainingArguments, warmup_steps: int, total_steps:
     idle = sum(next_ - step for (step, factor), (next_, _) in pairwise([*walk, (total_steps, 0.0)]) if factor == 0)
     if idle > max(1, IDLE * total_steps):
         raise InputError(f"{named}: the learning rate is 0 in {idle:,} of the {total_steps:,} steps of this run")
+
+
+def _beyond(factor: float) -> float:
+    """How far a rate is below 0 or above its peak, as a share of the peak; 0 if it is neither."""
+    return max(0.0, -factor, factor - 1) if math.isfinite(factor) else math.inf
 
 
 def _walk(args: TrainingArguments, warmup_steps: int, total_steps: int) -> Iterator[tuple[int, float]]:

@@ -40,6 +40,8 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("lr_scheduler_kwargs", {"num_cycles": "many"}),
     ("tf32", True),
     ("use_liger_kernel", True),
+    ("gradient_checkpointing_kwargs", {"use_reentrant": True}),
+    ("liger_kernel_config", {"rope": True}),
     ("dataloader_prefetch_factor", 2),
     ("dataloader_persistent_workers", True),
 ]

@@ -134,7 +134,7 @@ def test_a_recipe_made_in_code_is_checked_too() -> None:
         {"lr_scheduler_kwargs": {"power": float("nan")}},
         {"lr_scheduler_kwargs": {"deep": {"er": [1, float("inf")]}}},
         {"vit_config": {"layer_norm_eps": float("nan")}},
-        {"accelerator_config": {"gradient_accumulation_kwargs": {"num_steps": float("inf")}}},
+        {"gradient_checkpointing_kwargs": {"context": {"depth": float("inf")}}},
         {"sources": [{"caps": {"fear": float("nan")}}]},
         {"vit_config": {"deep": [{"er": float("-inf")}]}},
     ],

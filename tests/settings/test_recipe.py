@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.settings.command_line import parse_command_line
+from pipeline.settings.command_line import parse_command_line, replaced
 from pipeline.settings.files import RECIPES, load_yaml, recipe_from
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
@@ -87,6 +87,22 @@ def test_both_our_fields_and_trainers_are_overridden_by_name() -> None:
         ("--store_size 500", "store_size"),
         ("--publish", "--publish USER/NAME"),
         ("own_faces --evaluate_test false --publish me/faces", "add --evaluate_test true"),
+        ("--seed 1 --max_steps 2 --seed 3", "--seed stands there twice, with '1' and '3'; give it once"),
+        ("--seed=1 --seed 1", "--seed stands there twice, with '1' and '1'"),
+        ("--learning-rate 1e-3 --learning_rate 1e-4", "--learning_rate stands there twice, with '1e-3' and '1e-4'"),
+        ("--tf32 --tf32 false", "--tf32 stands there twice, with no value and 'false'"),
+        ("--publish me/a --publish me/b", "--publish stands there twice"),
+        ("\u2013seed 1", "does not begin with two hyphens; write --seed"),
+        ("--seed 1 \u2014max_steps 2", "does not begin with two hyphens; write --max_steps"),
+        ("-learning-rate 1", "does not begin with two hyphens; write --learning-rate"),
+        ("-- 3", "'--' belongs to no setting"),
+        ("--=3", "'--=3' belongs to no setting"),
+        ("--learn 1", "nearest is learning_rate"),
+        ("--SEED 1", "nearest is seed"),
+        ("--precision FP32", "nearest is fp32"),
+        ("--seed 010", "--seed: YAML reads 010 as 8; write a number without a leading 0"),
+        ("--max_steps 1:30", "--max_steps: YAML reads 1:30 as 90"),
+        ('--vit_config {"a":1,"a":2}', "--vit_config: a stands there twice (first in line 1); keep one"),
     ],
 )
 def test_a_mistyped_command_is_refused_with_what_to_type(words: str, message: str) -> None:
@@ -94,6 +110,58 @@ def test_a_mistyped_command_is_refused_with_what_to_type(words: str, message: st
         parse_command_line(words.split())
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_two_values_of_what_may_be_a_token_are_not_shown() -> None:
+    with pytest.raises(InputError) as error:
+        parse_command_line(["--hub_token", "hf_one", "--hub_token", "hf_two"])
+    assert "twice" in str(error.value) and "hf_" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["runs/a #1", "007", "2024-01-01", "a: b", "1_0", "yes", "1e3", "Gesichter \u00fc"])
+def test_a_setting_that_is_text_is_taken_as_it_was_typed(text: str) -> None:
+    for words in (["--output_dir", text], [f"--output_dir={text}"], ["--output_dir", f"'{text}'"]):
+        assert str(parse_command_line(words).recipe.output_dir) == text
+    assert parse_command_line(["--checkpoint", "null"]).recipe.checkpoint is None
+    with pytest.raises(InputError, match="--output_dir holds a character that cannot be shown: 'a.nb'"):
+        parse_command_line(["--output_dir", "a\nb"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nflip: 0\nseed: 2\n", r"bad.yaml, line 3: seed stands there twice \(first in line 1\); keep one"),
+        ("vit_config: {a: 1, a: 2}\n", "bad.yaml, line 1: a stands there twice"),
+        ("seed: 1\nmax_steps: 010\n", "bad.yaml, line 2: YAML reads 010 as 8"),
+        ("1: 2\n", "bad.yaml: 1 is not the name of a setting"),
+        ("seed: 2024-99-99\n", "bad.yaml cannot be read: month must be"),
+        (f"seed: {'9' * 5000}\n", "bad.yaml cannot be read: Exceeds the limit"),
+        (f"vit_config: {'[' * 400}\n", "bad.yaml cannot be read: "),
+        ("seed: 1\n\tmax_steps: 2\n", "bad.yaml cannot be read: while scanning .*, line 2"),
+    ],
+    ids=range(8),
+)
+def test_a_recipe_file_that_is_not_plain_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        parse_command_line([str(tmp_path / "bad.yaml")])
+    assert "\n" not in str(error.value)
+
+
+def test_the_name_of_a_repository_is_not_cut_at_a_comment() -> None:
+    assert parse_command_line(["--publish", "me/faces #1", "--evaluate_test"]).publish == "me/faces #1"
+
+
+def test_a_merge_key_may_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "merged.yaml").write_text("<<: {seed: 3, image_size: 48}\nseed: 4\n")
+    recipe = parse_command_line([str(tmp_path / "merged.yaml")]).recipe
+    assert (recipe.seed, recipe.image_size) == (4, 48)
+
+
+def test_replaced_words_have_one_value_for_each_setting() -> None:
+    words = ["quickstart", "--output_dir=a", "--evaluate_test", "--seed", "1", "--flip", "0", "--output-dir", "b"]
+    expected = ["quickstart", "--evaluate_test", "--flip", "0", "--seed", "7", "--output_dir", "c"]
+    assert replaced(words, seed=7, output_dir="c") == expected
 
 
 def test_saved_settings_are_a_recipe_that_gives_the_same_settings(tmp_path: Path) -> None:
@@ -150,10 +218,3 @@ def test_text_that_reads_as_a_whole_number_is_one_for_our_settings_too() -> None
     recipe = parse_command_line(["--drawn_faces", "1e4", "--cutmix", "1e-1", "--flip", "1"]).recipe
     assert (recipe.drawn_faces, recipe.cutmix, recipe.flip) == (10_000, 0.1, 1.0)
     assert type(recipe.drawn_faces) is int and type(recipe.flip) is float
-
-
-def test_a_setting_that_a_recipe_has_twice_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "twice.yaml"
-    path.write_text("seed: 1\nimage_size: 32\nseed: 2\n")
-    with pytest.raises(InputError, match="recipe .*twice.yaml has seed twice: keep one line"):
-        load_yaml(path)

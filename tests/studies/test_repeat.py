@@ -67,8 +67,8 @@ def test_a_run_finished_on_another_machine_is_taken_in_the_precision_that_auto_g
     settings = load_yaml(seed / "recipe.yaml")
     (seed / "recipe.yaml").write_text(yaml.safe_dump(settings | {"precision": "fp16"}))
     os.utime(seed / "predictions.parquet", (1_000_036_000,) * 2)  # evaluation.json may be made again on any day
-    words = [str(finished_run.recipe), "--precision", "auto", "--seeds", "0", "--output_dir", str(tmp_path / "study")]
-    repeat.main(words)
+    words = [str(finished_run.recipe), "--seeds", "0", "--output_dir", str(tmp_path / "study")]
+    repeat.main([*words, "--precision", "auto"])
     printed = capfd.readouterr().out
     assert f"seed 0: {seed} is finished" in printed and rows_in(printed)[0]["date"] == "2001-09-09"
     with pytest.raises(InputError, match="precision 'fp16' there, 'fp32' here"):

@@ -58,3 +58,16 @@ def test_a_plateau_is_one_of_the_metric_that_chooses_the_checkpoint(tiny) -> Non
 def test_an_unknown_compiler_is_refused_with_those_that_are_known(tiny, on_cpu, name: str) -> None:
     with pytest.raises(InputError, match=rf"torch_compile_backend is '{name}'; it must be one of .*inductor"):
         training_arguments(make_plan(tiny(torch_compile_backend=name)))
+
+
+@pytest.mark.parametrize("text", ["no", "False", "OFF"])
+def test_a_switch_that_is_a_text_in_a_mapping_is_refused(tiny, on_cpu, text: str) -> None:
+    settings = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": text}}
+    with pytest.raises(InputError, match=f"use_reentrant is the text '{text}'; write true or false, without quotes"):
+        training_arguments(make_plan(tiny(**settings)))
+
+
+@pytest.mark.parametrize("name", ["gradient_checkpointing", "activation_checkpointing"])
+def test_a_mapping_that_nothing_reads_is_refused(tiny, on_cpu, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}_kwargs is read only with --{name} true: add it, or leave"):
+        training_arguments(make_plan(tiny(**{f"{name}_kwargs": {"use_reentrant": False}})))

@@ -320,6 +320,21 @@ def in_numbers_of(dtype: torch.dtype, *names: str) -> Callable[[Path], None]:
     return change
 
 
+def with_one_more(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors") | {name: torch.ones(32)}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return change
+
+
+def with_a_prefix(folder: Path) -> None:
+    """As `torch.nn.parallel` names tensors."""
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def with_one_channel(folder: Path) -> None:
     shutil.rmtree(folder)
     vit(folder, num_channels=1)
@@ -355,6 +370,16 @@ REFUSED = [
     (lambda d: edit_processor(d, image_mean=[0.5, float("nan"), 0.5]), "not finite: mend image_mean"),
     (lambda d: (d / "preprocessor_config.json").write_text("[]"), "preprocessor_config.json holds a list"),
     (lambda d: (d / "preprocessor_config.json").unlink(), "names no mean and std"),
+    (lambda d: edit_processor(d, size={"height": 9**6, "width": 64}), "makes pictures of 531,441 px, and at most"),
+    (lambda d: edit_processor(d, image_processor_type="Foo"), "preprocessor_config.json names no image processor"),
+    (in_numbers_of(torch.complex64, "classifier.weight"), "weights are complex64, first classifier.weight: such"),
+    (with_one_more("vit.layernorm.gamma"), "do not fit its config.json: 1 tensors, first vit.layernorm.gamma"),
+    (with_a_prefix, "lack vit.embeddings.position_embeddings and have module.classifier.bias"),
+    (lambda d: edit_config(d, id2label={"happy": 0}), "id2label in .* has 'happy' where the number of a class belongs"),
+    (lambda d: edit_config(d, pretrained_cfg=[1]), "pretrained_cfg in .* is a list; it must be a mapping"),
+    (lambda d: edit_config(d, image_size=[64, 64, 64]), "image_size .64, 64, 64. in its config.json is not one number"),
+    (lambda d: edit_config(d, image_size=-64), "image_size -64 in its config.json is not one number"),
+    (lambda d: edit_config(d, patch_size=0), "patch_size is 0; it must be one number"),
 ]
 
 
@@ -374,6 +399,51 @@ def test_fields_that_the_recipe_replaces_are_not_read(tmp_path: Path, of) -> Non
     edit_config(tmp_path / "checkpoint", dtype="float8_nonsense", num_labels=10**9)
     model, _ = build_model(of())
     assert model.config.num_labels == len(CLASSES) and model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("torchscript", [False, True])
+def test_fields_about_other_outputs_than_the_logits_are_not_read(torchscript: bool, tmp_path: Path, of) -> None:
+    vit(tmp_path / "checkpoint")
+    edit_config(tmp_path / "checkpoint", return_dict=False, output_hidden_states=True, torchscript=torchscript)
+    model, processor = build_model(of())
+    check_clients(model, processor)
+
+
+def test_a_tensor_of_another_task_in_the_embeddings_is_left(tmp_path: Path, of, capsys) -> None:
+    vit(tmp_path / "checkpoint")
+    with_one_more("vit.embeddings.mask_token")(tmp_path / "checkpoint")
+    build_model(of())
+    assert "1 tensors are not part of the classifier: vit" in capsys.readouterr().out
+
+
+def test_batch_norms_without_their_counters_are_loaded_and_count_from_0(tmp_path: Path, of) -> None:
+    theirs = FAMILIES["resnet"].save(tmp_path / "checkpoint").state_dict()
+    file = tmp_path / "checkpoint" / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(file).items() if not name.endswith("num_batches_tracked")}
+    save_file(kept, file, metadata={"format": "pt"})
+    model, _ = build_model(of(geometry="whole_picture"))
+    ours = model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in kept if not name.startswith("classifier"))
+    assert {int(ours[name]) for name in ours.keys() - kept.keys()} == {0}
+
+
+@pytest.mark.parametrize("pretrained", [{}, {"pretrained_cfg": None}], ids=["none", "null"])
+def test_an_older_file_of_timm_without_pretrained_cfg_is_loaded(pretrained: dict, tmp_path: Path, of) -> None:
+    theirs = FAMILIES["timm/resnet10t"].save(tmp_path / "checkpoint")
+    file = tmp_path / "checkpoint" / "config.json"
+    config = json.loads(file.read_text())
+    del config["pretrained_cfg"]
+    file.write_text(json.dumps(config | pretrained | {"mean": [0.4] * 3, "std": [0.5] * 3}))
+    model, processor = build_model(of(geometry="whole_picture"))
+    assert torch.equal(model.timm_model.conv1[0].weight, theirs.conv1[0].weight)
+    assert list(processor.image_mean) == [0.4] * 3
+
+
+def test_scores_that_are_not_finite_end_the_run_before_its_first_step(tiny) -> None:
+    model, processor = build_model(tiny())
+    torch.nn.init.constant_(model.classifier.bias, float("inf"))
+    with pytest.raises(InputError, match="gives scores that are not finite: its weights or its config.json"):
+        check_clients(model, processor)
 
 
 def test_a_processor_in_processor_config_json_is_read(tmp_path: Path, of) -> None:

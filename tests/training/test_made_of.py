@@ -190,3 +190,9 @@ def test_a_killed_run_whose_pictures_were_exchanged_is_refused_and_goes_on_with_
     ended = run_train_hf(*words, "--resume")
     assert ended.returncode == 0, ended.stderr
     assert not list(run.rglob("rows.parquet"))
+    again = run_train_hf(*words)
+    assert again.returncode == 0 and "\nnext: " in again.stdout, again.stderr
+    save(data / "sad" / "005.png", 77)
+    exchanged = run_train_hf(*words)
+    assert exchanged.returncode == 2 and not exchanged.stdout.count("next: ")
+    assert f"error: {run} holds a finished run of other data (" in exchanged.stderr.splitlines()[-1]

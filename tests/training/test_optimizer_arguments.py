@@ -15,6 +15,8 @@ from pipeline.errors import InputError
         ("sgd", "momentum=0.9,foo=1", "foo=1 changes nothing of optim sgd"),
         ("sgd", "momentum=0.9,nesterov=yess", "nesterov is 'yess'; it must be true or false"),
         ("sgd", "momentum=0.9,momentum=0.1", "names momentum twice"),
+        ("sgd", "momentum=nan", "momentum is nan; it must be a finite number"),
+        ("sgd", "momentum=-Infinity", "momentum is -Infinity; it must be a finite number"),
         ("sgd", "momentum", "write NAME=VALUE,NAME=VALUE"),
         ("sgd", "momentum=0.9,", "write NAME=VALUE,NAME=VALUE"),
         ("rmsprop", "nesterov=true", "nesterov=true changes nothing of optim rmsprop"),

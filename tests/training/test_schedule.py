@@ -91,6 +91,11 @@ def test_the_hint_of_a_failed_trial_names_only_the_setting_that_fails(tiny, on_c
     assert "lr_scheduler_type" not in str(error.value)
 
 
+def test_an_optimizer_whose_first_step_is_not_finite_is_refused_before_data_is_read(tiny, on_cpu) -> None:
+    with pytest.raises(InputError, match=r"is not finite after it; without optim_args 'alpha=7' it works$"):
+        start(tiny, "cosine", None, optim="rmsprop", optim_args="alpha=7")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "culprits"),

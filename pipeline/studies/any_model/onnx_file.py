@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
 from pipeline.run_folder import sha256
-from pipeline.settings.files import refuse_twice
+from pipeline.settings.yaml_text import Ambiguous, read_yaml
 from pipeline.settings.kinds import Number, Text, Whole
 from pipeline.settings.schema import one_line
 from pipeline.studies.any_model.classifier import Answer, Classifier
@@ -101,13 +101,13 @@ def read_description(file: Path, model: Path) -> Described:
         fields = ", ".join(Described.model_fields)
         raise InputError(f"model {model} needs {file.name} beside it, with {fields} (docs/evaluation.md shows one)")
     try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = read_yaml(file.read_text(encoding="utf-8"))
+    except Ambiguous as error:
+        raise InputError(f"{file}, {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{file} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} is not a mapping: write one `name: value` a line")
-    refuse_twice(text, str(file))
     kinds: dict[str, Any] = {name: field.annotation for name, field in Described.model_fields.items()}
     if lacking := [name for name in kinds if name not in content]:
         raise InputError(f"{file} lacks {', '.join(lacking)}: write them; none is guessed")

@@ -314,7 +314,7 @@ BAD_ONNX: dict[str, tuple[Callable[[Path], None], str]] = {
     "a class less": (lambda p: edit_yaml(p, classes=EIGHT[:7]), "names 7 classes"),
     "a field twice": (
         lambda p: p.with_suffix(".yaml").write_text(p.with_suffix(".yaml").read_text() + "std: 0.3\n"),
-        r"m\.yaml has std twice: keep one line",
+        r"m\.yaml, line \d+: std stands there twice",
     ),
     "a class twice": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "angry"]), "classes names one twice"),
     "two names of one class": (lambda p: edit_yaml(p, classes=[*EIGHT[:7], "anger"]), "are both anger"),
