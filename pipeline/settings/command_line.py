@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.settings.files import RECIPES, load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.trainer import trainer_settings
+from pipeline.yaml_text import read_yaml
 
 
 class Command(NamedTuple):
@@ -89,11 +90,8 @@ def value_of(name: str, text: str | None) -> Any:
     if text is None:
         return True
     try:
-        return yaml.safe_load(text)
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ):  # ValueError: a number of more than 4,300 digits, or a date that does not exist
+        return read_yaml(text)
+    except yaml.YAMLError:
         if name == "label_pattern":
             return text  # a regular expression; the reader says what is wrong with it
         raise InputError(f"command line: the value of --{name} is not YAML: {text[:80]!r}") from None

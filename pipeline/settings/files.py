@@ -9,6 +9,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.trainer import instead_of, trainer_settings
+from pipeline.yaml_text import read_yaml
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -78,7 +79,7 @@ def _refuse_unknown(name: str, origin: str) -> None:
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(settings, dict):

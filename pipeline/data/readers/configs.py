@@ -11,6 +11,7 @@ from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.table import SPLITS_IN_WORDS, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.yaml_text import read_yaml
 
 CARD = "README.md"
 HEAD = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
@@ -94,7 +95,7 @@ def _patterns(card: Path) -> list[tuple[str, list[str]]]:
 def _configs(card: Path) -> Sequence[Any]:
     try:
         head = HEAD.match(card.read_text(encoding="utf-8")) if card.is_file() else None
-        content = yaml.safe_load(head[1]) if head and "configs" in head[1] else None
+        content = read_yaml(head[1]) if head and "configs" in head[1] else None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise InputError(f"{card}: its head cannot be read: {str(error).splitlines()[0]}; correct it") from None
     configs = content.get("configs") if isinstance(content, Mapping) else None
