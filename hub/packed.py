@@ -12,6 +12,8 @@ from pipeline.errors import InputError
 
 LARGEST = 1 << 26
 """Bytes that a piece may unpack to. Notes are smaller, and nothing behind this limit would be searched."""
+MEMORY = 1 << 28
+"""Bytes that unpacking an xz piece may take; its highest preset takes 2**26."""
 _PART = 1 << 16
 _BEGINS = re.compile(
     rb"(?P<deflate>\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda])|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)|(?P<zip>PK\x03\x04)"
@@ -34,12 +36,16 @@ def unpacked(data: bytes) -> Iterator[bytes]:
         for part in _parts(_decompressor(found), memoryview(data)[start:]):
             content += part
             if len(content) > LARGEST:
-                raise InputError(
-                    f"nothing was sent, because a compressed piece unpacks to more than {LARGEST / 1e6:.0f} MB: it "
-                    "cannot be searched, so take it out"
-                )
+                raise _too_large()
         if content:
             yield bytes(content)
+
+
+def _too_large() -> InputError:
+    return InputError(
+        f"nothing was sent, because a compressed piece unpacks to more than {LARGEST / 1e6:.0f} MB, or needs "
+        f"{MEMORY / 1e6:.0f} MB for it: it cannot be searched, so take it out"
+    )
 
 
 def after_deflate(data: bytes) -> bytes:
@@ -55,7 +61,7 @@ def _decompressor(found: re.Match[bytes]) -> Any:
         return zlib.decompressobj(47)  # gzip or zlib
     if found["zip"]:
         return zlib.decompressobj(-15)
-    return bz2.BZ2Decompressor() if found["bzip2"] else lzma.LZMADecompressor(memlimit=LARGEST)
+    return bz2.BZ2Decompressor() if found["bzip2"] else lzma.LZMADecompressor(memlimit=MEMORY)
 
 
 def _content_of_zip(data: bytes, start: int) -> int:
@@ -83,5 +89,6 @@ def _parts(stream: Any, data: memoryview) -> Iterator[bytes]:
             yield part
             if not part and not given and not waiting:
                 return
-    except _FAULTS:
-        return
+    except _FAULTS as error:
+        if "limit" in str(error):  # of lzma
+            raise _too_large() from None

@@ -69,7 +69,7 @@ _RULES: dict[str, tuple[str, str]] = {
     "authorization header": ("authorization bearer cookie", r"(?i:(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?"
                              r"(?:(?:bearer|token|digest|negotiate|apikey|aws4-hmac-sha256)\s+)?)[\w.~+/=-]{16,}"
                              r"|(?i:authorization[\"']?\s*[:=]\s*[\"']?basic)\s+[\w+/]{6,}={0,2}"
-                             r"|(?i:bearer)\s+(?:[\w.~+/-]{20,}|(?=[\w.~+/-]*\d)[\w.~+/-]{16,})|(?i:cookie):\s*\w+=[\w.%-]{16,}"),
+                             r"|(?i:bearer)\s+(?:[\w.~+/-]{20,}|(?=[\w.~+/-]{0,15}\d)[\w.~+/-]{16,})|(?i:cookie):\s*\w+=[\w.%-]{16,}"),
     "password or key after its name": (
         "password passwd secret api_key apikey api-key access_key access-key accesskey auth_token private_key "
         "access_token token credential login",

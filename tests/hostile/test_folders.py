@@ -216,7 +216,8 @@ def test_an_entry_point_that_is_stopped_removes_its_temporary_files(end: str, tm
         "sys.exit(end_in_one_line(main))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}  # nohup ignores it
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **default) as process:
         assert process.stdout.readline() == "here\n"
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(number := getattr(signal, end))
