@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import run_folder
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable_lines
 from pipeline.evaluation import figures
 from pipeline.evaluation.calibration import calibration_figures
 from pipeline.evaluation.expected import expected_predictions
@@ -139,7 +139,9 @@ def print_expected(run: Path, shares: str, tau: float) -> None:
     """
     evaluation = evaluation_of(expected_predictions(run, shares, tau))
     listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
-    print(f"{format_table(evaluation)}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written")
+    print(
+        f"{printable_lines(format_table(evaluation))}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written"
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -161,5 +163,5 @@ def main(argv: list[str]) -> None:
     if asked.class_shares:
         print_expected(run, asked.class_shares, asked.tau)
         return
-    print(format_table(evaluate_run(run)))
+    print(printable_lines(format_table(evaluate_run(run))))
     print(f"\nwrote {run / run_folder.SEAL} and the figures again, and sealed the run")

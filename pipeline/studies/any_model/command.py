@@ -30,11 +30,11 @@ def main(argv: list[str]) -> None:
     recipe = options.recipe()
     _check_place(options.output_dir, recipe)
     others = [paired.read_other(folder) for folder in options.against]
-    judged = judge(options, recipe, print)
+    judged = judge(options, recipe, lambda line: print(printable_lines(line)))
     with new_folder(options.output_dir) as folder:
         evaluation = write(folder, judged, recipe, others, options.maps)
-    print(f"\n{format_table(evaluation)}")
-    print(*beside_lines(evaluation), sep="\n")
+    print(f"\n{printable_lines(format_table(evaluation))}")
+    print(printable_lines("\n".join(beside_lines(evaluation))))
     for name, compared in evaluation["against"].items():
         print(*paired.lines_of(name, compared), sep="\n")
     print(f"\nwrote {options.output_dir}: {SEAL}, {PREDICTIONS}, figures and {report.PAGE}")
