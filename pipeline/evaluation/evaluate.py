@@ -139,9 +139,8 @@ def print_expected(run: Path, shares: str, tau: float) -> None:
     """
     evaluation = evaluation_of(expected_predictions(run, shares, tau))
     listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
-    print(
-        f"{printable_lines(format_table(evaluation))}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written"
-    )
+    print(printable_lines(format_table(evaluation)))
+    print(f"\nscores for class shares {listed}, tau {tau:g}; nothing was written")
 
 
 def main(argv: list[str]) -> None:

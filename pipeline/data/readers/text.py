@@ -104,10 +104,10 @@ def encoding_of(path: Path, encoding: str | None = None) -> str:
     """
     with path.open("rb") as file:
         head, size = file.read(4), os.fstat(file.fileno()).st_size
-    if size > MAX_BYTES or (head and not size):  # such as files of /proc, which have no size and may have no end
-        raise InputError(
-            f"{path} has {f'more than {MAX_BYTES:,}' if size else 'an unknown number of'} bytes: divide it"
-        )
+    if size > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: divide it")
+    if head and not size:  # such as files of /proc, which may have no end
+        raise InputError(f"{path} does not say how large it is: give a copy in a regular file")
     marked = next((marked for mark, marked in MARKS if head.startswith(mark)), encoding)
     if marked is None and len(head) == 4 and b"\0" in head:  # UTF-16 without a mark: every second byte of ASCII is 0
         return "utf-16-le" if head[1] == 0 else "utf-16-be"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.curated_folder import new_folder, refuse_existing
+from pipeline.errors import printable_lines
 from pipeline.evaluation.baselines import read_beside
 from pipeline.evaluation.evaluate import evaluate_predictions, write_figures
 from pipeline.evaluation.predictions import numbered_persons, read_predictions, write_predictions
