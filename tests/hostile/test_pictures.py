@@ -94,8 +94,8 @@ def test_hostile_rows_are_left_out_and_counted_and_the_others_are_measured() -> 
     assert faults[0].startswith("not a JPEG") and "6,0" in faults[1] and faults[2] is None
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
-def test_of_an_animation_of_ten_thousand_frames_only_the_first_is_decoded(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", pytest.param("AVIF", marks=pytest.mark.slow)])
+def test_of_an_animation_of_ten_thousand_frames_or_pages_only_the_first_is_decoded(kind: str) -> None:
     decode(files.encoded(Image.new("RGB", (8, 8)), kind))
     assert decode(files.frames(kind, 10_000)).size == (8, 8)
 
