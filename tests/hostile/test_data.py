@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -50,9 +53,6 @@ def curate(faces: Path, out: Path, code: str = "") -> subprocess.CompletedProces
 
 
 def test_a_curated_folder_that_names_pictures_by_path_is_refused(faces: Path, tmp_path: Path, tiny) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     assert curate(faces, tmp_path / "out").returncode == 0
     table = pq.read_table(file := tmp_path / "out" / "train.parquet")
     Image.new("RGB", (20, 20)).save(tmp_path / "private.png")
@@ -112,6 +112,29 @@ def test_a_table_of_many_columns_takes_no_minutes(tmp_path: Path) -> None:
     (tmp_path / "twice.csv").write_text(f"{names},C7\n")
     with pytest.raises(InputError, match="two columns are called c7"):
         read_table(tmp_path / "twice.csv")
+
+
+@pytest.mark.slow
+def test_two_hundred_thousand_small_pictures_are_curated_in_a_gigabyte(tmp_path: Path) -> None:
+    schema = pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.string()})
+    noise = np.random.default_rng(0)
+    with pq.ParquetWriter(data := tmp_path / "rows.parquet", schema) as writer:
+        for start in range(0, 200_000, 10_000):
+            pixels = noise.integers(0, 256, (10_000, 12, 12), dtype=np.uint8)
+            rows = [
+                {
+                    "image": {"bytes": files.encoded(Image.fromarray(picture), "PNG"), "path": f"{start + n}.png"},
+                    "label": CLASSES[n % len(CLASSES)],
+                }
+                for n, picture in enumerate(pixels)
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+    peak = "import atexit, resource; atexit.register(lambda: print(resource.getrusage(0).ru_maxrss))"
+    done = curate(data, tmp_path / "out", peak)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 2**20  # KiB
+    report = json.loads((tmp_path / "out" / "curation.json").read_text())
+    assert sum(count for split in report["rows"].values() for count in split.values()) == 200_000
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ from PIL import Image
 
 from hub.server import engine
 from hub.server.engine import load_model
+from hub.server.folder import score_ranges
+from pipeline.class_shares import from_mapping
 from pipeline.errors import InputError
 from pipeline.model_folder import HOW_TO_RUN, OF_TIMM, plain_folder, weight_files, without_code
 from pipeline.own_file import why_not_own
@@ -136,6 +138,12 @@ def test_the_server_does_not_start_on_a_spoilt_folder_and_says_why_in_one_line(n
         load_model(str(folder), threads=1)
     said = str(refused.value).replace(str(folder), "")  # onnxruntime repeats the path, which may be long
     assert "\n" not in said and said.isprintable() and len(said) < 500
+
+
+def test_numbers_that_no_float_holds_are_no_ranges_and_no_shares() -> None:
+    assert score_ranges({"score_ranges": {"a": [0, 10**400]}}, ("a",)) == {"a": [0.0, 1.0]}
+    with pytest.raises(InputError, match="must be a number above 0"):
+        from_mapping({"a": 10**400, "b": 0.5}, ["a", "b"], "config.json")
 
 
 def test_it_starts_on_the_folder_that_is_not_spoilt(folder: Path) -> None:
