@@ -12,11 +12,20 @@ from pipeline.errors import InputError
 
 LARGEST = 1 << 26
 """Bytes that a piece may unpack to. Notes are smaller, and nothing behind this limit would be searched."""
+PIXELS = 1 << 30
+"""Bytes that the pixels of a picture may take."""
 MEMORY = 1 << 28
 """Bytes that unpacking an xz piece may take; its highest preset takes 2**26."""
 _PART = 1 << 16
+_HEADS = [
+    bytes([first, level << 6 | (-(first << 8 | level << 6)) % 31])
+    for first in range(0x08, 0x79, 0x10)
+    for level in range(4)
+]
+"""The two bytes that a stream of zlib may begin with: a window, a level, and what makes them divide by 31."""
 _BEGINS = re.compile(
-    rb"(?P<deflate>\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda])|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)|(?P<zip>PK\x03\x04)"
+    rb"(?P<deflate>\x1f\x8b\x08|%s)|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)|(?P<zip>PK\x03\x04)"
+    % b"|".join(map(re.escape, _HEADS))
 )
 _ZIP_HEAD = struct.Struct("<4s5H3L2H")
 _FAULTS = (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError, struct.error)
@@ -43,17 +52,31 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 def _too_large() -> InputError:
     return InputError(
-        f"nothing was sent, because a compressed piece unpacks to more than {LARGEST / 1e6:.0f} MB, or needs "
-        f"{MEMORY / 1e6:.0f} MB for it: it cannot be searched, so take it out"
+        f"nothing was sent, because a compressed piece unpacks to more than {LARGEST / 1e6:.0f} MB, or a picture to "
+        f"{PIXELS / 1e9:.1f} GB: it cannot be searched, so take it out"
     )
 
 
 def after_deflate(data: bytes) -> bytes:
-    """What stands behind a stream of zlib in the bytes; nothing if the stream has no end."""
-    stream = zlib.decompressobj()
-    for _ in _parts(stream, memoryview(data)):
-        pass
-    return stream.unused_data if stream.eof else b""
+    """What stands behind a stream of zlib in the bytes; nothing if the stream is damaged or has no end.
+
+    Raises:
+        InputError: it unpacks to more than `PIXELS` bytes.
+    """
+    stream, view, count = zlib.decompressobj(), memoryview(data), 0
+    for place in range(0, len(data), _PART):
+        part: Any = view[place : place + _PART]
+        while part and not stream.eof:
+            try:
+                count += len(stream.decompress(part, _PART))
+            except zlib.error:
+                return b""
+            if count > PIXELS:
+                raise _too_large()
+            part = stream.unconsumed_tail
+        if stream.eof:
+            return stream.unused_data + bytes(view[place + _PART :])
+    return b""
 
 
 def _decompressor(found: re.Match[bytes]) -> Any:
