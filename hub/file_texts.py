@@ -18,10 +18,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.metadata import PLUGIN_NAME as HPARAMS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from hub.packed import after_deflate
 from hub.readings import as_text, inflated, runs
 from hub.static_space import libraries
 from pipeline.errors import InputError
 from pipeline.run_folder import sha256
+from pipeline.yaml_text import read_yaml
 
 TEXT = (".md", ".json", ".yaml", ".yml", ".txt", ".ipynb", ".csv")
 CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
@@ -67,6 +69,7 @@ def texts_of(path: Path) -> Iterator[Text]:
 def _texts(path: Path, data: bytes) -> Iterator[Text]:
     if path.name.endswith((*TEXT, *CODE, ".gitattributes")):
         yield from _written(path.suffix, as_text(data))
+        yield from (Text("compressed", text) for text in inflated(data))
     elif path.suffix == ".safetensors":
         (length,) = struct.unpack("<Q", data[:8])
         yield from _json("header", data[8 : 8 + length].decode())
@@ -119,7 +122,7 @@ def _written(suffix: str, text: str) -> Iterator[Text]:
     yield Text("text", text)
     if suffix in (".yaml", ".yml"):
         try:
-            yield Text("text", "\n".join(_words(yaml.safe_load(text))), Kind.VALUES)
+            yield Text("text", "\n".join(_words(read_yaml(text))), Kind.VALUES)
         except yaml.YAMLError:
             return
 
@@ -152,7 +155,7 @@ def _words(content: Any) -> Iterator[str]:
 def picture_texts(place: str, data: bytes) -> Iterator[Text]:
     """Notes of a picture: of a camera, of a program, before and behind the pixels."""
     if data.startswith(PNG):
-        for name, chunk in _chunks(data):
+        for name, chunk in (*_chunks(data), ("behind the pixels", _behind_pixels(data))):
             yield from _note(f"{place}note {name!r}", chunk, name == "iCCP")
         return
     with Image.open(io.BytesIO(data), formats=OTHER_PICTURES) as picture:
@@ -177,6 +180,17 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
             break
     if data[start:]:
         yield "behind the picture", data[start:]
+
+
+def _behind_pixels(data: bytes) -> bytes:
+    """What the chunks of the pixels of a PNG file hold behind the end of the pixels."""
+    pixels, start = bytearray(), len(PNG)
+    while start + 8 <= len(data):
+        length, name = struct.unpack(">I4s", data[start : start + 8])
+        if name == b"IDAT":
+            pixels += data[start + 8 : start + 8 + length]
+        start += 12 + length
+    return after_deflate(bytes(pixels))
 
 
 def _message(place: str, message: Any) -> Iterator[Text]:
@@ -234,4 +248,5 @@ def _binary(place: str, value: bytes) -> Iterator[Text]:
         yield from picture_texts(f"{place}, ", value)
     except (OSError, ValueError, SyntaxError):  # not a picture
         yield Text(place, value.decode("utf-8", "replace"))
+        yield from (Text(place, text) for text in inflated(value))
     yield from (Text(place, text, Kind.BYTES) for text in runs(value))

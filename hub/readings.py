@@ -5,35 +5,55 @@ import binascii
 import html
 import re
 import unicodedata
-import zlib
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-_ESCAPE = re.compile(r"\\(?:u\{?([0-9a-fA-F]{4,6})\}?|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|([^A-Za-z0-9\s]))")
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\xad"))
+from hub.packed import unpacked
+
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|([^A-Za-z0-9\s]))"
+)
+_UNSEEN = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Code points that nothing is drawn for (Default_Ignorable_Code_Point of Unicode)."""
+_TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
+"""ASCII as code points of language tags, which are not seen either."""
+_MARKUP = re.compile(r"(?<=[\w-])(?:</?[A-Za-z][^<>\n]{0,80}>|<!--[^<>\n]{0,80}-->|\*{1,3}|`)+(?=[\w-])")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
-_COMPRESSED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
-_LARGEST = 1 << 20
-"""Bytes that are read of a compressed piece."""
+_HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-fA-F]{2}){12,}(?![A-Za-z0-9])")
+_LAYERS = 3
+"""Encodings inside one another that are undone."""
 LEAST = 12
 """Characters in a row without which a piece of numbers or pixels is not read as text."""
 
 
-def readings(text: str) -> Iterator[str]:
-    """The text, the text without its escapes if that differs, and what is in base64 in it."""
+def readings(text: str, layers: int = _LAYERS) -> Iterator[str]:
+    """The text, the text without its escapes and marks if that differs, and what is in base64 or hexadecimal in it.
+
+    Raises:
+        InputError: as `unpacked`.
+    """
     yield text
     plain = _without_escapes(text)
     if plain != text:
         yield plain
+    if (unmarked := _MARKUP.sub("", plain)) != plain:
+        yield unmarked
+    if not layers:
+        return
     for found in _BASE64.finditer(plain):
-        yield from _from_base64(found.group())
+        yield from _encoded(_from_base64(found.group()), layers)
+    for found in _HEX.finditer(plain):
+        yield from _encoded(bytes.fromhex(found.group()), layers)
 
 
 def _without_escapes(text: str) -> str:
     """Escapes of JSON, Markdown, HTML and addresses are replaced, and characters that nobody sees are removed."""
     for _ in range(3):  # a text may be escaped twice
         plain = html.unescape(unquote(_ESCAPE.sub(_character, text)))
-        plain = unicodedata.normalize("NFKC", plain).translate(_INVISIBLE)
+        plain = _UNSEEN.sub("", unicodedata.normalize("NFKC", plain).translate(_TAGS))
         if plain == text:
             break
         text = plain
@@ -41,48 +61,66 @@ def _without_escapes(text: str) -> str:
 
 
 def _character(escape: re.Match[str]) -> str:
-    digits = escape[1] or escape[2] or escape[3]
+    *numbers, sign = escape.groups()
+    digits = next(filter(None, numbers), None)
     if not digits:
-        return str(escape[4])
+        return str(sign)
     return chr(number) if (number := int(digits, 16)) <= 0x10FFFF else ""
 
 
-def _from_base64(text: str) -> Iterator[str]:
+def _from_base64(text: str) -> bytes:
     joined = "".join(text.split()).replace("-", "+").replace("_", "/")
     try:
-        data = base64.b64decode(joined + "=" * (-len(joined) % 4))
+        return base64.b64decode(joined + "=" * (-len(joined) % 4))
     except binascii.Error:
-        return
-    yield from runs(data, 8)
-    yield from inflated(data)
+        return b""
+
+
+def _encoded(data: bytes, layers: int) -> Iterator[str]:
+    for text in (*runs(data, 8), *inflated(data)):
+        yield from readings(text, layers - 1)
 
 
 def inflated(data: bytes) -> Iterator[str]:
-    """The words in every piece of gzip or zlib in the bytes."""
-    for start in _COMPRESSED.finditer(data):
-        try:
-            content = zlib.decompressobj(47).decompress(data[start.start() :], _LARGEST)  # 47: gzip or zlib
-        except zlib.error:
-            continue
-        yield from runs(content, 3)
+    """The words in every compressed piece of the bytes, also of those that are compressed again.
+
+    Raises:
+        InputError: as `unpacked`.
+    """
+    waiting = [(data, _LAYERS)]
+    while waiting:
+        packed, layers = waiting.pop()
+        for content in unpacked(packed):
+            yield from runs(content, 3)
+            if layers > 1:
+                waiting.append((content, layers - 1))
 
 
 def runs(data: bytes, least: int = LEAST) -> Iterator[str]:
-    """Printable characters in a row in the bytes: ASCII, and UTF-16 of either order; each is a line of the text."""
-    ascii_, little, big = (re.compile(pattern % least) for pattern in _RUNS)
-    for pattern, encoding in ((ascii_, "ascii"), (little, "utf-16-le"), (big, "utf-16-be")):
-        if lines := [line.decode(encoding) for line in pattern.findall(data)]:
-            yield "\n".join(lines)
+    """Printable characters in a row in the bytes: ASCII, UTF-16 and UTF-32 of either order; each is a line."""
+    for pattern, encoding in _RUNS:
+        found = re.compile(b"(?:%s){%d,}" % (pattern, least)).findall(data)
+        if found:
+            yield "\n".join(line.decode(encoding) for line in found)
 
 
-_RUNS = (rb"[\t\x20-\x7e]{%d,}", rb"(?:[\t\x20-\x7e]\x00){%d,}", rb"(?:\x00[\t\x20-\x7e]){%d,}")
+_LETTER = rb"[\t\x20-\x7e]"
+_RUNS = (
+    (_LETTER, "ascii"),
+    (_LETTER + rb"\x00", "utf-16-le"),
+    (rb"\x00" + _LETTER, "utf-16-be"),
+    (_LETTER + rb"\x00\x00\x00", "utf-32-le"),
+    (rb"\x00\x00\x00" + _LETTER, "utf-32-be"),
+)
 
 
 def as_text(data: bytes) -> str:
-    """The bytes of a text file: in the encoding that its first bytes name, UTF-16 if zeros say so, otherwise UTF-8."""
+    """The bytes of a text file: in the encoding of its first bytes, UTF-16 or -32 if zeros say so, else UTF-8."""
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
              b"\xfe\xff": "utf-16"}  # fmt: skip
     encoding = next((name for mark, name in marks.items() if data.startswith(mark)), "utf-8")
     if encoding == "utf-8" and 3 * data.count(0) > len(data):
-        encoding = "utf-16-le" if data[1::2].count(0) > data[::2].count(0) else "utf-16-be"
+        width = 32 if 3 * data.count(0) > 2 * len(data) else 16
+        step = width // 8
+        encoding = f"utf-{width}-{'le' if data[step - 1 :: step].count(0) > data[::step].count(0) else 'be'}"
     return data.decode(encoding, errors="replace")

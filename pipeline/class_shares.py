@@ -10,7 +10,6 @@ The module needs only NumPy, because a Space carries a copy of it.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,7 +70,7 @@ def from_mapping(shares: Mapping[str, Any], classes: Sequence[str], name: str) -
     for each, share in shares.items():
         if each not in classes:
             raise InputError(f"{name}: {each!r} is not a class of this model; its classes are {', '.join(classes)}")
-        number = isinstance(share, int | float) and not isinstance(share, bool) and math.isfinite(share)
+        number = isinstance(share, int | float) and not isinstance(share, bool)
         if not number or not 0 < share <= 1:
             raise InputError(f"{name}: the share of {each} is {share!r}; it must be a number above 0 and at most 1")
     if missing := [each for each in classes if each not in shares]:

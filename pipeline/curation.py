@@ -5,7 +5,7 @@ python -m pipeline.curation RECIPE [--data_path DIR] --output_dir OUT
 
 import sys
 
-from pipeline.errors import end_in_one_line
+from pipeline.errors import end_in_one_line, printable_lines
 
 
 def main(argv: list[str]) -> None:
@@ -19,9 +19,9 @@ def main(argv: list[str]) -> None:
     recipe = parse_command_line(argv).recipe
     out = recipe.output_dir
     refuse_existing(out)
-    curated = curate_sources(recipe, print)
+    curated = curate_sources(recipe, lambda line: print(printable_lines(line)))
     write_curated(out, curated)
-    print(rows_table(curated.report))
+    print(printable_lines(rows_table(curated.report)))
     if not recipe.near_copies:
         print("near copies were not searched for (near_copies false)")
     print(f"\nwrote {out}")

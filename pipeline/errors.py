@@ -93,6 +93,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Text whose lines stay, and are printable each: a table of names that somebody else chose."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def first_line(error: BaseException) -> str:
     """The kind of what a library raised and the first line of its words, if it has any, with what it announces.
 

@@ -4,13 +4,16 @@
 serves all of its requests, those of `datasets` and `transformers` too, so the limits are set in one place.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import huggingface_hub
+from huggingface_hub import snapshot_download
 from huggingface_hub.utils import hf_raise_for_status
 from huggingface_hub.utils._http import default_client_factory  # its hooks keep HF_HUB_OFFLINE and request ids
 
@@ -39,6 +42,44 @@ def limit_requests() -> None:
             "`hf auth login`)"
         )
     huggingface_hub.set_client_factory(_client)
+
+
+def snapshot(name: str, **options: Any) -> Path:
+    """`snapshot_download`, and every file is held against the hash that the Hub announced: its client compares sizes.
+
+    The client keeps a file under that hash: the SHA-256 of a large file, that of git for another one. A file without a
+    link to such a name (on Windows, where only some users may make links) is not compared.
+
+    Raises:
+        AnswerError: a file has another hash; it is removed from the cache.
+        Exception: the client raises many kinds.
+    """
+    folder = Path(snapshot_download(name, **options))
+    for file in sorted(folder.rglob("*")):
+        if file.is_symlink() and file.is_file() and (announced := file.readlink().name) not in _hashes(file, announced):
+            file.resolve().unlink()
+            file.unlink()
+            raise AnswerError(
+                f"{file.relative_to(folder).as_posix()} is not the file that the Hub announced (its hash differs): "
+                "run the same command again"
+            )
+    return folder
+
+
+def _hashes(file: Path, announced: str) -> tuple[str, ...]:
+    """The hashes that `file` may be announced by; any name that is not a hash is among them."""
+    size = file.stat().st_size
+    if re.fullmatch("[0-9a-f]{64}", announced):
+        digests = [hashlib.sha256()]
+    elif re.fullmatch("[0-9a-f]{40}", announced):
+        digests = [hashlib.sha1(b"blob %d\0" % size), hashlib.sha1()]  # of git, and of some mirrors of the Hub
+    else:
+        return (announced,)
+    with file.open("rb") as opened:
+        while part := opened.read(1 << 20):
+            for digest in digests:
+                digest.update(part)
+    return tuple(digest.hexdigest() for digest in digests)
 
 
 def _client() -> httpx2.Client:

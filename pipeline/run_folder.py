@@ -20,6 +20,7 @@ import yaml
 
 from pipeline.errors import InputError, first_line
 from pipeline.own_file import why_not_own
+from pipeline.yaml_text import read_yaml
 
 SEAL = "evaluation.json"
 ENVIRONMENT = "environment.json"
@@ -41,6 +42,7 @@ SEALED = (*PUBLISHABLE, ADAPTER)
 REDRAWN = tuple(f"figures/{name}.png" for name in ("confusion_matrix", "reliability", "risk_coverage", "scatter"))
 """Figures of the predictions, which `python -m pipeline.evaluation` draws again; not the learning curves."""
 ALWAYS_SEALED = frozenset({CONFIG, WEIGHTS, PREPROCESSOR, RECIPE, PREDICTIONS, CURATION})
+MAX_JSON = 2**28  # bytes; the largest curation.json, with a key a row, has a tenth
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -138,8 +140,10 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: the file is missing, cannot be read, or holds something else.
     """
     try:
+        if path.stat().st_size > MAX_JSON:
+            raise ValueError(f"more than {MAX_JSON:,} bytes")
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        content = read_yaml(text) if path.suffix == ".yaml" else json.loads(text)
         json.dumps(
             content, ensure_ascii=False, default=str, allow_nan=path.suffix == ".yaml"
         ).encode()  # half a letter, as in "\\ud800", cannot be written anywhere

@@ -1,6 +1,6 @@
 """What the card takes from the run's files is checked first: a figure that cannot be is refused, not printed."""
 
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import chain, product
 from typing import Any
@@ -160,7 +160,8 @@ def _is_figure(value: Any, ends: Ends) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # also whole numbers that no float holds
 
 
 def _is_count(value: Any) -> bool:

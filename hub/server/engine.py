@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
-from pipeline.hub_client import limit_requests
+from pipeline.hub_client import limit_requests, snapshot
 from pipeline.model_folder import (
     ADAPTER_CONFIG,
     CONFIG,
@@ -147,11 +146,9 @@ def _folder(name: str, revision: str) -> Path:
         raise InputError(f"{name} is not a folder, and not an id on the Hub")
     limit_requests()
     try:
-        folder = Path(
-            snapshot_download(name, revision=revision or None, allow_patterns=[*DESCRIBED, "onnx/model.onnx*"])
-        )
+        folder = snapshot(name, revision=revision or None, allow_patterns=[*DESCRIBED, "onnx/model.onnx*"])
         if why_not_own(folder, ONNX) == "is missing":
-            folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=[*DESCRIBED, *WEIGHTS]))
+            folder = snapshot(name, revision=revision or None, allow_patterns=[*DESCRIBED, *WEIGHTS])
     except Exception as error:  # the client raises many kinds: no network, no such repository, no right to read
         at = f" at {revision}" if revision else ""
         raise InputError(

@@ -1,7 +1,7 @@
 """What the server reads of a model's folder beside its weights: class names, drawn faces, alignment of crops, data."""
 
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def score_ranges(config: dict[str, Any], names: tuple[str, ...]) -> dict[str, li
 
     def ends(value: Any) -> list[float]:
         numbers = value if isinstance(value, list) and len(value) == 2 else [0.0, 1.0]
-        whole = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers) and numbers[0] < numbers[1]
+        finite = all(isinstance(n, int | float) and abs(n) <= sys.float_info.max for n in numbers)
+        whole = finite and numbers[0] < numbers[1]
         return [float(n) for n in numbers] if whole else [0.0, 1.0]
 
     return {name: ends(given.get(name)) for name in names}
@@ -90,7 +91,7 @@ def read_align(folder: Path) -> bool:
     try:
         recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
         entries = [recipe | entry for entry in recipe.get("sources") or [{}]]
-    except (OSError, ValueError, RecursionError, yaml.YAMLError, AttributeError, TypeError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, AttributeError, LookupError, TypeError):
         return False  # not a run of this project: another kind of file
     cropped = [entry for entry in entries if entry.get("crop") == "detect"]
     return bool(cropped) and all(entry.get("face_align") for entry in cropped)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import class_shares, run_folder
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable_lines
 from pipeline.evaluation import figures
 from pipeline.evaluation.calibration import calibration_figures
 from pipeline.evaluation.conformal import check_coverage, lines_of, require_crepes, set_figures
@@ -146,7 +146,8 @@ def print_expected(run: Path, shares: str, tau: float) -> None:
     predictions = expected_predictions(run, shares, tau)
     evaluation = evaluation_of(predictions)
     listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
-    print(f"{format_table(evaluation)}\n\nscores for class shares {listed}, tau {tau:g}; nothing was written")
+    print(printable_lines(format_table(evaluation)))
+    print(f"\nscores for class shares {listed}, tau {tau:g}; nothing was written")
     if shares == class_shares.ESTIMATE:
         _print_doubts(run, predictions)
 
@@ -198,5 +199,5 @@ def main(argv: list[str]) -> None:
     if asked.class_shares:
         print_expected(run, asked.class_shares, asked.tau)
         return
-    print(format_table(evaluate_run(run)))
+    print(printable_lines(format_table(evaluate_run(run))))
     print(f"\nwrote {run / run_folder.SEAL} and the figures again, and sealed the run")

@@ -9,7 +9,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.trainer import instead_of, trainer_settings
-from pipeline.settings.yaml_text import Ambiguous, read_yaml
+from pipeline.settings.yaml_text import Ambiguous, read_settings
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -80,10 +80,10 @@ def _refuse_unknown(name: str, origin: str) -> None:
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        settings = read_yaml(path.read_text(encoding="utf-8"))
+        settings = read_settings(path.read_text(encoding="utf-8"))
     except Ambiguous as error:
         raise InputError(f"recipe {path}, {error}") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}{_place(error)}") from None
     if not isinstance(settings, dict):
         raise InputError(f"recipe {path} is not a mapping: write one `name: value` a line")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.yaml_text import read_yaml
 
 OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?")
 """Numbers of base 8 and 60, which people write for something else."""
@@ -22,16 +23,14 @@ class Ambiguous(InputError):  # noqa: N818 (what is true of the text)
         self.words = words
 
 
-def read_yaml(text: str) -> Any:
+def read_settings(text: str) -> Any:
     """The value of a YAML document, of plain types only.
 
     Raises:
         Ambiguous: a name stands there twice, or a number has base 8 or 60.
-        yaml.YAMLError: it is not YAML.
-        ValueError: a number of more than 4,300 digits, or a date that does not exist.
-        RecursionError: it is nested too deeply.
+        yaml.YAMLError: as `read_yaml`.
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    return read_yaml(text, _Loader)
 
 
 class _Loader(yaml.SafeLoader):

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CONFIG_MAPPING
 
 from pipeline.errors import InputError, first_line
-from pipeline.hub_client import limit_requests
+from pipeline.hub_client import limit_requests, snapshot
 from pipeline.model_folder import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -61,7 +61,7 @@ def _download(checkpoint: str) -> Path:
     wanted = [CONFIG, *PROCESSORS, ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, INDEX, "model-*.safetensors"]
     limit_requests()
     try:
-        return Path(snapshot_download(checkpoint, allow_patterns=wanted))
+        return snapshot(checkpoint, allow_patterns=wanted)
     except Exception as error:  # the client raises many kinds: no network, no such repo, no right to read
         raise InputError(
             f"checkpoint {checkpoint} is not a folder here and could not be downloaded from the Hub "

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pipeline.cores import cores
-from pipeline.errors import FULL, InputError
+from pipeline.errors import FULL, InputError, printable_lines
 
 ON_A_CPU = "on a CPU launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N"
 PACKAGES = ("torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "timm", "huggingface_hub")
@@ -35,7 +35,7 @@ def local_world_size() -> int:
 def say(line: str) -> None:
     """Print a line, once for all processes."""
     if rank() == 0:
-        print(line)
+        print(printable_lines(line))  # names of columns, classes and files are those of somebody else
 
 
 def prepare(threads: int) -> None:

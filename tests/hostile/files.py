@@ -50,6 +50,16 @@ def bmp_of_runs(width: int, height: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 1078 + len(body), 0, 0, 1078) + head + bytes(range(256)) * 4 + body
 
 
+def tiff(*more: tuple[int, int, int, int], rows: int = 64, strips: int = 1) -> bytes:
+    """A gray TIFF of 64 x `rows` px in `strips`, with `more` tags: (tag, type, count, value)."""
+    where = (strips, 8) if strips > 1 else (1, 8)
+    tags = [(256, 4, 1, 64), (257, 4, 1, rows), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, *where)]
+    tags += [(277, 3, 1, 1), (278, 4, 1, rows // strips), (279, 4, strips, 8 if strips > 1 else 64 * rows), *more]
+    body = bytes(max(4 * strips, 64 * rows // strips))
+    listed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags)) + listed + bytes(4)
+
+
 def jpeg_2000_of_tiles(side: int, tile: int) -> bytes:
     """A JPEG 2000 of `side` px whose header cuts it into tiles; it holds the pixels of one."""
     content = bytearray(encoded(Image.new("L", (64, 64)), "JPEG2000", no_jp2=True))
@@ -61,6 +71,11 @@ def jpeg_2000_of_tiles(side: int, tile: int) -> bytes:
 
 def frames(kind: str, count: int) -> bytes:
     """An animation, or a TIFF of many pages."""
+    if kind == "TIFF":  # Pillow takes minutes to write one
+        tags = [(256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 4, 8), (279, 4, 64)]
+        page = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, type_, 1, n) for tag, type_, n in tags)
+        nexts = [72 + (len(page) + 4) * n for n in range(1, count)] + [0]
+        return b"II*\0" + struct.pack("<I", 72) + bytes(64) + b"".join(page + struct.pack("<I", n) for n in nexts)
     pictures = [Image.new("RGB", (8, 8), (n % 256, n // 256, 0)) for n in range(count)]
     return encoded(pictures[0], kind, save_all=True, append_images=pictures[1:])
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, subprocess.Popen]]:
     """The server as a person starts it, in a process that may open few files and waits a second for a head."""
     model = files.model_folder(tmp_path_factory.mktemp("hostile") / "model")
     code = (
@@ -55,11 +56,16 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         while not (started := re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())):
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        yield int(started[1])
+        yield int(started[1]), process
     finally:
         process.terminate()
         process.wait(60)
     assert "Traceback" not in log.read_text() and "warning" not in log.read_text()
+
+
+@pytest.fixture
+def port(server: tuple[int, subprocess.Popen]) -> int:
+    return server[0]
 
 
 def answer(port: int) -> int:
@@ -113,6 +119,48 @@ def test_other_doubtful_lengths_are_refused(port: int, head: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=60) as doubtful:
         doubtful.sendall(HEAD + head + b"\r\nabcd")
         assert doubtful.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 501")
+
+
+def test_a_server_that_was_stopped_and_goes_on_answers_what_came_meanwhile(
+    server: tuple[int, subprocess.Popen],
+) -> None:
+    port, process = server
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as waiting:
+            waiting.sendall(HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(PICTURE), PICTURE))
+            waiting.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            process.send_signal(signal.SIGCONT)
+            waiting.settimeout(60)
+            assert waiting.recv(12) == b"HTTP/1.1 200"
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert answer(port) == 200
+
+
+CLIENT = """
+import socket, sys
+head, picture = bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3])
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as server:
+    server.sendall(head + picture[:9])
+    print("half", flush=True)
+    sys.stdin.readline()
+    server.sendall(picture[9:])
+    print(server.recv(12).decode())
+"""
+
+
+def test_a_client_that_is_stopped_in_its_picture_keeps_nobody_out(port: int) -> None:
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE)
+    command = [sys.executable, "-c", CLIENT, str(port), head.hex(), PICTURE.hex()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout.readline() == "half\n"
+        client.send_signal(signal.SIGSTOP)
+        assert answer(port) == 200
+        client.send_signal(signal.SIGCONT)
+        assert client.communicate("go on\n", timeout=60)[0] == "HTTP/1.1 200\n"
 
 
 def test_a_server_without_these_limits_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:

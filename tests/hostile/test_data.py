@@ -5,12 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline import curation
 from pipeline.data.readers import read_sources
+from pipeline.data.readers.configs import named_files
+from pipeline.data.readers.tables import read_table
 from pipeline.errors import InputError
 from pipeline.expressions import CLASSES
 from tests.conftest import ROOT
@@ -46,9 +53,6 @@ def curate(faces: Path, out: Path, code: str = "") -> subprocess.CompletedProces
 
 
 def test_a_curated_folder_that_names_pictures_by_path_is_refused(faces: Path, tmp_path: Path, tiny) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     assert curate(faces, tmp_path / "out").returncode == 0
     table = pq.read_table(file := tmp_path / "out" / "train.parquet")
     Image.new("RGB", (20, 20)).save(tmp_path / "private.png")
@@ -72,11 +76,76 @@ def test_hostile_pictures_are_counted_and_curation_goes_on(faces: Path, tmp_path
     assert not (tmp_path / "made").exists()
 
 
+def test_names_of_columns_do_not_write_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["path,label,\x1b[2J\x1b]0;owned\x07"]
+    for number in range(4 * len(CLASSES)):
+        Image.new("RGB", (20, 20), (number * 8, number, 99)).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{CLASSES[number % len(CLASSES)]},1")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    out = str(tmp_path.parent / f"{tmp_path.name}-out")
+    curation.main(["own_faces", "--data_path", str(tmp_path), "--output_dir", out, "--near_copies", "false"])
+    said = "".join(capsys.readouterr())
+    assert r"\x1b[2J\x1b]0;owned\x07" in said and not set("\x1b\x07") & set(said.replace("\x1b[A", ""))
+
+
+@pytest.mark.parametrize("size", [2**40, None], ids=["a terabyte", "of the system"])
+def test_tables_and_cards_that_do_not_end_are_not_read(size: int | None, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("labels.csv", "labels.json", "README.md"):
+        if size is None:
+            (tmp_path / name).symlink_to("/proc/self/maps")
+            continue
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    for name in ("labels.csv", "labels.json"):
+        with pytest.raises(InputError, match="more than 4,294,967,296 bytes" if size else "does not say how large"):
+            read_table(tmp_path / name)
+    assert named_files(tmp_path) is None
+
+
+def test_a_table_of_many_columns_takes_no_minutes(tmp_path: Path) -> None:
+    names = ",".join(f"c{number}" for number in range(20_000))
+    (tmp_path / "labels.csv").write_text(f"{names}\n{names}\n")
+    start = time.process_time()
+    assert len(read_table(tmp_path / "labels.csv").columns) == 20_000
+    assert time.process_time() - start < 5
+    (tmp_path / "twice.csv").write_text(f"{names},C7\n")
+    with pytest.raises(InputError, match="two columns are called c7"):
+        read_table(tmp_path / "twice.csv")
+
+
+@pytest.mark.slow
+def test_two_hundred_thousand_small_pictures_are_curated_in_a_gigabyte(tmp_path: Path) -> None:
+    schema = pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.string()})
+    noise = np.random.default_rng(0)
+    with pq.ParquetWriter(data := tmp_path / "rows.parquet", schema) as writer:
+        for start in range(0, 200_000, 10_000):
+            pixels = noise.integers(0, 256, (10_000, 12, 12), dtype=np.uint8)
+            rows = [
+                {
+                    "image": {"bytes": files.encoded(Image.fromarray(picture), "PNG"), "path": f"{start + n}.png"},
+                    "label": CLASSES[n % len(CLASSES)],
+                }
+                for n, picture in enumerate(pixels)
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+    peak = "import atexit, resource; atexit.register(lambda: print(resource.getrusage(0).ru_maxrss))"
+    done = curate(data, tmp_path / "out", peak)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 2**20  # KiB
+    report = json.loads((tmp_path / "out" / "curation.json").read_text())
+    assert sum(count for split in report["rows"].values() for count in split.values()) == 200_000
+
+
 @pytest.mark.slow
 def test_curation_that_was_killed_gives_the_same_tables_when_it_is_started_again(faces: Path, tmp_path: Path) -> None:
     assert curate(faces, tmp_path / "whole").returncode == 0
-    for place in ("measured_rows", "complete_splits", "find_copies", "judge"):
-        kill = f"import os, pipeline.data.curation as c; c.{place} = lambda *a: os.kill(os.getpid(), 9)"
+    places = {
+        "curation": ("measured_rows", "complete_splits", "find_copies", "judge"),
+        "curated_folder": ("write_page",),
+    }
+    for module, name in ((module, name) for module, names in places.items() for name in names):
+        kill = f"import os, pipeline.data.{module} as m; m.{name} = lambda *a: os.kill(os.getpid(), 9)"
         assert curate(faces, tmp_path / "out", kill).returncode == -signal.SIGKILL
         assert not (tmp_path / "out").exists()
     assert curate(faces, tmp_path / "out").returncode == 0

@@ -16,6 +16,8 @@ from PIL import Image
 
 from hub.server import engine
 from hub.server.engine import load_model
+from hub.server.folder import score_ranges
+from pipeline.class_shares import from_mapping
 from pipeline.errors import InputError
 from pipeline.model_folder import HOW_TO_RUN, OF_TIMM, plain_folder, weight_files, without_code
 from pipeline.own_file import why_not_own
@@ -138,6 +140,12 @@ def test_the_server_does_not_start_on_a_spoilt_folder_and_says_why_in_one_line(n
     assert "\n" not in said and said.isprintable() and len(said) < 500
 
 
+def test_numbers_that_no_float_holds_are_no_ranges_and_no_shares() -> None:
+    assert score_ranges({"score_ranges": {"a": [0, 10**400]}}, ("a",)) == {"a": [0.0, 1.0]}
+    with pytest.raises(InputError, match="must be a number above 0"):
+        from_mapping({"a": 10**400, "b": 0.5}, ["a", "b"], "config.json")
+
+
 def test_it_starts_on_the_folder_that_is_not_spoilt(folder: Path) -> None:
     model = load_model(str(folder), threads=1)
     assert list(model.examples) == ["anger"]
@@ -216,7 +224,8 @@ def test_an_entry_point_that_is_stopped_removes_its_temporary_files(end: str, tm
         "sys.exit(end_in_one_line(main))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}  # nohup ignores it
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **default) as process:
         assert process.stdout.readline() == "here\n"
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(number := getattr(signal, end))

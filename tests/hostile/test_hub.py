@@ -1,5 +1,6 @@
 """A Hub that is none: every command ends in one line within a bounded time, and the token goes nowhere else."""
 
+import hashlib
 import os
 import resource
 import subprocess
@@ -17,10 +18,12 @@ from hub import attempts
 from hub.access import check_access
 from hub.server.engine import load_model
 from pipeline import hub_client
+from pipeline.data.readers import hub as hub_reader
 from pipeline.errors import InputError, printable
 from pipeline.training.checkpoint_files import find_checkpoint
 from tests.conftest import ROOT, write_recipe
 from tests.hostile.hub import ANSWERS, TOKEN, bomb, hostile_hub, says, silence
+from tests.hub_server import HubServer
 
 SECONDS = 20
 """In which a command must end in these tests, where the limits are a second."""
@@ -134,6 +137,44 @@ def test_a_slow_head_is_given_up_although_bytes_arrive() -> None:
 def test_control_characters_of_any_text_become_escapes() -> None:
     assert printable("a\x1b[31m\r\n\u202eb\ud800\x9b") == r"a\x1b[31m\r\n\u202eb\ud800\x9b"
     assert printable("悲しい 1\u30002 — é🙂") == "悲しい 1\u30002 — é🙂"
+
+
+FILES = {"config.json": b"{}", "model.safetensors": bytes(100), "onnx/model.onnx": bytes(64)}
+
+
+@pytest.fixture
+def lying(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub whose storage gives other bytes of the same size than the Hub announces."""
+    with HubServer() as hub:
+        hub.add_user("anna", TOKEN)
+        for kind in ("model", "dataset"):
+            repo = hub.add_repo("anna/model", FILES | {"train.parquet": bytes(9), "curation.json": b"{}"}, kind)
+            repo.lfs |= {oid: data.replace(b"\0", b"\1") for oid, data in repo.lfs.items()}
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(hub_reader, "file_exists", HfApi(endpoint=hub.url).file_exists)
+        yield hub
+
+
+def test_a_hub_that_lies_about_a_hash_is_found_out(lying: HubServer, tmp_path: Path) -> None:
+    assert "onnx/model.onnx is not the file that the Hub announced" in said_by(lambda: load_model("anna/model"))
+    assert "model.safetensors is not the file" in said_by(lambda: find_checkpoint("anna/model"))
+    assert "train.parquet is not the file" in said_by(lambda: hub_reader._published_curation("anna/model"))
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and b"\1" in file.read_bytes()]
+    for repo in lying.repos.values():
+        repo.lfs |= {oid: data.replace(b"\1", b"\0") for oid, data in repo.lfs.items()}
+    assert (hub_client.snapshot("anna/model") / "onnx" / "model.onnx").read_bytes() == bytes(64)
+
+
+def test_small_files_are_held_against_the_hash_of_git_or_of_a_mirror(tmp_path: Path) -> None:
+    (file := tmp_path / "x").write_bytes(b"hello\n")
+    asked = subprocess.run(["git", "hash-object", str(file)], capture_output=True, text=True, check=True)
+    of_git = asked.stdout.strip()
+    assert hub_client._hashes(file, of_git)[0] == of_git
+    assert hub_client._hashes(file, "0" * 40)[1] == hashlib.sha1(b"hello\n").hexdigest()
+    assert hub_client._hashes(file, "0" * 64) == (hashlib.sha256(b"hello\n").hexdigest(),)
+    assert hub_client._hashes(file, "a-name-of-windows") == ("a-name-of-windows",)
 
 
 COMMANDS = {

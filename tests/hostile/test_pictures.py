@@ -3,7 +3,9 @@
 import os
 import shutil
 import struct
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,49 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], Fault]] = {
 }
 
 
+SMALL = Image.new("RGB", (64, 64))
+OTHERS: dict[str, Callable[[], bytes]] = {
+    **{kind: lambda kind=kind: files.encoded(SMALL, kind) for kind in ("ICO", "PCX", "TGA", "DDS", "PDF", "SGI")},
+    "MSP": lambda: files.encoded(SMALL.convert("1"), "MSP"),
+    "ICNS": lambda: files.encoded(SMALL.resize((128, 128)), "ICNS"),
+    "PSD": lambda: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 64, 64, 8, 3) + bytes(3 * 64 * 64 + 14),
+    "FLI": lambda: struct.pack("<IHHHHHH", 128, 0xAF11, 1, 64, 64, 8, 3) + bytes(112),
+    "XPM": lambda: b'/* XPM */\nstatic char *x[]={"1 1 1 1","a c #000000","a"};',
+    "WMF": lambda: b"\xd7\xcd\xc6\x9a" + bytes(100),
+    "EMF": lambda: b"\1" + bytes(39) + b" EMF" + bytes(100),
+    "SVG": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+    "HTML": lambda: b"<html><img src=x>",
+    "ZIP": lambda: b"PK\x03\x04" + bytes(40),
+    "JPEG XL": lambda: b"\xff\x0a" + bytes(40),
+    "QOI": lambda: b"qoif" + struct.pack(">IIBB", 8, 8, 3, 0) + bytes(40),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_formats_that_are_not_read_are_left_out_whatever_the_name_says(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(OTHERS[name]())
+    with pytest.raises(UnusablePicture) as refused:
+        decode(tmp_path / "x.png")
+    assert refused.value.fault is Fault.FORMAT
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(
+    "content",
+    [
+        files.tiff(*((tag, 3, 1, 1) for tag in range(1000, 61_000))),
+        files.tiff(rows=30_000, strips=30_000),
+        files.tiff((50_000, 4, 2**30 - 1, 8)),
+    ],
+    ids=["60,000 tags", "30,000 strips", "a tag of gigabytes"],
+)
+def test_a_tiff_that_says_much_is_quick(content: bytes) -> None:
+    start = time.process_time()
+    with suppress(UnusablePicture):
+        decode(content)
+    assert time.process_time() - start < 5
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_picture_is_refused_before_its_work_is_done(name: str, tmp_path: Path) -> None:
     make, fault = HOSTILE[name]
@@ -94,8 +139,8 @@ def test_hostile_rows_are_left_out_and_counted_and_the_others_are_measured() -> 
     assert faults[0].startswith("not a JPEG") and "6,0" in faults[1] and faults[2] is None
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
-def test_of_an_animation_of_ten_thousand_frames_only_the_first_is_decoded(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", pytest.param("AVIF", marks=pytest.mark.slow)])
+def test_of_an_animation_of_ten_thousand_frames_or_pages_only_the_first_is_decoded(kind: str) -> None:
     decode(files.encoded(Image.new("RGB", (8, 8)), kind))
     assert decode(files.frames(kind, 10_000)).size == (8, 8)
 

@@ -1,5 +1,6 @@
 """`configs` in the README.md of a data set: which files are which split, as the Hub and `datasets` read them."""
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ from pipeline.data.readers.inventory import File, inventory, named
 from pipeline.data.table import SPLITS_IN_WORDS, split_in, split_of
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
+from pipeline.yaml_text import read_yaml
 
 CARD = "README.md"
+MAX_HEAD = 2**20  # bytes of a card that are read: its head stands first
 HEAD = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
 KINDS = ("picture", "parquet", "table", "archive")  # that a configuration may name
 
@@ -93,12 +96,18 @@ def _patterns(card: Path) -> list[tuple[str, list[str]]]:
 
 def _configs(card: Path) -> Sequence[Any]:
     try:
-        head = HEAD.match(card.read_text(encoding="utf-8")) if card.is_file() else None
-        content = yaml.safe_load(head[1]) if head and "configs" in head[1] else None
+        head = HEAD.match(_beginning(card)) if card.is_file() else None
+        content = read_yaml(head[1]) if head and "configs" in head[1] else None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise InputError(f"{card}: its head cannot be read: {str(error).splitlines()[0]}; correct it") from None
     configs = content.get("configs") if isinstance(content, Mapping) else None
     return configs if isinstance(configs, list) else []
+
+
+def _beginning(card: Path) -> str:
+    """The first `MAX_HEAD` bytes of a card; a character that they cut is left out."""
+    with card.open("rb") as file:
+        return codecs.getincrementaldecoder("utf-8")().decode(file.read(MAX_HEAD))
 
 
 def _by_split(data_files: object) -> list[tuple[str, list[str]]]:

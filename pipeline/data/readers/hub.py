@@ -4,11 +4,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from huggingface_hub import file_exists, snapshot_download
+from huggingface_hub import file_exists
 
 from pipeline.data.readers import columns, curated
 from pipeline.data.table import Reading
-from pipeline.hub_client import limit_requests
+from pipeline.errors import InputError
+from pipeline.hub_client import AnswerError, limit_requests, snapshot
 from pipeline.settings.recipe import Recipe
 from pipeline.source import Origin
 
@@ -34,7 +35,11 @@ def read(recipe: Recipe) -> Reading:
 
 
 def _published_curation(name: str) -> Path | None:
-    """The downloaded files of a curated folder on the Hub, or None if `name` is another data set, or a folder here."""
+    """The downloaded files of a curated folder on the Hub, or None if `name` is another data set, or a folder here.
+
+    Raises:
+        InputError: a file is not the one that the Hub announced.
+    """
     if Path(name).exists():
         return None
     limit_requests()
@@ -42,6 +47,8 @@ def _published_curation(name: str) -> Path | None:
         if not file_exists(name, curated.FILES[0], repo_type="dataset"):
             return None
         patterns = [curated.FILES[0], "*.parquet"]
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+        return snapshot(name, repo_type="dataset", allow_patterns=patterns)
+    except AnswerError as error:
+        raise InputError(f"data_path {name} cannot be loaded from the Hub: {error}") from None
     except Exception:  # no such data set, no network: `datasets` reports it, and reads what is in its cache
         return None

@@ -14,6 +14,7 @@ from pipeline.data.readers.codes import TABLES, code_of, is_number, tables_in_wo
 from pipeline.errors import InputError
 from pipeline.expressions import UnknownClass, canonical, is_expression, plain
 from pipeline.settings.recipe import Recipe
+from pipeline.yaml_text import read_yaml
 
 Names = dict[str, dict[str, int]]  # name in the source -> class or LEFT_OUT -> rows
 LEFT_OUT = "left out"
@@ -212,7 +213,7 @@ def _may_be_classes(unknown: Mapping[str, str], counts: Mapping[str | None, int]
 def _as_yaml(name: str) -> str:
     """A name as it is typed in a YAML list: in quotes where YAML would read something else, such as true for `yes`."""
     try:
-        is_plain = yaml.safe_load(f"[{name}]") == [name]
+        is_plain = read_yaml(f"[{name}]") == [name]
     except yaml.YAMLError:
         is_plain = False
     return name if is_plain else json.dumps(name, ensure_ascii=False)

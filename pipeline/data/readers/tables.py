@@ -1,6 +1,7 @@
 """One reader of tables of labels: csv with any delimiter, jsonl, json, parquet without pictures."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,7 +83,8 @@ def _csv(path: Path, encoding: str | None) -> Table:
     line, first = next(rows, (0, []))
     headless = any(names_a_picture(cell) for cell in first)
     names = [f"column {i}" if headless or not name else name for i, name in enumerate(first, 1)]
-    twice = next((name for name in names if [n.lower() for n in names].count(name.lower()) > 1), None)
+    counts = Counter(name.lower() for name in names)
+    twice = next((name for name in names if counts[name.lower()] > 1), None)
     if twice is not None:
         raise InputError(f"{path}: two columns are called {twice}; rename one")
     lines, cells = ([line], [first]) if headless else ([], [])

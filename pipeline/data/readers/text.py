@@ -1,6 +1,7 @@
 """Text files: their encoding, csv row by row, and lists as a whole."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ MARKS = (
     (b"\xfe\xff", "utf-16"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
 )
+MAX_BYTES = 2**32  # of a text file; the csv file of FER2013, which holds its pixels, is a tenth as large
 csv.field_size_limit(2**26)  # a cell may hold the pixels of a picture; the default is 128 KB
 
 
@@ -95,9 +97,17 @@ def _swallowed(lines: Sequence[str], delimiter: str, width: int) -> bool:
 
 
 def encoding_of(path: Path, encoding: str | None = None) -> str:
-    """What a text file is read as: by its byte order mark, otherwise `encoding`, otherwise UTF-16 or UTF-8."""
+    """What a text file is read as: by its byte order mark, otherwise `encoding`, otherwise UTF-16 or UTF-8.
+
+    Raises:
+        InputError: it is too large, or does not say how large it is.
+    """
     with path.open("rb") as file:
-        head = file.read(4)
+        head, size = file.read(4), os.fstat(file.fileno()).st_size
+    if size > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: divide it")
+    if head and not size:  # such as files of /proc, which may have no end
+        raise InputError(f"{path} does not say how large it is: give a copy in a regular file")
     marked = next((marked for mark, marked in MARKS if head.startswith(mark)), encoding)
     if marked is None and len(head) == 4 and b"\0" in head:  # UTF-16 without a mark: every second byte of ASCII is 0
         return "utf-16-le" if head[1] == 0 else "utf-16-be"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.curated_folder import new_folder, refuse_existing
+from pipeline.errors import printable_lines
 from pipeline.evaluation.baselines import read_beside
 from pipeline.evaluation.evaluate import evaluate_predictions, write_figures
 from pipeline.evaluation.predictions import numbered_persons, read_predictions, write_predictions
@@ -32,11 +33,11 @@ def main(argv: list[str]) -> None:
     _check_place(options.output_dir, recipe)
     others = [paired.read_other(folder) for folder in options.against]
     seconds = Seconds()
-    judged = judge(options, recipe, print, seconds)
+    judged = judge(options, recipe, lambda line: print(printable_lines(line)), seconds)
     with new_folder(options.output_dir) as folder:
         evaluation = write(folder, judged, recipe, others, options.maps, seconds)
-    print(f"\n{format_table(evaluation)}")
-    print(*beside_lines(evaluation), sep="\n")
+    print(f"\n{printable_lines(format_table(evaluation))}")
+    print(printable_lines("\n".join(beside_lines(evaluation))))
     for name, compared in evaluation["against"].items():
         print(*paired.lines_of(name, compared), sep="\n")
     print(seconds.line())

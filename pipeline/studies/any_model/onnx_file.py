@@ -13,6 +13,7 @@
 The whole picture is resized. A file that needs other files, or operators that onnxruntime does not have, is refused.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,13 +29,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.cores import cores
 from pipeline.errors import InputError, first_line
 from pipeline.run_folder import sha256
-from pipeline.settings.yaml_text import Ambiguous, read_yaml
 from pipeline.settings.kinds import Number, Text, Whole
 from pipeline.settings.schema import one_line
+from pipeline.settings.yaml_text import Ambiguous, read_settings
 from pipeline.studies.any_model.classifier import Answer, Classifier
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # of operators that come with onnxruntime
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
+BATCH_SECONDS, SECONDS = 30.0, 10.0  # for a batch and for each of its pictures; a graph may hold a loop without end
 Side = Annotated[Whole, Field(ge=1, le=4096)]
 
 
@@ -101,10 +103,10 @@ def read_description(file: Path, model: Path) -> Described:
         fields = ", ".join(Described.model_fields)
         raise InputError(f"model {model} needs {file.name} beside it, with {fields} (docs/evaluation.md shows one)")
     try:
-        content = read_yaml(file.read_text(encoding="utf-8"))
+        content = read_settings(file.read_text(encoding="utf-8"))
     except Ambiguous as error:
         raise InputError(f"{file}, {error}") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{file} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} is not a mapping: write one `name: value` a line")
@@ -208,7 +210,14 @@ def _run(
     rows = len(pixels)
     if step is not None and rows < step:
         pixels = np.concatenate([pixels, np.zeros((step - rows, *pixels.shape[1:]), np.float32)])
-    scores: NDArray[np.float32] = session.run(None, {name: pixels})[0]
+    options = onnxruntime.RunOptions()
+    end = threading.Timer(BATCH_SECONDS + SECONDS * len(pixels), setattr, (options, "terminate", True))
+    end.daemon = True
+    end.start()
+    try:
+        scores: NDArray[np.float32] = session.run(None, {name: pixels}, options)[0]
+    finally:
+        end.cancel()
     return scores.reshape(len(pixels), -1)[:rows]
 
 

@@ -1,0 +1,117 @@
+"""Compressed pieces in bytes: gzip, zlib, bzip2, xz and the files of a ZIP, wherever they begin."""
+
+import bz2
+import lzma
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.errors import InputError
+
+LARGEST = 1 << 26
+"""Bytes that a piece may unpack to. Notes are smaller, and nothing behind this limit would be searched."""
+PIXELS = 1 << 30
+"""Bytes that the pixels of a picture may take."""
+MEMORY = 1 << 28
+"""Bytes that unpacking an xz piece may take; its highest preset takes 2**26."""
+_PART = 1 << 16
+_HEADS = [
+    bytes([first, level << 6 | (-(first << 8 | level << 6)) % 31])
+    for first in range(0x08, 0x79, 0x10)
+    for level in range(4)
+]
+"""The two bytes that a stream of zlib may begin with: a window, a level, and what makes them divide by 31."""
+_BEGINS = re.compile(
+    rb"(?P<deflate>\x1f\x8b\x08|%s)|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)|(?P<zip>PK\x03\x04)"
+    % b"|".join(map(re.escape, _HEADS))
+)
+_ZIP_HEAD = struct.Struct("<4s5H3L2H")
+_FAULTS = (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError, struct.error)
+
+
+def unpacked(data: bytes) -> Iterator[bytes]:
+    """What the compressed pieces of the bytes hold; of a damaged one what comes before the damage.
+
+    Raises:
+        InputError: a piece unpacks to more than `LARGEST` bytes, and could not be searched to its end.
+    """
+    for found in _BEGINS.finditer(data):
+        start = found.start()
+        if found["zip"] and (start := _content_of_zip(data, start)) < 0:
+            continue
+        content = bytearray()
+        for part in _parts(_decompressor(found), memoryview(data)[start:]):
+            content += part
+            if len(content) > LARGEST:
+                raise _too_large()
+        if content:
+            yield bytes(content)
+
+
+def _too_large() -> InputError:
+    return InputError(
+        f"nothing was sent, because a compressed piece unpacks to more than {LARGEST / 1e6:.0f} MB, or a picture to "
+        f"{PIXELS / 1e9:.1f} GB: it cannot be searched, so take it out"
+    )
+
+
+def after_deflate(data: bytes) -> bytes:
+    """What stands behind a stream of zlib in the bytes; nothing if the stream is damaged or has no end.
+
+    Raises:
+        InputError: it unpacks to more than `PIXELS` bytes.
+    """
+    stream, view, count = zlib.decompressobj(), memoryview(data), 0
+    for place in range(0, len(data), _PART):
+        part: Any = view[place : place + _PART]
+        while part and not stream.eof:
+            try:
+                count += len(stream.decompress(part, _PART))
+            except zlib.error:
+                return b""
+            if count > PIXELS:
+                raise _too_large()
+            part = stream.unconsumed_tail
+        if stream.eof:
+            return stream.unused_data + bytes(view[place + _PART :])
+    return b""
+
+
+def _decompressor(found: re.Match[bytes]) -> Any:
+    if found["deflate"]:
+        return zlib.decompressobj(47)  # gzip or zlib
+    if found["zip"]:
+        return zlib.decompressobj(-15)
+    return bz2.BZ2Decompressor() if found["bzip2"] else lzma.LZMADecompressor(memlimit=MEMORY)
+
+
+def _content_of_zip(data: bytes, start: int) -> int:
+    """Where the deflated content of the file of a ZIP begins whose head is at `start`, or -1."""
+    try:
+        _, _, _, method, *_, name, extra = _ZIP_HEAD.unpack_from(data, start)
+    except struct.error:
+        return -1
+    return start + _ZIP_HEAD.size + name + extra if method == zlib.DEFLATED else -1
+
+
+def _parts(stream: Any, data: memoryview) -> Iterator[bytes]:
+    """A piece in parts of bounded size, up to its end or its damage."""
+    place, waiting = 0, b""
+    try:
+        while not stream.eof:
+            if isinstance(stream, bz2.BZ2Decompressor | lzma.LZMADecompressor):
+                given = data[place : place + _PART] if stream.needs_input else b""
+                part = stream.decompress(given, _PART)
+            else:
+                given = data[place : place + _PART] if not waiting else b""
+                part = stream.decompress(waiting or given, _PART)
+                waiting = stream.unconsumed_tail
+            place += len(given)
+            yield part
+            if not part and not given and not waiting:
+                return
+    except _FAULTS as error:
+        if "limit" in str(error):  # of lzma
+            raise _too_large() from None

@@ -1,0 +1,146 @@
+"""Planted tokens behind encodings, marks and compression are found like others."""
+
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from hub import packed
+from hub.packed import after_deflate, unpacked
+from hub.privacy import refuse_private
+from hub.readings import readings
+from pipeline.errors import InputError
+from tests.hostile.test_secrets import TOKEN, in_card, in_json, in_png, png_bytes, refused, write_table
+
+DATA = TOKEN.encode()
+HALF = len(TOKEN) // 2
+FIRST, REST = TOKEN[:HALF], TOKEN[HALF:]
+
+
+def zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", content)
+    return file.getvalue()
+
+
+def small_window(content: bytes) -> bytes:
+    packer = zlib.compressobj(1, wbits=10)
+    return packer.compress(content) + packer.flush()
+
+
+PACKED: dict[str, bytes] = {
+    "bzip2": bz2.compress(DATA),
+    "xz": lzma.compress(DATA),
+    "zip": zipped(DATA),
+    "gzip in gzip": gzip.compress(gzip.compress(DATA)),
+    "zip of a bzip2": zipped(bz2.compress(DATA)),
+    "zlib with a small window": small_window(DATA),
+    "gzip whose end is missing": gzip.compress(DATA)[:-8],
+    "base64 of base64": base64.b64encode(base64.b64encode(DATA)),
+    "UTF-32": TOKEN.encode("utf-32-le"),
+    "UTF-32, big end first": TOKEN.encode("utf-32-be"),
+}
+
+
+def in_text_file(folder: Path, data: bytes) -> str:
+    (folder / "notes.txt").write_bytes(data)
+    return "notes.txt"
+
+
+PLACES: tuple[Callable[[Path, bytes], str], ...] = (
+    in_text_file,
+    lambda folder, data: in_png(folder, png_bytes() + data),
+    lambda folder, data: write_table(folder, pa.table({"b": [data]})),
+    lambda folder, data: in_json(folder, base64.b64encode(data).decode()),
+    lambda folder, data: in_json(folder, data.hex()),
+)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=["text", "behind a picture", "column", "base64", "hexadecimal"])
+@pytest.mark.parametrize("name", PACKED)
+def test_a_packed_token_is_found(name: str, place: Callable[[Path, bytes], str], tmp_path: Path) -> None:
+    refused(tmp_path, place(tmp_path, PACKED[name]), TOKEN)
+
+
+UNSEEN = ("\ufe0f", "\u034f", "\u200e", "\u2062", "\U000e0001", "\u3164", "\u180e", "\u202e")
+MARKS = ("<b></b>", "**", "`", "<!-- -->", '<span class="x">')
+TEXTS: dict[str, str] = {
+    **{f"unseen {ord(sign):x}": FIRST + sign + REST for sign in UNSEEN},
+    **{f"mark {mark}": FIRST + mark + REST for mark in MARKS},
+    "letters of language tags": "".join(chr(0xE0000 + ord(letter)) for letter in TOKEN),
+    "an escape before letters of hexadecimal": TOKEN.replace("_", "\\u005f"),
+    "an escape in braces": TOKEN.replace("_", "\\u{5f}"),
+    "hexadecimal": DATA.hex(),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_token_that_a_reader_would_see_is_found(name: str, tmp_path: Path) -> None:
+    refused(tmp_path, in_card(tmp_path, TEXTS[name]), TOKEN)
+
+
+def with_pixels(data: bytes, more: bytes) -> bytes:
+    """A PNG whose chunk of pixels goes on behind their end."""
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    body = data[at : at + 4 + length] + more
+    whole = struct.pack(">I", length + len(more)) + body + struct.pack(">I", zlib.crc32(body))
+    return data[: at - 4] + whole + data[at + 8 + length :]
+
+
+def test_a_packed_token_behind_the_pixels_is_found(tmp_path: Path) -> None:
+    for before in (0, 70_000):
+        more = bytes(before) + zlib.compress(DATA)
+        refused(tmp_path, in_png(tmp_path, with_pixels(png_bytes(), more)), TOKEN)
+
+
+def test_a_picture_of_gigabytes_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "PIXELS", 1000)
+    Image.new("L", (40, 40)).save(tmp_path / "face.png")
+    with pytest.raises(InputError, match="cannot be searched"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zipped])
+def test_what_unpacks_to_too_much_is_not_sent(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed, "LARGEST", 1 << 18)
+    in_png(tmp_path, png_bytes() + pack(bytes(1 << 19) + DATA))
+    with pytest.raises(InputError, match="unpacks to more than"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+def test_a_token_behind_a_megabyte_is_found(tmp_path: Path) -> None:
+    refused(tmp_path, in_png(tmp_path, png_bytes() + gzip.compress(bytes(1_100_000) + DATA)), TOKEN)
+
+
+def test_an_xz_piece_that_needs_gigabytes_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MEMORY", 1 << 20)
+    in_png(tmp_path, png_bytes() + lzma.compress(DATA, preset=6))
+    with pytest.raises(InputError, match="cannot be searched"):
+        refuse_private(tmp_path, "somebody-else")
+
+
+BEGINNINGS = (b"", b"\x1f\x8b\x08", b"x\x9c", b"BZh91AY&SY", b"\xfd7zXZ\0", b"PK\x03\x04" + bytes(40))
+
+
+@pytest.mark.parametrize("data", BEGINNINGS)
+def test_what_only_begins_like_a_packed_piece_is_nothing(data: bytes) -> None:
+    assert list(unpacked(data)) == [] and after_deflate(data) == b""
+
+
+def test_hashes_and_pixels_in_base64_stay_what_they_are() -> None:
+    texts = [*readings(json.dumps({"sha256": "0123456789abcdef" * 4, "code": base64.b64encode(bytes(300)).decode()}))]
+    assert len(texts) == 1
