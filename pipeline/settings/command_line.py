@@ -11,7 +11,7 @@ from pipeline.settings.files import RECIPES, load_yaml, recipe_from, recipe_path
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.schema import SHOWN, Setting
 from pipeline.settings.trainer import instead_of, trainer_settings
-from pipeline.settings.yaml_text import Ambiguous, read_settings
+from pipeline.settings.yaml_text import Ambiguous, read_strictly
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 """A hyphen, and what text processors and chats make of one or two."""
@@ -139,7 +139,7 @@ def value_of(name: str, text: str | None) -> Any:
             raise InputError(f"command line: --{name} holds a character that cannot be shown: {text[:SHOWN]!r}")
         return text.strip()
     try:
-        return read_settings(text)
+        return read_strictly(text)
     except Ambiguous as error:
         raise InputError(f"command line: the value of --{name}: {error.words}") from None
     except yaml.YAMLError:

@@ -9,7 +9,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.settings.recipe import OUR_FIELDS, Recipe
 from pipeline.settings.trainer import instead_of, trainer_settings
-from pipeline.settings.yaml_text import Ambiguous, read_settings
+from pipeline.settings.yaml_text import Ambiguous, read_strictly
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -80,7 +80,7 @@ def _refuse_unknown(name: str, origin: str) -> None:
 def load_yaml(path: Path) -> dict[str, Any]:
     """The flat settings of a recipe file."""
     try:
-        settings = read_settings(path.read_text(encoding="utf-8"))
+        settings = read_strictly(path.read_text(encoding="utf-8"))
     except Ambiguous as error:
         raise InputError(f"recipe {path}, {error}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

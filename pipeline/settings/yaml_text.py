@@ -23,7 +23,7 @@ class Ambiguous(InputError):  # noqa: N818 (what is true of the text)
         self.words = words
 
 
-def read_settings(text: str) -> Any:
+def read_strictly(text: str) -> Any:
     """The value of a YAML document, of plain types only.
 
     Raises:

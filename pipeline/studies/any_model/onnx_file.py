@@ -31,7 +31,7 @@ from pipeline.errors import InputError, first_line
 from pipeline.run_folder import sha256
 from pipeline.settings.kinds import Number, Text, Whole
 from pipeline.settings.schema import one_line
-from pipeline.settings.yaml_text import Ambiguous, read_settings
+from pipeline.settings.yaml_text import Ambiguous, read_strictly
 from pipeline.studies.any_model.classifier import Answer, Classifier
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # of operators that come with onnxruntime
@@ -103,7 +103,7 @@ def read_description(file: Path, model: Path) -> Described:
         fields = ", ".join(Described.model_fields)
         raise InputError(f"model {model} needs {file.name} beside it, with {fields} (docs/evaluation.md shows one)")
     try:
-        content = read_settings(file.read_text(encoding="utf-8"))
+        content = read_strictly(file.read_text(encoding="utf-8"))
     except Ambiguous as error:
         raise InputError(f"{file}, {error}") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
