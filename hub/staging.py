@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hub.privacy import clean_events
+from hub.options import Options
+from hub.privacy import clean_events, refuse_private
 from hub.server.preprocessing import resize
 from pipeline import run_folder
 from pipeline.errors import InputError
@@ -151,6 +152,17 @@ def content_hash(path: Path) -> str:
     for file in tqdm(files, f"hash {path.name}", disable=len(files) < 100, leave=False):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
+
+
+def check(folders: list[Path], options: Options) -> None:
+    """Search every staged file for what must not be published.
+
+    Raises:
+        InputError: as `hub.privacy.refuse_private`.
+    """
+    owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
+    for folder in folders:
+        refuse_private(folder, *owners, *options.public_name)
 
 
 def listing(folder: Path) -> str:

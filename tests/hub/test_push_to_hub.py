@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub.release import prove
+from hub.proof import prove
 from hub.run import load_run
 from pipeline.errors import InputError
 from pipeline.run_folder import sha256

@@ -21,7 +21,7 @@ import httpx2
 import pytest
 
 from hub.clients.picture_kinds import picture_kinds
-from hub.release import drawn_faces
+from hub.run_data import drawn_faces
 from push_to_hub import main
 from tests.recording_server import ISOLATED, Recorder, recording
 from tests.screenshots import BROWSERS, DONE, FACES, MESSAGE, READY, SIZES, Browser, Page, app, draw_pictures
