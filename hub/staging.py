@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hub import licences
 from hub.options import Options
 from hub.privacy import clean_events, refuse_private
 from hub.server.preprocessing import resize
@@ -28,7 +29,7 @@ PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir"
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*",
-             "face_detector/*", "notebook.ipynb", ADAPTER_CONFIG, ADAPTER_WEIGHTS)  # fmt: skip
+             "face_detector/*", f"{licences.FOLDER}/*", "notebook.ipynb", ADAPTER_CONFIG, ADAPTER_WEIGHTS)  # fmt: skip
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
@@ -68,6 +69,7 @@ def stage_adapter(run: Run, folder: Path) -> None:
 def _stage_records(run: Run, folder: Path) -> None:
     """What a release says about the run, and the seal over everything that is staged."""
     _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
+    licences.stage(folder, [source_from_json(name, entry) for name, entry in run.curation["sources"].items()])
     write_json(folder / CURATION, without_keys(run.curation))
     write_json(folder / PREPROCESSOR, _for_every_client(read_json(run.path / PREPROCESSOR)))
     for number, name in enumerate(run.sealed(run_folder.LOGS)):

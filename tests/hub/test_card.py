@@ -23,6 +23,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
+from pipeline.evaluation.metrics import METRICS
 from pipeline.expressions import CLASSES
 from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
@@ -525,11 +526,12 @@ def test_the_snippet_names_the_release(voted: Run) -> None:
 def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: Run) -> None:
     network = replace(voted, config={"model_type": "timm_wrapper", "architecture": "resnet18"})
     card = ModelCard(make_card(network, PUBLICATION))
-    assert "`pip install timm` first" in card.text and "A resnet18, input of" in card.text
+    assert "need `pip install transformers torch torchvision pillow timm`." in card.text
+    assert "A resnet18, input of" in card.text and "torchvision pillow`" not in card.text
     assert "onnx" in card.data.tags and "transformers.js" not in card.data.tags and "await" not in card.text
     assert "5.0 gives other scores for some networks of timm" in card.text and "crashes" not in card.text
     usual = ModelCard(make_card(voted, PUBLICATION))
-    assert "transformers.js" in usual.data.tags and "await" in usual.text and "pip install timm" not in usual.text
+    assert "transformers.js" in usual.data.tags and "await" in usual.text and " timm`" not in usual.text
 
 
 def test_a_class_without_rows_is_reported(voted: Run) -> None:
@@ -741,6 +743,17 @@ def test_a_figure_that_cannot_be_is_refused(voted: Run, keys: tuple[str, ...], v
         InputError, match=r"evaluation.json: .* is .*: make it again with python -m pipeline.evaluation"
     ):
         make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("name", METRICS)
+def test_the_best_and_the_worst_value_of_every_metric_pass(voted: Run, name: str, is_right: bool) -> None:
+    label = np.arange(28) % 7
+    logits = 60 * np.eye(7)[label if is_right else (label + 1) % 7]
+    references = np.eye(7)[label] if name in ("nll", "kl") else label
+    value = METRICS[name].module().compute(predictions=logits, references=references)[name]
+    figures = {"value": value, "low": value, "high": value}
+    assert make_card(with_value(voted, "evaluation", ("official", name), figures), PUBLICATION)
 
 
 @pytest.mark.parametrize(
