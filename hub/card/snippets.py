@@ -35,6 +35,7 @@ def words_of(run: Run, publication: Publication) -> dict[str, Any]:
         "model": publication.repo_id,
         "repository": f"https://huggingface.co/{publication.repo_id}",
         "revision": publication.revision,
+        "ref": publication.ref,
         "picture": in_python(publication, example_of(publication)),
         "photo": in_python(publication, publication.photo),
         "top_k": len(run.outputs),
@@ -91,4 +92,4 @@ def in_python(publication: Publication, file: str) -> str:
 
 def in_javascript(publication: Publication, file: str) -> str:
     """The address of a file of the release."""
-    return f"'https://huggingface.co/{publication.repo_id}/resolve/{publication.revision or 'main'}/{file}'"
+    return f"'https://huggingface.co/{publication.repo_id}/resolve/{publication.ref}/{file}'"

@@ -280,13 +280,15 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
         "| `onnx/model.onnx` | fp32 | every runtime and device | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |"
     )
     assert line in card
-    assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
+    assert "The int8 file was left out: it loses 0.91 points of validation accuracy" in card
     assert "in torch it is 0.872 (0.860 to 0.884)" in card
     assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
     assert line in card
-    assert "Compared only on the 7 drawn faces" in card and "There is no int8 file: accuracy was not measured" in card
+    assert (
+        "Compared only on the 7 drawn faces" in card and "The int8 file was left out: accuracy was not measured" in card
+    )
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 
@@ -521,6 +523,14 @@ def test_the_snippet_names_the_release(voted: Run) -> None:
     unpinned = make_card(voted, replace(PUBLICATION, revision=None))
     assert line.replace(' revision="v1",', "") in unpinned.splitlines() and "pins this release" not in unpinned
     assert served.replace(" FER_REVISION=v1", "") in unpinned
+
+
+def test_the_tag_is_one_part_of_every_address(voted: Run) -> None:
+    card = make_card(voted, replace(PUBLICATION, revision="faces/v1", detector="face_detector/x.onnx", shipped=None))
+    addresses = re.findall(r"https://huggingface.co/someone/fer-vit-tiny/(?:blob|resolve)/([^/]+)/", card)
+    assert len(addresses) >= 5 and set(addresses) == {"faces%2Fv1"}
+    assert "\nhf download someone/fer-vit-tiny recipe.yaml --revision faces/v1 --local-dir .\naccelerate" in card
+    assert "hf download" not in make_card(voted, replace(PUBLICATION, shipped=voted.recipe))
 
 
 def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: Run) -> None:

@@ -38,6 +38,8 @@ from tests.screenshots import Browser, Page
 
 REPO = "someone/faces"
 PORT = "8000"
+TAG = "own/v1"
+"""A tag with parts: in addresses its slash is written otherwise."""
 HARD = ['it\'s "fine"', "a|b", "`code`", "\N{GRINNING FACE} smile", "\u063a\u0636\u0628", "<b>x", "{{ x }}", "$&*_\\"]
 """Names of classes that Markdown, YAML, JSON, a shell, Python and JavaScript each read otherwise if they are let."""
 
@@ -114,13 +116,17 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     place, data_path = tmp_path_factory.mktemp("release"), "" if request.param != "own classes" else None
     make = {"CNN of timm": of_timm, "own classes": of_own_classes}.get(request.param)
     path = make(place) if make else request.getfixturevalue("publishable_run")
-    words = {"run": path, "repo_id": REPO, "data_path": data_path}
+    tag = TAG if request.param == "own classes" else None
+    words = {"run": path, "repo_id": REPO, "data_path": data_path, "tag": tag}
     detector = os.environ.get("YUNET")
     run = load_run(path)
     with staging_place(run) as folder, HubServer() as hub:
         (staged,) = stage(run, Options(**words, face_detector=detector), folder)
         kept = shutil.copytree(staged, place / "staged")
-        hub.add_repo(REPO, {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()})
+        content = {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()}
+        refs = hub.add_repo(REPO, content).refs
+        if tag:  # and main has nothing of it
+            refs |= {f"refs/tags/{tag}": refs["refs/heads/main"], "refs/heads/main": hub.repo(REPO).commits[0].oid}
         card = (kept / "README.md").read_text(encoding="utf-8")
         assert card.count("\n```") == 2 * len(re.findall(r"^```\w+$", card, re.MULTILINE)), "every block has a language"
         blocks = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)]
@@ -177,7 +183,8 @@ def test_the_card_has_no_block_of_another_language(published: Published) -> None
 
 
 def test_every_link_to_the_repository_leads_to_a_file(published: Published) -> None:
-    links = re.findall(rf"https://huggingface.co/{REPO}/(?:blob|resolve)/main/([^\s)'\"#]+)", published.card())
+    address = rf"https://huggingface.co/{REPO}/(?:blob|resolve)/(?:main|own%2Fv1)/([^\s)'\"#]+)"
+    links = re.findall(address, published.card())
     shown = re.findall(r"(?:\]\(|src=\")((?:figures|examples)/[^)\"]+)", published.card())
     assert {"licences", "notebook.ipynb", "figures"} <= {Path(name).parts[0] for name in (*links, *shown)}
     assert not [name for name in (*links, *shown) if not (published.folder / name).is_file()]
@@ -323,7 +330,7 @@ def test_the_page_for_a_browser_shows_the_answer_to_the_example(published: Publi
         if file.is_file():
             shutil.copyfile(file, target)
     here = re.sub(r"https://cdn.jsdelivr.net/npm/onnxruntime-web@[\d.]+/dist", "/ort", code)
-    here = re.sub(rf"https://huggingface.co/{REPO}/resolve/main", "/release", here)
+    here = re.sub(rf"https://huggingface.co/{REPO}/resolve/(main|own%2Fv1)", "/release", here)
     assert "https://" not in here
     (tmp_path / "index.html").write_text(here)
 
