@@ -11,9 +11,10 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 from huggingface_hub import ModelCard
 
-from hub.card import filters
+from hub.card import filters, snippets
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
+from hub.clients.clients import OF_ADAPTERS
 from hub.privacy import refuse_private
 from hub.run import load_run
 from pipeline.data.curation import Curated, curate
@@ -286,9 +287,8 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
     assert line in card
-    assert (
-        "Compared only on the 7 drawn faces" in card and "The int8 file was left out: accuracy was not measured" in card
-    )
+    assert "Compared only on the 7 drawn faces" in card
+    assert "The int8 file was left out: accuracy was not measured" in card
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 
@@ -542,6 +542,14 @@ def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: 
     assert "5.0 gives other scores for some networks of timm" in card.text and "crashes" not in card.text
     usual = ModelCard(make_card(voted, PUBLICATION))
     assert "transformers.js" in usual.data.tags and "await" in usual.text and " timm`" not in usual.text
+
+
+def test_each_block_names_what_it_imports(voted: Run) -> None:
+    onnx, torch = "onnxruntime numpy pillow huggingface_hub", "transformers torch torchvision pillow"
+    said = re.findall(r"^(?:The|These) lines.* need `(.*?)`", make_card(voted, PUBLICATION), flags=re.MULTILINE)
+    assert said[:2] == [f"pip install {torch}"] * 2 and f"pip install {onnx}" in said
+    assert said[-1] == "npm install @huggingface/transformers"
+    assert snippets.install_of(OF_ADAPTERS["peft"], voted, "timm/x") == f"pip install {torch} peft timm"
 
 
 def test_a_class_without_rows_is_reported(voted: Run) -> None:
@@ -802,11 +810,11 @@ def test_a_field_of_the_environment_that_no_run_writes_is_refused(voted: Run, na
 
 
 def test_every_other_text_is_one_escaped_line(voted: Run) -> None:
-    odd = "x](http://evil) <b>|\n# owned"
+    odd = "x](http://evil) <b>|\n# owned &lt;"
     keys = ("processor", "system", "device")
     environment = voted.environment | dict.fromkeys(keys, odd) | {"packages": {odd: odd}}
     card = make_card(replace(voted, environment=environment), PUBLICATION)
-    assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\))", card)
+    assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\)|&lt;)", card)
 
 
 def made_figure(value: float) -> dict[str, float]:
