@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from hub.card import filters, snippets
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
+from hub.card.notebook import make_notebook
 from hub.clients.clients import OF_ADAPTERS
 from hub.privacy import refuse_private
 from hub.run import load_run
@@ -537,6 +538,7 @@ def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: 
     network = replace(voted, config={"model_type": "timm_wrapper", "architecture": "resnet18"})
     card = ModelCard(make_card(network, PUBLICATION))
     assert "need `pip install transformers torch torchvision pillow timm`." in card.text
+    assert make_notebook(network, PUBLICATION)["cells"][1]["source"][0].endswith(" pillow timm")
     assert "A resnet18, input of" in card.text and "torchvision pillow`" not in card.text
     assert "onnx" in card.data.tags and "transformers.js" not in card.data.tags and "await" not in card.text
     assert "5.0 gives other scores for some networks of timm" in card.text and "crashes" not in card.text
