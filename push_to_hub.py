@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
 
     from huggingface_hub import HfApi
 
-    from hub import release, staging
+    from hub import proof, release, space_release, staging
     from hub.adjusted import adjusted, expected_shares
     from hub.health import check_health
     from hub.options import check_access, check_names
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
         if expected is not None:
             run = adjusted(run, expected, options.tau, place)
         folders = release.stage(run, options, place)
-        release.check(folders, options)
+        staging.check(folders, options)
         print(*map(staging.listing, folders), sep="\n\n")
         if options.dry_run:
             kept = release.keep(options.run, folders)
@@ -61,10 +61,10 @@ def main(argv: list[str]) -> None:
         # Send and prove
         model, *space = folders
         published = release.send(api, run, model, options, exists.model)
-        release.prove(run, model, options.repo_id, published.commit)
+        proof.prove(run, model, options.repo_id, published.commit)
         for folder in space:
-            release.stage_space(run, folder, model, options, options.tag or published.commit)
-            print(f"\n{release.send_space(api, folder, options, exists.space)}")
+            space_release.stage_space(run, folder, model, options, options.tag or published.commit)
+            print(f"\n{space_release.send_space(api, folder, options, exists.space)}")
     print(f"\n{release.how_to_use(run, options, published.url)}")
 
 

@@ -58,7 +58,7 @@ def check_access(
         return True
     if repo_id.partition("/")[0] not in me.owners:
         raise InputError(
-            f"{asked}: there is no such repository, and {me.name} can create one only under {', '.join(me.owners)}"
+            f"{asked} does not exist, and {me.name} can create repositories only under {', '.join(me.owners)}"
         )
     return False
 
@@ -76,5 +76,5 @@ def _account(me: dict[str, Any]) -> _Account:
     """The account in the answer of the Hub; another answer raises an error of `hub.attempts.MISUNDERSTOOD`."""
     owners = {me["name"], *(organisation["name"] for organisation in me.get("orgs", []))}
     if not all(isinstance(name, str) for name in owners):
-        raise TypeError("an account whose name is no text")
+        raise TypeError("the name of an account is not text")
     return _Account(me["name"], sorted(owners), me.get("auth", {}).get("accessToken", {}).get("role") == "read")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from hub import attempts, release, staging
+from hub import attempts, proof, release, staging
 from hub.options import Options, check_access, check_names
 from hub.run import load_run
+from hub.run_data import shipped_settings
 from pipeline.errors import InputError
 from pipeline.model_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX
 from pipeline.run_folder import WEIGHTS, Run, read_json
@@ -35,14 +36,14 @@ def publish_adapter(options: Options) -> None:
     with release.staging_place(run) as place:
         folder = place / "staged-adapter"
         stage(run, folder, options, base)
-        release.check([folder], options)
+        staging.check([folder], options)
         print(staging.listing(folder))
         if options.dry_run:
             kept = release.keep(run.path, [folder])
             print("", *kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
             return
         published = release.send(api, run, folder, options, exists)
-        release.prove(run, run.path, options.repo_id, published.commit, CLIENT)
+        proof.prove(run, run.path, options.repo_id, published.commit, CLIENT)
     print(f"\n{release.how_to_use(run, options, published.url, CLIENT)}")
 
 
@@ -72,15 +73,15 @@ def stage(run: Run, folder: Path, options: Options, base: str) -> None:
     from hub.card import card, metadata
 
     staging.stage_adapter(run, folder)
-    apart, _ = release.difference(run, run.path, CLIENT, folder.as_posix())
-    if apart > release.tolerance(CLIENT):
+    apart, _ = proof.difference(run, run.path, CLIENT, folder.as_posix())
+    if apart > proof.tolerance(CLIENT):
         raise InputError(
             f"nothing was sent: on {base} as the Hub has it, a probability differs from the run's by {apart:.2g}. An "
             "adapter fits only the weights and the image_size of its base model: leave --adapter out and publish the "
             "merged model"
         )
     release.add_example(run, folder)
-    examples, shipped = card.example_scores(run, folder), release.shipped_settings(run)
+    examples, shipped = card.example_scores(run, folder), shipped_settings(run)
     publication = metadata.Publication(
         options.repo_id, options.tag, examples=examples, shipped=shipped, new_version=options.new_version, base=base
     )

@@ -19,7 +19,7 @@ import onnx
 from pipeline.run_folder import CONFIG, ENVIRONMENT, PREPROCESSOR, WEIGHTS
 
 PROJECT = Path(__file__).parents[1]
-OWN_TEXTS = ("hub/**/*.py", "hub/**/*.jinja", "pipeline/**/*.py", "requirements.txt")
+OWN_TEXTS = ("hub/**/*.py", "hub/**/*.jinja", "pipeline/**/*.py", "requirements.txt", "LICENSE")
 """Texts of the project that a card and the files beside it are made of. Recipes are not: people write their own."""
 DESCRIBED = ("system", "processor", "device", "packages")
 """Fields of environment.json that say what a machine is, and never whose."""

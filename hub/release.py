@@ -1,30 +1,28 @@
-"""The steps of `push_to_hub.py`: stage, check, send, prove.
+"""The steps of `push_to_hub.py` for a model: stage, describe, send, and how to use what was sent."""
 
-The only module of `hub/` that reads data and settings: it measures the exported files on the run's own validation
-pictures and asks clients about drawn faces. The other modules know the run folder only.
-"""
-
-import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-import numpy as np
 from huggingface_hub import HfApi
 
-from hub import attempts, face_detector, privacy, space_folder, staging, upload
+from hub import face_detector, space_release, staging, upload
 from hub.card.checked import check_run
 from hub.options import Options
-from hub.static_space import libraries
+from hub.run_data import (
+    detector_file,
+    drawn_face,
+    drawn_faces,
+    drawn_pictures,
+    example_face,
+    own_answers,
+    shipped_settings,
+    validation_rows,
+)
 from pipeline.errors import InputError
 from pipeline.run_folder import Run, write_json
-from pipeline.task import kind_of_answer, spans
 
 
 def staging_place(run: Run) -> AbstractContextManager[Path]:
@@ -51,23 +49,12 @@ def stage(run: Run, options: Options, place: Path) -> list[Path]:
     check_run(run)
     model, space = place / "staged", place / "staged-space"
     if options.space:
-        space_parts(run, options)
+        space_release.space_parts(run, options)
     staging.stage(run, model, options.with_predictions)
     describe(run, model, options)
     if options.space:
-        stage_space(run, space, model, options, options.tag or options.revision)
+        space_release.stage_space(run, space, model, options, options.tag or options.revision)
     return [model, space] if options.space else [model]
-
-
-def check(folders: list[Path], options: Options) -> None:
-    """Search every staged file for what must not be published, except the page's libraries, which are pinned.
-
-    Raises:
-        InputError: as `hub.privacy.refuse_private`.
-    """
-    owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
-    for folder in folders:
-        privacy.refuse_private(folder, *owners, *options.public_name, known=libraries.FILES.values())
 
 
 def keep(run: Path, folders: list[Path]) -> list[Path]:
@@ -104,7 +91,7 @@ def describe(run: Run, folder: Path, options: Options) -> None:
 
     exported = export.export_onnx(run, folder, rows, faces=drawn_faces())
     with drawn_pictures(run) as kinds:
-        compared = parity.measure_parity(folder, kinds, _own_answers(run, folder, kinds), options.repo_id)
+        compared = parity.measure_parity(folder, kinds, own_answers(run, folder, kinds), options.repo_id)
     if beyond := parity.beyond_tolerance(compared):
         raise InputError(f"nothing was sent, because clients disagree: {'; '.join(beyond[:3])}")
     write_json(folder / "parity.json", compared)
@@ -120,12 +107,10 @@ def describe(run: Run, folder: Path, options: Options) -> None:
 
 def add_example(run: Run, folder: Path) -> None:
     """Draw one face for the snippets of the card, if the run has no examples: its classes are not the seven."""
-    from pipeline.drawn.face import draw_face
-
     if any((folder / "examples").glob("*.png")):
         return
     (folder / "examples").mkdir(exist_ok=True)
-    draw_face("neutral", seed=2026, index=0, size=run.recipe["image_size"]).save(folder / "examples" / "face.png")
+    example_face(run.recipe["image_size"]).save(folder / "examples" / "face.png")
 
 
 def stage_detector(folder: Path, options: Options) -> str | None:
@@ -134,190 +119,10 @@ def stage_detector(folder: Path, options: Options) -> str | None:
     Raises:
         InputError: as `hub.face_detector.stage`.
     """
-    from pipeline.data.face_crops import find_detector
-
     named = options.face_detector or os.environ.get("FER_FACE_DETECTOR")
     if not named:
         return None
-    return face_detector.stage(folder, find_detector(named), drawn_face())
-
-
-def validation_rows(run: Run, data_path: str | None) -> Any:
-    """The run's validation pictures as a `datasets.Dataset`, from `data_path` or from where its recipe says.
-
-    None if no `data_path` is given and the faces of the run are not drawn.
-
-    Raises:
-        InputError: the run was not trained on one folder; or as the readers.
-    """
-    from pipeline.data.curation import curate
-    from pipeline.data.readers import read_sources
-    from pipeline.settings.files import recipe_from
-
-    recipe = recipe_from(run.recipe, f"{run.path}/recipe.yaml")
-    if data_path and (recipe.source == "drawn" or recipe.sources):
-        why = "was trained on drawn faces" if recipe.source == "drawn" else "has several sources"
-        raise InputError(f"--data_path {data_path}: this run {why}, so it takes no folder; use --data_path without a "
-                         "value")  # fmt: skip
-    if data_path is None and recipe.source != "drawn":
-        return None
-    recipe = replace(recipe, data_path=data_path or recipe.data_path)
-    return curate(read_sources(recipe), recipe).splits["validation"]
-
-
-def shipped_settings(run: Run) -> dict[str, Any] | None:
-    """The shipped recipe of the run's name with all of its settings; None if no shipped recipe has that name."""
-    from pipeline.settings.files import RECIPES, load_yaml, recipe_from
-
-    path = RECIPES / f"{run.evaluation['recipe']}.yaml"
-    return recipe_from(load_yaml(path), str(path)).settings() if path.is_file() else None
-
-
-def drawn_faces() -> list[Any]:
-    """A face of each of the seven expressions, 224 px, whatever the classes of the run are."""
-    from pipeline.drawn.face import draw_face
-    from pipeline.expressions import CLASSES
-
-    return [draw_face(name, seed=2026, index=index, size=224) for index, name in enumerate(CLASSES)]
-
-
-def drawn_face() -> Any:
-    """A face that the detector finds, 200 px."""
-    from pipeline.drawn.face import draw_face
-
-    return draw_face("happiness", seed=2026, index=3, size=200)
-
-
-@contextmanager
-def drawn_pictures(run: Run) -> Iterator[dict[str, list[Path]]]:
-    """Files of a drawn face of each expression, by kind of picture. Clients are compared on them."""
-    from hub.clients.picture_kinds import picture_kinds
-
-    size = run.recipe["image_size"]
-    with tempfile.TemporaryDirectory() as place:
-        yield picture_kinds(Path(place), drawn_faces(), (size, size))
-
-
-def _own_answers(run: Run, folder: Path, kinds: dict[str, list[Path]]) -> dict[str, Any]:
-    """Probabilities or scores `(N, K)` by kind of picture, as the run's own code computes them."""
-    from pipeline.training.prediction import answers_of_files
-
-    return answers_of_files(folder, kinds, run.recipe["image_size"])
-
-
-def prove(run: Run, folder: Path, repo_id: str, commit: str, client: str = "pipeline()") -> None:
-    """A fresh process with an empty cache loads the release from the Hub; its answers must be the run's own.
-
-    Raises:
-        InputError: a probability differs from the run's.
-    """
-    with tempfile.TemporaryDirectory() as cache:
-        apart, pictures = difference(run, folder, client, repo_id, commit, {"HF_HUB_CACHE": cache})
-    if apart > tolerance(client):
-        what = kind_of_answer(run.config)
-        raise InputError(f"{repo_id} is published, but a {what} differs from the run's by {apart:.2g}; look at it")
-    how = "pipeline" if client == "pipeline()" else client
-    print(f"read back: {how}(model={json.dumps(repo_id)}) gives the run's own answers to {pictures} pictures")
-
-
-def difference(
-    run: Run,
-    folder: Path,
-    client: str,
-    model: str,
-    revision: str | None = None,
-    environment: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[float, int]:
-    """The largest difference of a probability from the run's, and of how many drawn pictures.
-
-    For scores it is one of shares of their ranges.
-
-    Args:
-        run: a finished run.
-        folder: with the run's model, as the run or publishing wrote it.
-        client: of `hub.clients.clients`, which is asked in a fresh process.
-        model: what its snippet loads.
-        revision: of `model`.
-        environment: variables of that process, besides those of this one.
-    """
-    from hub.clients import clients, parity
-
-    with drawn_pictures(run) as kinds:
-        paths = [path for kind in kinds.values() for path in kind]
-        expected = np.concatenate(list(_own_answers(run, folder, kinds).values()))
-        fresh = os.environ | environment
-        answers = clients.ask(client, model, paths, fresh, revision=revision, top_k=len(run.outputs))
-        given = parity.probabilities(client, paths, answers, run.outputs)
-    return float((np.abs(given - expected) / spans(run.config)).max()), len(paths)
-
-
-def tolerance(client: str) -> float:
-    """The largest difference that a client promises."""
-    from hub.clients import clients
-
-    return float((clients.CLIENTS | clients.OF_ADAPTERS)[client].tolerance or 0)
-
-
-def space_parts(run: Run, options: Options) -> tuple[Path, dict[str, bytes]]:
-    """What a Space needs besides the model: the detector that is named, or the run's own, and libraries of a browser.
-
-    Raises:
-        InputError: a static Space is to show scores, or as `hub.face_detector.read` and
-            `hub.static_space.libraries.libraries`.
-    """
-    from pipeline.data.face_crops import find_detector
-
-    if run.scores and options.space_kind == "static":
-        raise InputError(
-            f"{run.path} answers with scores, and a static Space only with classes: add --space_kind docker"
-        )
-    weights = find_detector(options.face_detector or run.recipe["face_detector"])
-    face_detector.read(weights)
-    return weights, libraries.libraries(options.browser_libraries) if options.space_kind == "static" else {}
-
-
-def stage_space(run: Run, folder: Path, model: Path, options: Options, revision: str) -> None:
-    """Write the Space that shows the staged release `model` at `revision`, in place of an earlier try.
-
-    Raises:
-        InputError: as `space_parts`, the `stage` of either kind, and `check`.
-    """
-    from hub.card.metadata import license_of
-    from hub.static_space import folder as static_space
-
-    weights, files = space_parts(run, options)
-    shutil.rmtree(folder, ignore_errors=True)
-    if options.space_kind == "docker":
-        space_folder.stage(folder, options.repo_id, revision, weights)
-    else:
-        photo, terms = face_detector.photo_of(drawn_face()), license_of(run, options.repo_id)
-        static_space.stage(folder, model, options.repo_id, revision, weights, files, photo, terms)
-    check([folder], options)
-
-
-def send_space(api: HfApi, folder: Path, options: Options, exists: bool) -> str:
-    """Send the Space after the model that it shows, and return its address.
-
-    A new Space of a private model is private too. Otherwise it would show to everybody what its owner keeps private.
-
-    Raises:
-        InputError: as `hub.upload.publish`; the model is published all the same.
-    """
-    space = str(options.space)
-    try:
-        private = attempts.attempt(options.repo_id, lambda: api.model_info(options.repo_id), print).private
-        target = upload.Release(
-            space, private=options.private or bool(private and not exists), message=f"Show {options.repo_id}",
-            repo_type="space", space_sdk=options.space_kind, consists_of=space_folder.PUBLISHED,
-        )  # fmt: skip
-        published = upload.publish(api, folder, target, exists, print)
-    except InputError as error:
-        state = f"{options.repo_id} is published, the Space {space} is not: {error}"
-        raise InputError(f"{state}; the same command sends what is missing") from None
-    print(f"sent to {space}: {published.files} files, {published.bytes / 1e6:.1f} MB")
-    if private and options.space_kind == "docker":
-        print(f"{options.repo_id} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
-    return published.url
+    return face_detector.stage(folder, detector_file(named), drawn_face())
 
 
 def how_to_use(run: Run, options: Options, url: str, client: str = "pipeline()") -> str:

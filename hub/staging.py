@@ -14,8 +14,11 @@ import yaml
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hub.privacy import clean_events
+from hub import licences
+from hub.options import Options
+from hub.privacy import clean_events, refuse_private
 from hub.server.preprocessing import resize
+from hub.static_space import libraries
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.model_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -27,7 +30,7 @@ PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir"
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*",
-             "face_detector/*", "notebook.ipynb", ADAPTER_CONFIG, ADAPTER_WEIGHTS)  # fmt: skip
+             "face_detector/*", f"{licences.FOLDER}/*.txt", "notebook.ipynb", ADAPTER_CONFIG, ADAPTER_WEIGHTS)  # fmt: skip
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 
 
@@ -67,6 +70,7 @@ def stage_adapter(run: Run, folder: Path) -> None:
 def _stage_records(run: Run, folder: Path) -> None:
     """What a release says about the run, and the seal over everything that is staged."""
     _resize_examples(folder, read_json(run.path / PREPROCESSOR)["size"])
+    licences.stage(folder, [source_from_json(name, entry) for name, entry in run.curation["sources"].items()])
     write_json(folder / CURATION, without_keys(run.curation))
     write_json(folder / PREPROCESSOR, _for_every_client(read_json(run.path / PREPROCESSOR)))
     for number, name in enumerate(run.sealed(run_folder.LOGS)):
@@ -151,6 +155,17 @@ def content_hash(path: Path) -> str:
     for file in tqdm(files, f"hash {path.name}", disable=len(files) < 100, leave=False):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
+
+
+def check(folders: list[Path], options: Options) -> None:
+    """Search every staged file for what must not be published, except the page's libraries, which are pinned.
+
+    Raises:
+        InputError: as `hub.privacy.refuse_private`.
+    """
+    owners = [repo.partition("/")[0] for repo in (options.repo_id, options.space) if repo]
+    for folder in folders:
+        refuse_private(folder, *owners, *options.public_name, known=libraries.FILES.values())
 
 
 def listing(folder: Path) -> str:

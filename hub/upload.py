@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
@@ -79,7 +80,7 @@ def publish(api: HfApi, folder: Path, release: Release, exists: bool, say: Say) 
     if tagged is not None:
         if _changes(staged, _tree(api, release, tagged, say), release):
             raise InputError(f"--tag {release.tag} belongs to other content in {repo}; choose a new tag")
-        return Published(tagged, 0, 0, f"{release.page(api)}/tree/{release.tag}")
+        return Published(tagged, 0, 0, f"{release.page(api)}/tree/{quote(str(release.tag), safe='')}")
     head = _head(api, release, say)
     changes = _changes(staged, _tree(api, release, head, say), release)
     commit, url = _send(api, staged, release, changes, head, say) if changes else (head, release.page(api))

@@ -74,7 +74,7 @@ def from_mapping(shares: Mapping[str, Any], classes: Sequence[str], name: str) -
         if not number or not 0 < share <= 1:
             raise InputError(f"{name}: the share of {each} is {share!r}; it must be a number above 0 and at most 1")
     if missing := [each for each in classes if each not in shares]:
-        raise InputError(f"{name}: there is no share of {', '.join(missing)}; give one for each class")
+        raise InputError(f"{name}: no share is given for {', '.join(missing)}; give one for each class")
     found = np.array([float(shares[each]) for each in classes])
     if abs(found.sum() - 1) > SUM_WITHIN:
         raise InputError(f"{name}: the shares sum to {found.sum():.4g}, not to 1")

@@ -99,7 +99,7 @@ def test_shares_are_read_in_any_order_and_rounded_ones_are_mended() -> None:
     [
         (typed(anger=0.5), "the shares sum to 1.4, not to 1"),
         (typed(joy=0.1), "'joy' is not a class of this model; its classes are anger"),
-        (typed(anger=None), "there is no share of anger; give one for each class"),
+        (typed(anger=None), "no share is given for anger; give one for each class"),
         (typed(anger=-0.1), "share of anger is -0.1; it must be a number above 0"),
         (typed(anger=0), "share of anger is 0; it must be a number above 0"),
         (typed(anger=2), "share of anger is 2; it must be a number above 0 and at most 1"),
@@ -109,7 +109,7 @@ def test_shares_are_read_in_any_order_and_rounded_ones_are_mended() -> None:
         (typed(anger=float("nan")), "share of anger is nan; it must be a number"),
         (typed(anger=float("inf")), "share of anger is inf; it must be a number"),
         ('{"anger": 0.5, "anger": 0.5}', "'anger' is there twice"),
-        ("{}", "there is no share of anger"),
+        ("{}", "no share is given for anger"),
         ("balanced", "is 'balanced'; give uniform, estimate, or JSON"),
         ("Uniform", "is 'Uniform'; give uniform"),
         ("[0.5, 0.5]", "give uniform, estimate, or JSON"),

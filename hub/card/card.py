@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from hub import licences
 from hub.card import snippets
 from hub.card.checked import check_run
 from hub.card.filters import cell, duration, figure, of_class, percent, plain, share_of, size
@@ -79,6 +80,7 @@ def _of_sources(run: Run) -> dict[str, Any]:
     records = sources_of(run)
     return {
         "sources": list(zip(records, run.curation["sources"].values(), strict=True)),
+        "licence_files": licences.files_of(records),
         "titles": {record.id: title_of(record) for record in records},
         "datasets": {name for record in records for name in record.datasets},
         "origins": {record.origin for record in records},

@@ -22,7 +22,7 @@ TEMPERATURE = 10.0
 Ends = tuple[float, float]
 SHARE: Ends = (0.0, 1.0)
 ENDS: dict[str, Ends] = {"nll": (0.0, NATS), "kl": (0.0, NATS), "mae": (0.0, UNITS), "rmse": (0.0, UNITS),
-                         "ccc": (-1.0, 1.0), "pearson": (-1.0, 1.0), "brier": (0.0, 2.0)}  # fmt: skip
+                         "brier": (0.0, 2.0), "ccc": (-1.0, 1.0), "pearson": (-1.0, 1.0)}  # fmt: skip
 """The least and the largest value of a metric; all others are shares."""
 SCHEMA: dict[str, type[BaseModel]] = {
     ENVIRONMENT: schema.Environment,

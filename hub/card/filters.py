@@ -13,7 +13,7 @@ FEW = 30
 def cell(text: Any) -> str:
     """Text of any origin as plain words in one line of Markdown, also in a table."""
     words = "".join(c if c.isprintable() else printable(c) for c in " ".join(str(text).split()))
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", words)
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", words)
 
 
 def figure(value: Mapping[str, float]) -> str:

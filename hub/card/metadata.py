@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -55,6 +56,11 @@ class Publication:
     def name(self) -> str:
         """Name of the model without its owner."""
         return self.repo_id.rpartition("/")[2]
+
+    @property
+    def ref(self) -> str:
+        """Tag or branch as a part of an address, where the slash of `v1/a` is not one between folders."""
+        return quote(self.revision or "main", safe="")
 
 
 def front_matter(run: Run, publication: Publication) -> ModelCardData:

@@ -7,7 +7,6 @@ from hub.card.metadata import Publication
 from hub.templates import templates
 from pipeline.run_folder import Run
 
-INSTALL = "%pip install -q transformers torch torchvision huggingface_hub opencv-python-headless"
 SHOW = """from PIL import Image
 
 Image.open({picture})"""
@@ -20,7 +19,7 @@ def make_notebook(run: Run, publication: Publication) -> dict[str, Any]:
     cells = [
         _text(f"# {name}\n\n{_purpose(run)} a picture of one face. An expression is not an emotion: "
               f"read the [model card]({words['repository']}) first."),
-        _code(INSTALL),
+        _code("%" + words["install"] + (" opencv-python-headless" if publication.detector else "")),
         _code(_rendered("use_pipeline.py.jinja", words)),
         _code(SHOW.format(picture=words["picture"])),
     ]  # fmt: skip

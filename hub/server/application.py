@@ -159,14 +159,14 @@ async def examples(request: Request) -> Any:
     response_class=Response,
     responses={
         200: {"content": {"image/png": {}}},
-        404: {"model": contract.Failure, "description": "There is no such example."},
+        404: {"model": contract.Failure, "description": "The model has no such example."},
     },
 )
 async def example(request: Request, name: str) -> Response:
     """A drawn face."""
     picture = request.app.state.service.model.examples.get(name)
     if picture is None:
-        raise Refused(404, "there is no such example")
+        raise Refused(404, "this model has no such example")
     return Response(picture, media_type="image/png")
 
 

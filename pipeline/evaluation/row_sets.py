@@ -44,7 +44,7 @@ def row_sets(predictions: Predictions) -> RowSets:
     sets = {name: rows for name, rows in sets.items() if rows.held.any()}
     if not sets:
         raise InputError(
-            "predictions hold no clean validation rows and no rows of test, train or all: there is nothing to evaluate"
+            "predictions hold no clean validation rows and no rows of test, train or all, so nothing to evaluate"
         )
     return sets
 

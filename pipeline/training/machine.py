@@ -106,7 +106,7 @@ def _temporary() -> str:
     try:
         return tempfile.gettempdir()
     except OSError as error:
-        raise InputError(f"there is no folder for temporary files ({error.strerror}); set TMPDIR to one") from None
+        raise InputError(f"no folder for temporary files was found ({error.strerror}); set TMPDIR to one") from None
 
 
 def refuse_lone_process() -> None:

@@ -26,8 +26,8 @@ from hub import predict
 from hub.clients.picture_kinds import picture_kinds
 from hub.export import fp32
 from hub.export.export import export_onnx
-from hub.release import drawn_faces
 from hub.run import load_run
+from hub.run_data import drawn_faces
 from hub.server.engine import load_model, to_scores
 from pipeline.pictures import decode
 from pipeline.training.prediction import answers_of_files

@@ -59,7 +59,7 @@ def test_the_command_prints_the_figures_and_writes_nothing(run: Path, capsys: py
     [
         (["--class_shares", "uniform", "--tau", "0"], "--tau is 0"),
         (["--tau", "0.5"], "give both, or neither"),
-        (["--class_shares", '{"anger": 1}'], "there is no share of disgust, fear"),
+        (["--class_shares", '{"anger": 1}'], "no share is given for disgust, fear"),
     ],
 )
 def test_wrong_shares_are_refused(words: list[str], why: str, run: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value, concatenate_datasets
 from huggingface_hub import ModelCard
 
-from hub.card import filters
+from hub.card import filters, snippets
 from hub.card.card import example_scores, make_card, reproduce
 from hub.card.metadata import Publication, base_model_of, datasets_of, eval_results, sources_of, title_of
+from hub.card.notebook import make_notebook
+from hub.clients.clients import OF_ADAPTERS
 from hub.privacy import refuse_private
 from hub.run import load_run
 from pipeline.data.curation import Curated, curate
@@ -23,6 +25,7 @@ from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate_predictions
+from pipeline.evaluation.metrics import METRICS
 from pipeline.expressions import CLASSES
 from pipeline.run_folder import Run
 from pipeline.settings.command_line import parse_command_line
@@ -279,13 +282,14 @@ def test_weight_files_say_what_was_not_measured_and_why_one_is_missing(voted: Ru
         "| `onnx/model.onnx` | fp32 | every runtime and device | 22.8 MB | 99.9 % | 5.1e-06 | 0.872 (0.861 to 0.883) |"
     )
     assert line in card
-    assert "There is no int8 file: it loses 0.91 points of validation accuracy" in card
+    assert "The int8 file was left out: it loses 0.91 points of validation accuracy" in card
     assert "in torch it is 0.872 (0.860 to 0.884)" in card
     assert "Compared on 1,234 validation pictures. Accuracy is measured on the 1,111 of them" in card
     card = make_card(voted, replace(PUBLICATION, export=ONLY_EXAMPLES))
     line = "| `onnx/model_fp16.onnx` | fp16 | half the size; GPUs, WebGPU | 22.8 MB | 99.9 % | 5.1e-06 | accuracy not"
     assert line in card
-    assert "Compared only on the 7 drawn faces" in card and "There is no int8 file: accuracy was not measured" in card
+    assert "Compared only on the 7 drawn faces" in card
+    assert "The int8 file was left out: accuracy was not measured" in card
     without = make_card(voted, replace(PUBLICATION, export=None, parity=None))
     assert "onnx" not in without and "transformers.js" not in without
 
@@ -522,14 +526,32 @@ def test_the_snippet_names_the_release(voted: Run) -> None:
     assert served.replace(" FER_REVISION=v1", "") in unpinned
 
 
+def test_the_tag_is_one_part_of_every_address(voted: Run) -> None:
+    card = make_card(voted, replace(PUBLICATION, revision="faces/v1", detector="face_detector/x.onnx", shipped=None))
+    addresses = re.findall(r"https://huggingface.co/someone/fer-vit-tiny/(?:blob|resolve)/([^/]+)/", card)
+    assert len(addresses) >= 5 and set(addresses) == {"faces%2Fv1"}
+    assert "\nhf download someone/fer-vit-tiny recipe.yaml --revision faces/v1 --local-dir .\naccelerate" in card
+    assert "hf download" not in make_card(voted, replace(PUBLICATION, shipped=voted.recipe))
+
+
 def test_a_network_of_timm_says_what_it_needs_and_where_it_does_not_load(voted: Run) -> None:
     network = replace(voted, config={"model_type": "timm_wrapper", "architecture": "resnet18"})
     card = ModelCard(make_card(network, PUBLICATION))
-    assert "`pip install timm` first" in card.text and "A resnet18, input of" in card.text
+    assert "need `pip install transformers torch torchvision pillow timm`." in card.text
+    assert make_notebook(network, PUBLICATION)["cells"][1]["source"][0].endswith(" pillow timm")
+    assert "A resnet18, input of" in card.text and "torchvision pillow`" not in card.text
     assert "onnx" in card.data.tags and "transformers.js" not in card.data.tags and "await" not in card.text
     assert "5.0 gives other scores for some networks of timm" in card.text and "crashes" not in card.text
     usual = ModelCard(make_card(voted, PUBLICATION))
-    assert "transformers.js" in usual.data.tags and "await" in usual.text and "pip install timm" not in usual.text
+    assert "transformers.js" in usual.data.tags and "await" in usual.text and " timm`" not in usual.text
+
+
+def test_each_block_names_what_it_imports(voted: Run) -> None:
+    onnx, torch = "onnxruntime numpy pillow huggingface_hub", "transformers torch torchvision pillow"
+    said = re.findall(r"^(?:The|These) lines.* need `(.*?)`", make_card(voted, PUBLICATION), flags=re.MULTILINE)
+    assert said[:2] == [f"pip install {torch}"] * 2 and f"pip install {onnx}" in said
+    assert said[-1] == "npm install @huggingface/transformers"
+    assert snippets.install_of(OF_ADAPTERS["peft"], voted, "timm/x") == f"pip install {torch} peft timm"
 
 
 def test_a_class_without_rows_is_reported(voted: Run) -> None:
@@ -743,6 +765,17 @@ def test_a_figure_that_cannot_be_is_refused(voted: Run, keys: tuple[str, ...], v
         make_card(with_value(voted, "evaluation", keys, value), PUBLICATION)
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("name", METRICS)
+def test_the_best_and_the_worst_value_of_every_metric_pass(voted: Run, name: str, is_right: bool) -> None:
+    label = np.arange(28) % 7
+    logits = 60 * np.eye(7)[label if is_right else (label + 1) % 7]
+    references = np.eye(7)[label] if name in ("nll", "kl") else label
+    value = METRICS[name].module().compute(predictions=logits, references=references)[name]
+    figures = {"value": value, "low": value, "high": value}
+    assert make_card(with_value(voted, "evaluation", ("official", name), figures), PUBLICATION)
+
+
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
@@ -779,11 +812,11 @@ def test_a_field_of_the_environment_that_no_run_writes_is_refused(voted: Run, na
 
 
 def test_every_other_text_is_one_escaped_line(voted: Run) -> None:
-    odd = "x](http://evil) <b>|\n# owned"
+    odd = "x](http://evil) <b>|\n# owned &lt;"
     keys = ("processor", "system", "device")
     environment = voted.environment | dict.fromkeys(keys, odd) | {"packages": {odd: odd}}
     card = make_card(replace(voted, environment=environment), PUBLICATION)
-    assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\))", card)
+    assert "\n# owned" not in card and not re.search(r"(?<!\\)(<b>|\]\(http://evil\)|&lt;)", card)
 
 
 def made_figure(value: float) -> dict[str, float]:

@@ -239,7 +239,7 @@ def test_the_card_and_the_config_of_a_release_say_its_shares(publishable_run: Pa
     ("words", "why"),
     [
         (("--class_shares", "estimate"), "estimate needs pictures: run `python -m hub.predict"),
-        (("--class_shares", '{"anger": 1}'), "there is no share of disgust"),
+        (("--class_shares", '{"anger": 1}'), "no share is given for disgust"),
         (("--class_shares", "uniform", "--tau", "1.5"), "--tau is 1.5"),
         (("--tau", "0.5"), "give both, or neither"),
     ],

@@ -27,7 +27,7 @@ from hub.export.compare import Reference, compare, why_inaccurate
 from hub.export.export import FORMATS, export_onnx
 from hub.export.formats import Format
 from hub.export.onnx_files import OPSET, Answer, Batch
-from hub.release import drawn_faces
+from hub.run_data import drawn_faces
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.drawn.face import draw_face

@@ -84,7 +84,9 @@ def test_its_licence_is_one_that_the_hub_knows_and_links_to_terms_that_are_there
     published: tuple[Repo, ModelInfo],
 ) -> None:
     repo, info = published
-    card = info.card_data
+    card, (source,) = info.card_data, json.loads(repo.files()["curation.json"])["sources"]
+    assert f"/blob/v1.0/licences/{source}.txt)" in repo.files()["README.md"].decode()
+    assert b"Terms: " in repo.files()[f"licences/{source}.txt"]
     assert card.license in LICENSES and f"license:{card.license}" in info.tags
     if card.license == "other":
         assert card.license_name == card.license_name.lower() and " " not in card.license_name

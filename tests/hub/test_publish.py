@@ -106,7 +106,10 @@ def test_names_of_branches_and_tags_may_have_parts(hub: HubServer, folder: Path)
     commit = send(hub, folder, Release(REPO, tag="rel/ü-1.0", revision="try/one"))
     assert repo.tags == {"rel/ü-1.0": commit}
     assert (state(repo.files("try/one")), state(repo.files("main"))) == ("new", "old")
-    assert send(hub, folder, Release(REPO, tag="rel/ü-1.0", revision="try/one")) == commit
+    again = publish(
+        HfApi(endpoint=hub.url, token=TOKEN), folder, Release(REPO, tag="rel/ü-1.0", revision="try/one"), True, print
+    )
+    assert again.commit == commit and again.url.endswith(f"/{REPO}/tree/rel%2F%C3%BC-1.0")
 
 
 def test_a_pull_request_leaves_main_as_it_is(hub: HubServer, folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub.release import prove
+from hub.proof import prove
 from hub.run import load_run
 from pipeline.errors import InputError
 from pipeline.run_folder import sha256
@@ -171,7 +171,7 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
         ("gone --repo_id anna/faces --revision v1.lock", "--revision 'v1.lock': a part of it ends with .lock"),
         ("RUN --repo_id anna--x/faces", "--repo_id 'anna--x/faces'"),
         ("RUN --repo_id anna/faces --create_pr --tag v1", "--create_pr: a pull request has no tag"),
-        ("RUN --repo_id ben/faces", "anna can create one only under anna"),
+        ("RUN --repo_id ben/faces", "anna can create repositories only under anna"),
         ("RUN --repo_id anna/faces --token x", "unrecognized arguments: --token x"),
         (
             "RUN --repo_id anna/faces --data_path nowhere",

@@ -25,11 +25,11 @@ from hub.export import fp32, int8, preprocessed
 from hub.export.compare import Reference, compare, refuse_wrong, why_inaccurate
 from hub.export.export import export_onnx
 from hub.options import Options
-from hub.release import space_parts
 from hub.run import load_run
 from hub.server.engine import load_model
 from hub.server.expected import settled
 from hub.server.settings import Settings
+from hub.space_release import space_parts
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from pipeline.evaluation.expected import expected_predictions

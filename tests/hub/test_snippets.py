@@ -8,6 +8,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,9 +19,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from hub.clients.clients import CLIENTS, NODE_PACKAGE, why_missing
@@ -28,12 +31,17 @@ from hub.options import Options
 from hub.release import stage, staging_place
 from hub.run import load_run
 from pipeline.settings.command_line import parse_command_line
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_train_hf, write_recipe
+from tests.families import FAMILIES
 from tests.hub_server import HubServer
 from tests.screenshots import Browser, Page
 
 REPO = "someone/faces"
 PORT = "8000"
+TAG = "own/v1"
+"""A tag with parts: in addresses its slash is written otherwise."""
+HARD = ['it\'s "fine"', "a|b", "`code`", "\N{GRINNING FACE} smile", "\u063a\u0636\u0628", "<b>x", "{{ x }}", "$&*_\\"]
+"""Names of classes that Markdown, YAML, JSON, a shell, Python and JavaScript each read otherwise if they are let."""
 
 
 class Block(NamedTuple):
@@ -53,23 +61,74 @@ class Published(NamedTuple):
     def environment(self, home: Path) -> dict[str, str]:
         return self.hub.client_environment(home, None) | {"ORT_DISABLE_TELEMETRY": "1"}
 
+    def card(self) -> str:
+        return (self.folder / "README.md").read_text(encoding="utf-8")
+
+    def classes(self) -> list[str]:
+        """In the order of the model's outputs."""
+        return list(json.loads((self.folder / "config.json").read_text(encoding="utf-8"))["id2label"].values())
+
     def first_answers(self) -> dict[str, str]:
         """The first answer of the run to each example, by file name, from the card's own widget."""
-        card = (self.folder / "README.md").read_text(encoding="utf-8")
-        found = re.findall(r"src: examples/(\w+\.png)\n(?:.*\n)*?  - label: (\w+)", card)
-        return dict(found)
+        widget = ModelCard(self.card()).data.widget
+        return {Path(example["src"]).name: example["output"][0]["label"] for example in widget}
+
+    def first_answer(self) -> str:
+        """The first answer of the run to the example that the lines of the card classify."""
+        answers = self.first_answers()
+        return answers.get("happiness.png") or answers["face.png"]
+
+    def loads_in_node(self) -> bool:
+        return "transformers.js" in ModelCard(self.card()).data.tags
 
 
-@pytest.fixture(scope="module")
-def published(publishable_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    place, words = tmp_path_factory.mktemp("release"), {"run": publishable_run, "repo_id": REPO, "data_path": ""}
+def of_timm(place: Path) -> Path:
+    """A run of a CNN from timm, on drawn faces."""
+    FAMILIES["timm/resnet10t"].save(place / "checkpoint")
+    about = {"checkpoint": str(place / "checkpoint"), "image_size": 64, "drawn_faces": 60, "vit_config": {}}
+    return trained(place, max_steps=3, **about)
+
+
+def of_own_classes(place: Path) -> Path:
+    """A run on somebody's class folders, whose pictures publishing is not given."""
+    rng = np.random.default_rng(0)
+    for name in HARD:
+        (place / "faces" / name).mkdir(parents=True)
+        for number in range(12):
+            noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(place / "faces" / name / f"{number}.png")
+    return trained(place, max_steps=2, source="auto", data_path=str(place / "faces"), classes=HARD)
+
+
+def trained(place: Path, **settings: Any) -> Path:
+    recipe = write_recipe(place / "own.yaml", output_dir=str(place / "run"), evaluate_test=True, **settings)
+    ended = run_train_hf(str(recipe))
+    assert ended.returncode == 0, ended.stderr
+    return place / "run"
+
+
+@pytest.fixture(scope="module", params=[
+    "native ViT",
+    pytest.param("CNN of timm", marks=pytest.mark.slow),
+    pytest.param("own classes", marks=pytest.mark.slow),
+])  # fmt: skip
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    place, data_path = tmp_path_factory.mktemp("release"), "" if request.param != "own classes" else None
+    make = {"CNN of timm": of_timm, "own classes": of_own_classes}.get(request.param)
+    path = make(place) if make else request.getfixturevalue("publishable_run")
+    tag = TAG if request.param == "own classes" else None
+    words = {"run": path, "repo_id": REPO, "data_path": data_path, "tag": tag}
     detector = os.environ.get("YUNET")
-    run = load_run(publishable_run)
+    run = load_run(path)
     with staging_place(run) as folder, HubServer() as hub:
         (staged,) = stage(run, Options(**words, face_detector=detector), folder)
         kept = shutil.copytree(staged, place / "staged")
-        hub.add_repo(REPO, {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()})
+        content = {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()}
+        refs = hub.add_repo(REPO, content).refs
+        if tag:  # and main has nothing of it
+            refs |= {f"refs/tags/{tag}": refs["refs/heads/main"], "refs/heads/main": hub.repo(REPO).commits[0].oid}
         card = (kept / "README.md").read_text(encoding="utf-8")
+        assert card.count("\n```") == 2 * len(re.findall(r"^```\w+$", card, re.MULTILINE)), "every block has a language"
         blocks = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)]
         yield Published(hub, kept, blocks)
 
@@ -117,20 +176,33 @@ def served(published: Published, tmp_path: Path) -> Iterator[str]:
         server.wait(60)
 
 
-def test_every_python_block_prints_seven_scores_of_the_example(
-    published: Published, served: str, tmp_path: Path
-) -> None:
+def test_the_card_has_no_block_of_another_language(published: Published) -> None:
+    assert {block.language for block in published.blocks} <= {"python", "bash", "js", "html", "bibtex"}
+    assert len(of(published, "js")) == (2 if published.loads_in_node() else 0)
+    assert len(of(published, "html")) == 1 and len(of(published, "bash")) == 2
+
+
+def test_every_link_to_the_repository_leads_to_a_file(published: Published) -> None:
+    address = rf"https://huggingface.co/{REPO}/(?:blob|resolve)/(?:main|own%2Fv1)/([^\s)'\"#]+)"
+    links = re.findall(address, published.card())
+    shown = re.findall(r"(?:\]\(|src=\")((?:figures|examples)/[^)\"]+)", published.card())
+    assert {"licences", "notebook.ipynb", "figures"} <= {Path(name).parts[0] for name in (*links, *shown)}
+    assert not [name for name in (*links, *shown) if not (published.folder / name).is_file()]
+
+
+def test_every_python_block_prints_the_scores_of_the_example(published: Published, served: str, tmp_path: Path) -> None:
     blocks = of(published, "python")
     assert len(blocks) == len([c for c in CLIENTS.values() if c.snippet.endswith(".py.jinja")]) + (
         "YUNET" in os.environ
     )
-    expected = published.first_answers()["happiness.png"]
+    expected = published.first_answer()
     for code in blocks:
         printed = run_python(code.replace(PORT, served), published, tmp_path)
         if "FaceDetectorYN" not in code:
             scores = ast.literal_eval(printed)
             named = scores if isinstance(scores, dict) else {score["label"]: score["score"] for score in scores}
-            assert len(named) == 7 and max(named, key=lambda name: named[name]) == expected, code
+            assert named.keys() == set(published.classes()), code
+            assert max(named, key=lambda name: named[name]) == expected, code
 
 
 @pytest.mark.skipif("YUNET" not in os.environ, reason="YUNET names no weights of the face detector")
@@ -146,9 +218,9 @@ def test_the_lines_that_crop_find_the_one_face_of_the_photo(published: Published
 def test_the_command_that_trains_again_is_read_as_it_stands(published: Published) -> None:
     (code,) = (code for code in of(published, "bash") if "train_hf.py" in code)
     assert subprocess.run(["bash", "-n"], input=code, text=True).returncode == 0
-    words = code.partition("train_hf.py")[2].replace("\\\n", " ").split()
+    words = shlex.split(code.partition("train_hf.py")[2].replace("\\\n", " "))
     recipe = words[0] if (ROOT / "pipeline/recipes" / f"{words[0]}.yaml").exists() else str(published.folder / words[0])
-    assert parse_command_line([recipe, *words[1:]]).recipe.source == "drawn"
+    assert parse_command_line([recipe, *words[1:]]).recipe.classes == published.classes()
 
 
 def test_the_notebook_is_valid_and_its_cells_run(published: Published, tmp_path: Path) -> None:
@@ -164,14 +236,15 @@ def test_the_notebook_is_valid_and_its_cells_run(published: Published, tmp_path:
 
 
 def expected_label(published: Published) -> str:
-    return f"'label': '{published.first_answers()['happiness.png']}'"
+    return f"'label': {published.first_answer()!r}"
 
 
 def test_the_examples_have_the_models_own_size(published: Published) -> None:
     sizes = {
         Image.open(file).size for file in (published.folder / "examples").glob("*.png") if file.name != "photo.png"
     }
-    assert sizes == {(32, 32)}
+    (size,) = sizes
+    assert size == tuple(json.loads((published.folder / "preprocessor_config.json").read_text())["size"].values())
 
 
 # JavaScript
@@ -183,6 +256,8 @@ globalThis.fetch = (url, ...rest) => before(here(url), ...rest);
 const {{ env }} = await import('{library}');
 env.remoteHost = process.env.HF_ENDPOINT;
 env.cacheDir = `${{process.env.HF_HOME}}/transformers.js`;
+const print = console.log;
+console.log = (said) => print(JSON.stringify(said));
 """
 PLAIN = """
 import {{ pipeline, env }} from '{library}';
@@ -220,12 +295,16 @@ def test_every_javascript_block_prints_the_answer_to_the_example(published: Publ
     blocks = of(published, "js")
     assert len(blocks) == 2
     for code in blocks:
-        printed = in_node(code, preload=True)
-        assert re.search(r"label: '(\w+)'", printed)[1] == published.first_answers()["happiness.png"], code
+        scores = json.loads(in_node(code, preload=True))
+        assert {score["label"] for score in scores} == set(published.classes())
+        assert scores[0]["label"] == published.first_answer(), code
 
 
 @pytest.mark.parametrize("options", ["", ", { dtype: 'q8' }", ", { dtype: 'fp16' }", ", { dtype: 'fp32' }"])
 def test_plain_transformers_js_gives_the_runs_first_answer_to_every_example(published, in_node, options: str) -> None:
+    if "q8" in options and not (published.folder / "onnx/model_quantized.onnx").exists():
+        assert "`dtype: 'q8'` does not work, because this repository has no such file" in published.card()
+        return
     (published.folder.parent / "someone").mkdir(exist_ok=True)
     link = published.folder.parent / REPO
     if not link.exists():
@@ -233,7 +312,7 @@ def test_plain_transformers_js_gives_the_runs_first_answer_to_every_example(publ
     answers = published.first_answers()
     paths = [str(published.folder / "examples" / name) for name in answers]
     code = PLAIN.format(library=NODE_PACKAGE, model=REPO, options=options)
-    assert in_node(code, f"{published.folder.parent}/", *paths).split() == list(answers.values())
+    assert in_node(code, f"{published.folder.parent}/", *paths).splitlines() == list(answers.values())
 
 
 # A browser
@@ -251,7 +330,7 @@ def test_the_page_for_a_browser_shows_the_answer_to_the_example(published: Publi
         if file.is_file():
             shutil.copyfile(file, target)
     here = re.sub(r"https://cdn.jsdelivr.net/npm/onnxruntime-web@[\d.]+/dist", "/ort", code)
-    here = re.sub(rf"https://huggingface.co/{REPO}/resolve/main", "/release", here)
+    here = re.sub(rf"https://huggingface.co/{REPO}/resolve/(main|own%2Fv1)", "/release", here)
     assert "https://" not in here
     (tmp_path / "index.html").write_text(here)
 
@@ -272,4 +351,5 @@ def test_the_page_for_a_browser_shows_the_answer_to_the_example(published: Publi
         finally:
             browser.close()
             server.shutdown()
-    assert max(scores, key=lambda name: scores[name]) == published.first_answers()["happiness.png"]
+    assert scores.keys() == set(published.classes())
+    assert max(scores, key=lambda name: scores[name]) == published.first_answer()

@@ -23,8 +23,8 @@ from transformers import pipeline
 
 from hub import space_folder
 from hub.privacy import refuse_private
-from hub.release import send_space, stage_space
 from hub.run import load_run
+from hub.space_release import send_space, stage_space
 from pipeline import crop
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError

@@ -76,11 +76,12 @@ def test_only_named_kinds_of_files_are_staged_and_the_run_is_untouched(run: Path
     staged = files(tmp_path / "staged")
     assert {Path(name).parts[0] for name in staged} == {
         "config.json", "model.safetensors", "preprocessor_config.json", "recipe.yaml", "evaluation.json",
-        "curation.json", "environment.json", "figures", "examples", "logs",
+        "curation.json", "environment.json", "figures", "examples", "logs", "licences",
     }  # fmt: skip
     assert not [name for name in staged if "contact_sheet" in name or "tfevents.2" in name], "put there after the seal"
     assert files(run) == before
     assert staged["model.safetensors"] == before["model.safetensors"]
+    assert read_json(tmp_path / "staged/environment.json")["sha256"].keys() >= {"licences/drawn.txt"}
 
 
 def test_examples_are_brought_to_the_size_of_the_model_as_the_model_does_it(run: Path, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from onnx import TensorProto, helper, numpy_helper, save
 from hub import face_detector, space_folder
 from hub.options import check_access
 from hub.privacy import refuse_private
-from hub.release import check, drawn_face, send_space
+from hub.run_data import drawn_face
+from hub.space_release import send_space
+from hub.staging import check
 from hub.static_space import folder as static_space
 from hub.static_space import libraries
 from hub.static_space.folder import CROP

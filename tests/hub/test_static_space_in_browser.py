@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from hub.clients.picture_kinds import picture_kinds
-from hub.release import drawn_faces
+from hub.run_data import drawn_faces
 from hub.server.answers import SENT
 from hub.static_space import self_test
 from pipeline import crop

@@ -89,7 +89,7 @@ def _table(file: Path, count: int) -> Dataset:
             raise InputError(f"benchmark {file}: row {row} has no key or no source: mend the row")
         label = columns["label"][row]
         if label is None or not 0 <= label < count or not _are_shares(columns["target"][row], count):
-            raise InputError(f"benchmark {file}: {key} has no label, or votes that are no shares of {count} classes")
+            raise InputError(f"benchmark {file}: {key} has no label, or its votes are not shares of {count} classes")
     for mark in MARKS:
         columns.setdefault(mark, [None] * rows)
     return Dataset.from_dict(columns, features=_features(count))
