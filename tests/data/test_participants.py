@@ -40,6 +40,8 @@ def test_a_test_list_without_scores_gives_way_to_the_one_that_has_them(tmp_path:
     for order in ([bare, full], [full, bare]):
         found = read_participants(order)
         assert [row.score for row in found.of("test")] == [3, 12] and found.lists == (full,)
+    later = full.rename(tmp_path / "test_split_scores.csv")  # its name comes after that of the bare list
+    assert read_participants([bare, later]).lists == (later,)
 
 
 def test_columns_that_disagree_with_the_score_are_said_and_the_score_decides(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import train_hf
 from hub.after_training import check_publishing
 from hub.card.card import make_card
 from hub.card.metadata import Publication
@@ -21,11 +22,12 @@ from hub.server.application import health
 from hub.server.engine import load_model
 from pipeline.clinical import health_scores
 from pipeline.errors import InputError
+from pipeline.evaluation.tasks import format_table
 from pipeline.training.model import build_model
 from pipeline.training.objectives import OfScores
 from push_to_hub import main
 from tests.avec import DEV, TEST, TRAIN, participants, write_list, write_pictures
-from tests.conftest import TINY, run_train_hf
+from tests.conftest import TINY
 from tests.evaluation.test_screening import persons, screened
 from tests.scores import scored_recipe
 from tests.training.test_score_training import rows_of
@@ -129,9 +131,11 @@ def test_the_server_says_so_to_the_page(scored_run: Path, tmp_path: Path) -> Non
     assert 'id="health" hidden>A tool for research, not a diagnosis.' in (page / "page.html").read_text()
 
 
-@pytest.mark.slow
-def test_from_participants_to_the_staged_card(tmp_path: Path) -> None:
-    root = tmp_path / "set"
+@pytest.fixture(scope="module")
+def of_participants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of twelve steps of the recipe on drawn faces of made-up participants, whose test list has no scores."""
+    folder = tmp_path_factory.mktemp("phq8")
+    root = folder / "set"
     train, dev = participants(30, 10)
     write_list(root, TRAIN, train)
     write_list(root, DEV, dev)
@@ -140,20 +144,32 @@ def test_from_participants_to_the_staged_card(tmp_path: Path) -> None:
         write_pictures(root, number, score, 3)
     small = {"image_size": 32, "max_steps": 12, "bootstrap_resamples": 50, "precision": "fp32", "total_batch_size": 16}
     words = [word for name, value in small.items() for word in (f"--{name}", str(value))]
-    words += ["--checkpoint", "null", "--vit_config", str(TINY["vit_config"]), "--output_dir", str(tmp_path / "run")]
-    ended = run_train_hf("phq8_severity", "--data_path", str(root), *words)
-    assert ended.returncode == 0, ended.stderr
-    assert "official, screening at 10: " in ended.stdout and "rows are persons: the mean over" in ended.stdout
-    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    assert evaluation["screening_cut"] == 10 and evaluation["official"]["persons"] == evaluation["official"]["n"] >= 6
-    assert evaluation["official"]["screening"]["found"].keys() == {"this model", "constant", "linear on pixels"}
-    push = [str(tmp_path / "run"), "--repo_id", "anna/phq", "--dry_run"]
+    words += ["--checkpoint", "null", "--vit_config", str(TINY["vit_config"]), "--output_dir", str(folder / "run")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_CPU", "1")
+        train_hf.main(["phq8_severity", "--data_path", str(root), *words])
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_run_of_the_recipe_is_of_persons_and_publishing_asks(of_participants: Path) -> None:
+    evaluation = json.loads((of_participants / "evaluation.json").read_text())
+    official = evaluation["official"]
+    assert evaluation["screening_cut"] == 10 and official["persons"] == official["n"] >= 6
+    assert official["screening"]["found"].keys() == {"this model", "constant", "linear on pixels"}
+    table = format_table(evaluation)
+    assert "official, screening at 10: " in table and "rows are persons: the mean over" in table
     with pytest.raises(InputError, match="PHQ8_Score, a score of health"):
-        main(push)
-    assert not (tmp_path / "run-staged").exists()
-    main([*push, OPTION])
-    card = (tmp_path / "run-staged" / "README.md").read_text()
+        main([str(of_participants), "--repo_id", "anna/phq", "--dry_run"])
+    card = make_card(load_run(of_participants), Publication("anna/phq"))
     assert "**A tool for research, not a diagnosis.** PHQ8_Score is a score" in card and "Screening at 10: " in card
-    assert json.loads((tmp_path / "run-staged" / "config.json").read_text())["health_score"] is True
-    for file in (tmp_path / "run-staged").rglob("*.json"):
+    assert json.loads((of_participants / "config.json").read_text())["health_score"] is True
+
+
+@pytest.mark.slow
+def test_with_the_option_it_is_staged_and_names_no_participant(of_participants: Path) -> None:
+    main([str(of_participants), "--repo_id", "anna/phq", "--dry_run", OPTION])
+    staged = of_participants.with_name("run-staged")
+    assert "**A tool for research, not a diagnosis.**" in (staged / "README.md").read_text()
+    for file in staged.rglob("*.json"):
         assert "303_P" not in file.read_text(encoding="utf-8"), file
