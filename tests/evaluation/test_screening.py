@@ -60,7 +60,12 @@ def test_what_the_persons_do_not_define_is_left_out() -> None:
 
 def test_the_table_has_the_model_and_the_baselines(tmp_path: Path) -> None:
     person = [i // 2 for i in range(60)]
-    table = format_table(evaluate_predictions(write(tmp_path / "p.parquet", person, "person", k=1, screening_cut=3.0)))
+    evaluation = evaluate_predictions(write(tmp_path / "p.parquet", person, "person", k=1, screening_cut=3.0))
+    predicted, scores = (each[:, 0].reshape(30, 2).mean(1) for each in numbers(60))
+    found = evaluation["validation"]["screening"]["found"]
+    for name, value in screened(predicted, scores, np.arange(30), 3.0, 200, 0).items():
+        assert found["this model"][name] == pytest.approx(value), name
+    table = format_table(evaluation)
     assert "validation, screening at 3: " in table and "sensitivity           specificity           AUC" in table
     lines = {line.split("  ")[0].strip(): line for line in table.splitlines()}
     assert "0.500 [0.500, 0.500]" in table and "this model" in lines

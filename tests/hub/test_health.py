@@ -162,7 +162,7 @@ def test_a_run_of_the_recipe_is_of_persons_and_publishing_asks(of_participants: 
     with pytest.raises(InputError, match="PHQ8_Score, a score of health"):
         main([str(of_participants), "--repo_id", "anna/phq", "--dry_run"])
     card = make_card(load_run(of_participants), Publication("anna/phq"))
-    assert "**A tool for research, not a diagnosis.** PHQ8_Score is a score" in card and "Screening at 10: " in card
+    assert r"**A tool for research, not a diagnosis.** PHQ8\_Score is a score" in card and "Screening at 10: " in card
     assert json.loads((of_participants / "config.json").read_text())["health_score"] is True
 
 

@@ -35,7 +35,7 @@ from tests.publish_faults import client_settings
 
 TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE, HOST = "anna/faces", "anna/demo", "anna-demo.hf.space"
-CARRIED = ("class_shares", "cores", "crop", "errors", "hub_client", "model_folder", "own_file", "pictures")
+CARRIED = ("class_shares", "clinical", "cores", "crop", "errors", "hub_client", "model_folder", "own_file", "pictures")
 
 
 APP = ROOT / "hub" / "server"
