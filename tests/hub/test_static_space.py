@@ -198,7 +198,7 @@ def test_a_folder_without_the_tarball_is_refused_with_what_to_type(
         libraries.libraries(str(tmp_path))
 
 
-PLACE = b"\0/mnt/azure_nvme_temp/onnxruntime/build\0"
+PLACE = b"\0asm\1\0\0\0\0/mnt/azure_nvme_temp/onnxruntime/build\0"
 """As in the pinned .wasm files: the folder where their makers built them."""
 
 
@@ -207,7 +207,7 @@ def test_only_the_pinned_libraries_may_hold_a_path_of_their_makers_machine(
 ) -> None:
     file = staged / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
     file.write_bytes(PLACE)
-    with pytest.raises(InputError, match="absolute path '/mnt/azure_nvme_temp/' in onnxruntime-web/ort-wasm"):
+    with pytest.raises(InputError, match="ort-wasm-simd-threaded.wasm is of a kind that cannot be searched"):
         check([staged], options())
     pinned = libraries.FILES | {file.name: hashlib.sha256(PLACE).hexdigest()}
     monkeypatch.setattr(libraries, "FILES", pinned)
