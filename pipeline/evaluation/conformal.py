@@ -146,12 +146,12 @@ def set_figures(predictions: Predictions, coverage: float) -> dict[str, Any]:
     needed = {of: all_of[rows] for of, all_of in needed_of(predictions).items()}
     kinds: dict[str, Any] = {}
     for sets in found:
-        holds = {of: (sets.held | ~must).all(1) for of, must in needed.items()}
+        holds = {of: np.asarray((sets.held | ~must).all(1)) for of, must in needed.items()}
         kinds[sets.of] = {
             "threshold": sets.threshold,
             "holds": {of: _share(each) for of, each in holds.items()},
             "classes_in_a_set": float(sets.held.sum(1).mean()),
-            "one_class": _share(sets.held.sum(1) == 1),
+            "one_class": _share(np.asarray(sets.held.sum(1) == 1)),
             "empty": int((~sets.held.any(1)).sum()),
             "by_class": {
                 of: _share(holds[OF_LABEL][label == k]) for k, of in enumerate(predictions.classes) if k in label

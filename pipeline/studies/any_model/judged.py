@@ -47,7 +47,7 @@ def judge(options: Options, recipe: Recipe, say: Say, seconds: Seconds) -> Judge
         _refuse_maps(options)
     if options.run is not None and options.split is None:
         return _own_rows(options.run, recipe, say, seconds)
-    say_opened(options.split or TEST, options.run and read_run(options.run), say)
+    say_opened(options.split or TEST, read_run(options.run) if options.run else None, say)
     if options.scores is not None:
         return _from_scores(options, recipe, options.scores, say, seconds)
     if recipe.data_path is None and recipe.source != "drawn" and not recipe.sources:
