@@ -134,7 +134,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or the mapping of a YAML file, in UTF-8. JSON has no infinite numbers, not even as 1e999.
+    """A JSON object or the mapping of a YAML file, in UTF-8: no half letters, and in JSON no number beyond all floats.
 
     Raises:
         InputError: the file is missing, cannot be read, or holds something else.
@@ -144,9 +144,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError(f"more than {MAX_JSON:,} bytes")
         text = path.read_text(encoding="utf-8")
         content = read_yaml(text) if path.suffix == ".yaml" else json.loads(text)
-        json.dumps(
-            content, ensure_ascii=False, default=str, allow_nan=path.suffix == ".yaml"
-        ).encode()  # half a letter, as in "\\ud800", cannot be written anywhere
+        json.dumps(content, ensure_ascii=False, default=str, allow_nan=path.suffix == ".yaml").encode()
     except FileNotFoundError:
         raise InputError(f"{path.parent} has no {path.name}: restore the file, or train again") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
