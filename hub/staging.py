@@ -29,8 +29,8 @@ PICTURES = (run_folder.FIGURES, run_folder.EXAMPLES)
 PATHS = ("data_path", "checkpoint", "output_dir", "face_detector", "logging_dir")
 """Settings whose value may be a path of this machine."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json",
-             "onnx/*", "face_detector/*", f"{licences.FOLDER}/*.txt", "notebook.ipynb", ADAPTER_CONFIG,
+PUBLISHED = (*run_folder.PUBLISHABLE, run_folder.ENVIRONMENT, run_folder.SEAL, "README.md", "parity.json", "onnx/*",
+             "face_detector/*", f"{licences.FOLDER}/*.txt", "notebook.ipynb", ADAPTER_CONFIG,
              ADAPTER_WEIGHTS)  # fmt: skip
 """What a release consists of. A file on the Hub that fits a pattern and is not in the release is deleted there."""
 

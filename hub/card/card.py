@@ -35,6 +35,8 @@ FIGURES = ("confusion_matrix", "reliability", "scatter", "learning_curves")
 PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
 """Settings that say where files are and what a run prints. They do not change the model."""
 CONFUSIONS = 3
+NAMED = 20
+"""So many classes at most are named in the first sentence; of more, half as many."""
 BASELINES = {
     "constant": "always the mean of the training scores",
     "linear on pixels": "a linear model (ridge regression) on 32 x 32 pixels",
@@ -107,7 +109,8 @@ def _labels(run: Run) -> list[str]:
 
 def _of_classes(run: Run) -> dict[str, Any]:
     """What only the card of a classifier says."""
-    return {"majority": _majority(run), "confusions": _confusions(run)}
+    named = run.classes if len(run.classes) <= NAMED else run.classes[: NAMED // 2]
+    return {"majority": _majority(run), "confusions": _confusions(run), "named": named}
 
 
 def _of_scores(run: Run) -> dict[str, Any]:

@@ -554,6 +554,19 @@ def test_each_block_names_what_it_imports(voted: Run) -> None:
     assert snippets.install_of(OF_ADAPTERS["peft"], voted, "timm/x") == f"pip install {torch} peft timm"
 
 
+@pytest.mark.parametrize(("count", "shown"), [(20, "mood 19."), (200, "mood 9 and 190 more ([by class](#by-class)).")])
+def test_the_first_sentence_does_not_name_hundreds_of_classes(voted: Run, count: int, shown: str) -> None:
+    names = [f"mood {number}" for number in range(count)]
+    run = json.loads(json.dumps({"evaluation": voted.evaluation, "curation": voted.curation}))
+    for rows in (run["evaluation"][name] for name in voted.row_sets):
+        rows["per_class"] = dict.fromkeys(names, rows["per_class"]["fear"])
+        rows["confusion_matrix"] = [[1] * count] * count
+    run["evaluation"] |= {"classes": names, "per_source": {}}
+    run["curation"]["rows_used"] = {split: dict.fromkeys(names, 1) for split in run["curation"]["rows_used"]}
+    (sentence,) = re.findall("^An image classifier.*", make_card(replace(voted, **run), PUBLICATION), re.MULTILINE)
+    assert sentence.endswith(shown)
+
+
 def test_a_class_without_rows_is_reported(voted: Run) -> None:
     evaluation = json.loads(json.dumps(voted.evaluation))
     evaluation["official"]["per_class"]["fear"] |= {"support": 0, "recall": {"value": 0.0, "low": 0.0, "high": 0.0}}

@@ -11,6 +11,11 @@ from pipeline.run_folder import Run
 from pipeline.settings.files import recipe_from
 from tests.conftest import TINY
 
+SEVERAL = {
+    "source": "auto",
+    "sources": [{"source": "folder", "data_path": "/gone/one"}, {"source": "csv", "data_path": "/gone/two"}],
+}
+
 
 def run_on(**settings: object) -> Run:
     recipe = recipe_from(TINY | {"output_dir": "run"} | settings, "test").settings()
@@ -20,7 +25,7 @@ def run_on(**settings: object) -> Run:
 @pytest.mark.parametrize("origin", [
     {"source": "auto", "data_path": "/gone/faces"},
     {"source": "ferplus", "data_path": "user/ferplus"},
-    {"sources": [{"source": "folder", "data_path": "/gone/one"}, {"source": "csv", "data_path": "/gone/two"}]},
+    SEVERAL,
 ])  # fmt: skip
 def test_a_run_on_own_pictures_is_published_without_them(origin: dict) -> None:
     assert validation_rows(run_on(**origin), None) is None
@@ -28,7 +33,7 @@ def test_a_run_on_own_pictures_is_published_without_them(origin: dict) -> None:
 
 @pytest.mark.parametrize(("origin", "why"), [
     ({}, "was trained on drawn faces"),
-    ({"sources": [{"source": "folder", "data_path": "/gone/one"}, {"source": "csv", "data_path": "/gone/two"}]},
+    (SEVERAL,
      "has several sources"),
 ])  # fmt: skip
 def test_a_folder_for_a_run_that_takes_none_is_refused(origin: dict, why: str) -> None:

@@ -40,6 +40,7 @@ REPO = "someone/faces"
 PORT = "8000"
 TAG = "own/v1"
 """A tag with parts: in addresses its slash is written otherwise."""
+ON_MAIN = ("config.json", "preprocessor_config.json")
 HARD = ['it\'s "fine"', "a|b", "`code`", "\N{GRINNING FACE} smile", "\u063a\u0636\u0628", "<b>x", "{{ x }}", "$&*_\\"]
 """Names of classes that Markdown, YAML, JSON, a shell, Python and JavaScript each read otherwise if they are let."""
 
@@ -124,9 +125,10 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         (staged,) = stage(run, Options(**words, face_detector=detector), folder)
         kept = shutil.copytree(staged, place / "staged")
         content = {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()}
-        refs = hub.add_repo(REPO, content).refs
-        if tag:  # and main has nothing of it
-            refs |= {f"refs/tags/{tag}": refs["refs/heads/main"], "refs/heads/main": hub.repo(REPO).commits[0].oid}
+        repo = hub.add_repo(REPO, content)
+        if tag:  # main has an older release: of transformers.js, 4.3.2 looks there which files there are
+            older = repo.add(None, {name: content[name] for name in ON_MAIN}, (), "someone", "an older release")
+            repo.refs |= {f"refs/tags/{tag}": repo.refs["refs/heads/main"], "refs/heads/main": older.oid}
         card = (kept / "README.md").read_text(encoding="utf-8")
         assert card.count("\n```") == 2 * len(re.findall(r"^```\w+$", card, re.MULTILINE)), "every block has a language"
         blocks = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)]
