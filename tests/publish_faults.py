@@ -113,7 +113,7 @@ CASES = {
     "a token that only reads": Case(lambda hub: None, "can only read", token=READER),
     "somebody else's repository": Case(lambda hub: None, "403", token=STRANGER),
     "somebody else's name, a new repository": Case(
-        lambda hub: None, "ben can create one only under ben", STRANGER, Release("anna/other")
+        lambda hub: None, "ben can create repositories only under ben", STRANGER, Release("anna/other")
     ),
     "a repo id that is not valid": Case(lambda hub: None, "Cannot have -- or ..", release=Release("anna--faces/x")),
     "the tag belongs to other content": Case(
