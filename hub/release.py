@@ -33,7 +33,7 @@ def staging_place(run: Run) -> AbstractContextManager[Path]:
 @contextmanager
 def new_place(beside: Path) -> Iterator[Path]:
     """A hidden folder beside another; it goes with what is in it when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=f".{beside.name}-", dir=beside.resolve().parent) as place:
+    with tempfile.TemporaryDirectory(prefix=f".{beside.name[:40]}-", dir=beside.resolve().parent) as place:
         yield Path(place)
 
 

@@ -36,6 +36,7 @@ COPIED = (
     "pipeline/model_folder.py",
     "pipeline/own_file.py",
     "pipeline/pictures.py",
+    "pipeline/yaml_text.py",
     "LICENSE",
 )
 """Files of the project that a Space holds, at the same paths, so that it starts with the same command."""

@@ -4,6 +4,7 @@ Publishing adds `onnx/`, `parity.json` and the card.
 """
 
 import hashlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -182,7 +183,9 @@ def keep(folder: Path, target: Path) -> Path:
     Raises:
         InputError: something else is there.
     """
-    if target.exists():
+    if os.path.lexists(target):
+        if target.is_symlink() or not target.is_dir():
+            raise InputError(f"{target} exists and is not a staged folder; move it away")
         known = (
             {"README.md", "evaluation.json", "parity.json"},
             {"README.md", "evaluation.json", ADAPTER_CONFIG},

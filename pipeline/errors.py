@@ -20,8 +20,11 @@ class InputError(Exception):
     """What was wrong, where (file, row, key or setting) and what to do, in one line; shown without a stack trace."""
 
 
-class Stopped(Exception):  # noqa: N818 (a stop that was asked for is no error)
-    """A run that was asked to stop, and stopped in order: where, and how to go on; `code` is the exit code."""
+class Stopped(BaseException):
+    """A run that was asked to stop, and stopped in order: where, and how to go on; `code` is the exit code.
+
+    Like KeyboardInterrupt it is no Exception: code that catches whatever a library raises must not catch it.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)

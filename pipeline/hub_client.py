@@ -25,6 +25,8 @@ GRACE, SLOWEST = 30.0, 1000.0
 """An answer that has come for so many seconds must have come with so many bytes a second, on average."""
 LONGEST_WAIT = 330.0
 """Seconds that the client waits at most when it is asked to; the Hub counts requests in windows of 300."""
+FILE_NAME = re.compile(r'(W/)?"?[\w+=-][\w.:+=-]*"?')
+"""What an answer may call a file: the client keeps it in its cache under this name."""
 LARGEST = 100_000_000
 """Bytes of an answer that is not a file of known size."""
 
@@ -98,19 +100,36 @@ def _limit_answer(response: httpx2.Response) -> None:
     """Refuse a compressed answer, which nobody asked for, and a long wait; count the bytes of one without a size.
 
     Raises:
-        AnswerError: it is compressed.
+        AnswerError: it is compressed, or one of its hashes would be a path.
         HfHubHTTPError: it asks to wait for longer than `LONGEST_WAIT`; the client would sleep for so long.
     """
+    for name in ("ETag", "X-Linked-ETag", "X-Repo-Commit"):  # the client names files of its cache by them
+        if not FILE_NAME.fullmatch(response.headers.get(name, "none")):
+            raise AnswerError(f"the answer has a {name} that names no file of a cache")
     packed = response.headers.get("Content-Encoding", "identity")
     if packed != "identity":
         raise AnswerError(f"the answer is compressed ({packed[:20]!r}), which was not asked for")
     is_file = "Content-Length" in response.headers and not response.url.path.startswith("/api/")
     if not is_file:
         response.stream = _Counted(response.stream)
+    if response.url.path.startswith("/api/"):
+        _refuse_path(response)
     asked = f"t={response.headers.get('Retry-After', '')} {response.headers.get('RateLimit', '')}"
     if response.is_error and any(float(seconds) > LONGEST_WAIT for seconds in re.findall(r"t=(\d+)", asked)):
         response.read()
         hf_raise_for_status(response)
+
+
+def _refuse_path(response: httpx2.Response) -> None:
+    """The client keeps a snapshot under the commit `sha` of a description; it must not lead out of the cache."""
+    response.read()
+    try:
+        described = response.json()
+    except (ValueError, RecursionError):
+        return  # whoever asked says what is wrong with it
+    commit = described.get("sha") if isinstance(described, dict) else None
+    if commit is not None and not (isinstance(commit, str) and FILE_NAME.fullmatch(commit)):
+        raise AnswerError("the answer has a commit that names no file of a cache")
 
 
 class AnswerError(httpx2.ProtocolError):

@@ -8,7 +8,7 @@ needs only the standard library, because a Space carries a copy of it.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ HOW_TO_RUN = frozenset(
         *("auto_map", "custom_pipelines"),  # Python code of the repository
         *("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"),
         *("dtype", "torch_dtype", "_commit_hash", "_name_or_path"),
+        *("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs"),  # weights from elsewhere
+        "transformers_weights",  # a file of another name
     }
 )
 """Fields that say how to run a model or where it comes from, not what it is. They may name code, also on the Hub."""
@@ -139,15 +141,17 @@ def weight_files(folder: Path) -> list[str]:
 
 
 @contextmanager
-def plain_folder(folder: Path, weights: bool = True) -> Iterator[Path]:
-    """A temporary folder for `from_pretrained`: config.json and the processor without code, and the weights.
+def plain_folder(
+    folder: Path, weights: bool = True, processors: Sequence[str] = (PROCESSOR, PROCESSOR_5)
+) -> Iterator[Path]:
+    """A temporary folder for `from_pretrained`: config.json and the `processors` without code, and the weights.
 
     Raises:
         InputError: as `read_object`, `without_code` and `weight_files`.
     """
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
-        for name in (CONFIG, PROCESSOR, PROCESSOR_5):
+        for name in (CONFIG, *processors):
             if name == CONFIG or why_not_own(folder, name) != "is missing":
                 text = json.dumps(without_code(read_object(folder, name)))
                 (place / name).write_text(text, encoding="utf-8")

@@ -11,6 +11,9 @@ import yaml
 LARGEST = 1_000_000
 """Values in one file, counted as often as aliases (`*name`) repeat them."""
 
+LONGEST = 4_000
+"""Characters of a number."""
+
 
 def read_yaml(text: str, safe_loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """The value of one YAML document; None for an empty one. A `safe_loader` may refuse more.
@@ -42,6 +45,8 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
             raise yaml.YAMLError("an alias (*name) contains itself")
         return known[id(node)]
     known[id(node)] = 0
+    if node.tag.endswith((":int", ":float")) and len(node.value) > LONGEST:
+        raise yaml.YAMLError(f"a number of more than {LONGEST:,} characters")  # reading takes their square in time
     parts: list[Any] = node.value if isinstance(node, yaml.CollectionNode) else []
     inner = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
     known[id(node)] = 1 + sum(_size(part, known) for part in inner)

@@ -148,6 +148,10 @@ def an_unknown_architecture(tmp: Path) -> dict[str, Any]:
     return {"source": "drawn", "architecture": "resnet_of_nobody"}
 
 
+def an_architecture_that_is_a_place(tmp: Path) -> dict[str, Any]:
+    return {"source": "drawn", "architecture": f"local-dir:{tmp}"}
+
+
 def a_loss_that_is_not_finite(tmp: Path) -> dict[str, Any]:
     return {"source": "drawn", "optim": "sgd", "learning_rate": 1000.0, "max_grad_norm": 0.0, "warmup_epochs": 0}
 
@@ -216,6 +220,7 @@ CASES: list[tuple[Make, str]] = [
         r"checkpoint someone/vit is not a folder .* check the name and the network",
     ),
     (an_unknown_architecture, r"architecture 'resnet_of_nobody' is not a model that timm knows"),
+    (an_architecture_that_is_a_place, r"architecture 'local-dir:\S+ names a place; give the name of a model of timm"),
     (a_loss_that_is_not_finite, r"the loss is (nan|inf) at step \d+, learning rate [\d.e+]+; lower --learning_rate"),
     (an_output_dir_below_a_file, r"output_dir \S+/file/run: \S+/file is a file; choose another --output_dir"),
     (an_output_dir_that_is_no_run, r"output_dir \S+/thesis is not empty and not a run; choose another --output_dir"),

@@ -28,8 +28,8 @@ from hub.card.metadata import (
 )
 from hub.templates import templates
 from pipeline.clinical import health_scores
-from pipeline.model_folder import ADAPTER_WEIGHTS
-from pipeline.run_folder import EXAMPLES, Run
+from pipeline.model_folder import ADAPTER_WEIGHTS, plain_folder
+from pipeline.run_folder import EXAMPLES, PREPROCESSOR, Run
 
 FIGURES = ("confusion_matrix", "reliability", "scatter", "learning_curves")
 PLACES = ("data_path", "sources", "checkpoint", "face_detector", "output_dir", "logging_dir", "disable_tqdm")
@@ -156,7 +156,8 @@ def example_scores(run: Run, folder: Path | None = None) -> dict[str, list[dict[
     pictures = sorted((folder / "examples").glob("*.png")) if folder else [run.path / n for n in run.sealed(EXAMPLES)]
     if not pictures:
         return {}
-    classify = pipeline("image-classification", model=str(run.path), top_k=len(run.outputs), trust_remote_code=False)
+    with plain_folder(run.path, processors=[PREPROCESSOR]) as place:  # only what is sealed
+        classify = pipeline("image-classification", model=str(place), top_k=len(run.outputs), trust_remote_code=False)
     return {
         picture.name: [{"label": s["label"], "score": round(s["score"], 4)} for s in classify(str(picture))]
         for picture in pictures

@@ -195,6 +195,8 @@ def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
         import torch
         from transformers import AutoModelForImageClassification
 
+        if "quantization_config" in read_object(folder, CONFIG):
+            raise InputError("its weights are quantised, and this server computes in float32: give it those in full")
         with plain_folder(folder) as place:
             model, report = AutoModelForImageClassification.from_pretrained(
                 place,

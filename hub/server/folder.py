@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.own_file import why_not_own
 from pipeline.pictures import UnusablePicture, decode
+from pipeline.yaml_text import read_yaml
 
 RECIPE, CURATION = "recipe.yaml", "curation.json"
 MAX_EXAMPLES = 100
@@ -89,11 +91,11 @@ def read_align(folder: Path) -> bool:
     if why or (folder / RECIPE).stat().st_size > MAX_BYTES:
         raise InputError(f"{folder.name}/{RECIPE} {why or f'has more than {MAX_BYTES:,} bytes'}: take it out")
     try:
-        recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
-        entries = [recipe | entry for entry in recipe.get("sources") or [{}]]
+        recipe = read_yaml((folder / RECIPE).read_text(encoding="utf-8"))
+        entries = [ChainMap(entry, recipe) for entry in recipe.get("sources") or [{}]]
+        cropped = [entry for entry in entries if entry.get("crop") == "detect"]
     except (OSError, ValueError, RecursionError, yaml.YAMLError, AttributeError, LookupError, TypeError):
         return False  # not a run of this project: another kind of file
-    cropped = [entry for entry in entries if entry.get("crop") == "detect"]
     return bool(cropped) and all(entry.get("face_align") for entry in cropped)
 
 

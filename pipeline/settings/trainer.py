@@ -57,6 +57,7 @@ REFUSED = {
     "ignore_data_skip": "a resumed run sees the same batches as one that was not interrupted",
     "resume_from_checkpoint": "use --resume, which goes on from the last checkpoint of output_dir",
     "label_names": "the collators name their columns",
+    "eval_on_start": "it would count as an evaluation for early stopping, and once more after --resume",
     "eval_delay": "every checkpoint is evaluated, so that the best one is published",
     "restore_callback_states_from_checkpoint": "a resumed run always continues the count of early stopping",
     "enable_jit_checkpoint": "SIGTERM always saves a checkpoint",

@@ -30,10 +30,19 @@ LORA_BLOCK_TO_TIMM = {"attention.o_proj": "attn.proj", "mlp.fc1": "mlp.fc1", "ml
 TIMM_PATCHES = "patch_embed.proj"
 PLAIN_TENSORS = ("cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight")
 
+SHAPES = frozenset({"img_size", "patch_size", "depth", "mlp_ratio", "num_classes", "drop_rate", "drop_path_rate"})
+"""Arguments of timm's ViT that only the tensors' shapes follow from, or that act in training only."""
+
 
 def is_plain_vit(names: set[str], config: dict[str, Any]) -> bool:
-    """Whether `ViTForImageClassification` can compute a timm checkpoint: class token pooling, no other tensors."""
+    """Whether `ViTForImageClassification` can compute a timm checkpoint: class token pooling, no other tensors.
+
+    Arguments of the architecture other than `SHAPES`, such as `num_heads` or `act_layer`, may make another network of
+    the same tensors: with them it stays timm's.
+    """
     if config.get("global_pool", "token") != "token" or not names.issuperset(PLAIN_TENSORS):
+        return False
+    if not SHAPES.issuperset(config.get("model_args") or {}):
         return False
     stems = {name.rpartition(".")[0].split(".", 2)[2] for name in names if name.startswith("blocks.")}
     outer = {name for name in names if not name.startswith("blocks.")}

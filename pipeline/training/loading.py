@@ -35,6 +35,7 @@ from pipeline.training.library_words import quiet
 
 Tensors = dict[str, torch.Tensor]
 REPLACED = (
+    *("health_score", "score_ranges", "class_shares"),
     *("num_labels", "dtype", "torch_dtype"),
     *("return_dict", "use_return_dict", "output_hidden_states", "output_attentions", "torchscript"),
 )

@@ -130,6 +130,11 @@ def _refuse_other_size(model: PreTrainedModel, size: int) -> None:
 def _from_scratch(recipe: Recipe, labels: dict[str, Any]) -> PreTrainedModel:
     if recipe.architecture == "vit":
         return _vit(recipe, labels)
+    if set(recipe.architecture) & set(":/\\"):
+        raise InputError(
+            f"architecture {recipe.architecture!r} names a place; give the name of a model of timm, and a folder or "
+            "Hub id as --checkpoint"
+        )
     settings: dict[str, Any] = {"architecture": recipe.architecture, "num_labels": len(recipe.outputs), **labels}
     try:
         return TimmWrapperForImageClassification(TimmWrapperConfig(**settings))

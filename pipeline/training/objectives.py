@@ -60,7 +60,8 @@ class OfClasses:
             rows.loss_weights = row_weights(rows.labels, shares)
             if recipe.class_balance == "logit_adjustment":
                 self.label_shares = torch.from_numpy(shares).float()
-        self.trained_shares = trained_shares(rows, drawn)
+        shares = trained_shares(rows, drawn)
+        self.trained_shares = (1 - self.smoothing) * shares + self.smoothing / len(shares)
 
     def summed(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.balanced:

@@ -66,7 +66,7 @@ def _trial(plan: Plan, args: TrainingArguments, built: Built) -> None:
         trial.output_dir = folder
         trial.per_device_train_batch_size, trial.gradient_accumulation_steps = min(2, plan.rows_per_device), 1
         trial.max_steps, trial.save_strategy, trial.eval_strategy = 1, "no", "no"
-        trial.load_best_model_at_end = trial.eval_on_start = False
+        trial.load_best_model_at_end = False
         plan = replace(plan, recipe=replace(plan.recipe, early_stopping=0))  # nothing is evaluated
         model, processor = built
         rows = _noise(plan, trial.per_device_train_batch_size * plan.processes)

@@ -107,8 +107,8 @@ def sampling_weights(rows: PictureRows, balanced: bool) -> np.ndarray | None:
     if not balanced:
         return rows.weights
     own = np.ones(len(rows)) if rows.weights is None else rows.weights
-    labels = rows.labels
-    return np.asarray(own / np.bincount(labels, own, minlength=rows.targets.shape[1])[labels])
+    totals = np.bincount(rows.labels, own, minlength=rows.targets.shape[1])
+    return np.asarray(own / np.where(totals > 0, totals, 1)[rows.labels])  # a class of weight 0 stays at 0
 
 
 def trained_shares(rows: PictureRows, drawn: np.ndarray | None) -> np.ndarray:

@@ -167,6 +167,25 @@ def test_a_hub_that_lies_about_a_hash_is_found_out(lying: HubServer, tmp_path: P
     assert (hub_client.snapshot("anna/model") / "onnx" / "model.onnx").read_bytes() == bytes(64)
 
 
+@pytest.mark.parametrize("header", ["ETag", "X-Linked-ETag", "X-Repo-Commit"])
+@pytest.mark.parametrize("name", ['"../../x"', "/etc/x", '".."', "a/b", "a\\b"])
+def test_a_hash_that_is_a_path_is_refused_before_a_file_has_its_name(header: str, name: str) -> None:
+    answer = httpx2.Response(200, headers={header: name}, content=b"x", request=httpx2.Request("GET", "http://h/x"))
+    with pytest.raises(hub_client.AnswerError, match=f"{header} that names no file"):
+        hub_client._limit_answer(answer)
+
+
+def test_a_commit_that_is_a_path_is_refused() -> None:
+    def described(sha: object) -> httpx2.Response:
+        return httpx2.Response(200, json={"sha": sha}, request=httpx2.Request("GET", "http://h/api/models/a/b"))
+
+    for sha in ("../../x", "/x", 7, ["a"]):
+        with pytest.raises(hub_client.AnswerError, match="commit that names no file"):
+            hub_client._limit_answer(described(sha))
+    for sha in ("0" * 40, None):
+        hub_client._limit_answer(described(sha))
+
+
 def test_small_files_are_held_against_the_hash_of_git_or_of_a_mirror(tmp_path: Path) -> None:
     (file := tmp_path / "x").write_bytes(b"hello\n")
     asked = subprocess.run(["git", "hash-object", str(file)], capture_output=True, text=True, check=True)

@@ -30,6 +30,7 @@ HOSTILE = {
     "a truth that is none": "a: !!bool maybe\n",
     "a number that is none": "a: !!int ''\n",
     "a number of too many digits": f"a: {'9' * 5000}\n",
+    "a number of base 60 that takes long": f"a: {'1:' * 200_000}1\n",
     "a time that is none": "a: !!timestamp soon\n",
     "code": "a: !!python/object/apply:os.system [id]\n",
     "two documents": "a: 1\n---\nb: 2\n",
@@ -78,6 +79,14 @@ def test_on_the_command_line_it_is_refused() -> None:
 def test_usual_yaml_is_read_as_it_was() -> None:
     text = "a: &a {b: [1, 2.5, yes, null, 2026-11-30]}\nc: *a\nd: {<<: *a, e: é}\n"
     assert read_yaml(text) == yaml.safe_load(text) and read_yaml("") is None and read_yaml("7") == 7
+
+
+def test_a_recipe_beside_a_model_is_not_copied_for_each_source(tmp_path: Path) -> None:
+    names = "".join(f"k{n}: 1\n" for n in range(20_000))
+    (tmp_path / "recipe.yaml").write_text(f"{names}b: &b {{c: 1}}\nsources: [{'*b, ' * 50_000}*b]\n", encoding="utf-8")
+    start = time.process_time()
+    assert read_align(tmp_path) is False
+    assert time.process_time() - start < 20
 
 
 def test_settings_of_a_run_have_a_largest_size(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -451,8 +452,12 @@ def test_a_hub_data_set_in_a_curated_folder_is_named_and_the_folder_is_not(drawn
     assert datasets_of(replace(of_sources(drawn, DRAWN, PHOTOS), recipe=drawn.recipe | recipe)) == []
 
 
-def test_examples_are_what_the_published_folder_says_to_them(drawn: Run) -> None:
+def test_examples_are_what_the_published_folder_says_to_them(drawn: Run, tmp_path: Path) -> None:
     scores = example_scores(drawn)
+    shutil.copytree(drawn.path, tmp_path / "run")
+    beside = {"image_processor": {"image_processor_type": "ViTImageProcessor", "image_mean": [9, 9, 9]}}
+    (tmp_path / "run" / "processor_config.json").write_text(json.dumps(beside), encoding="utf-8")
+    assert example_scores(replace(drawn, path=tmp_path / "run")) == scores, "what is not sealed answers nothing"
     assert sorted(scores) == sorted(f"{name}.png" for name in CLASSES)
     for answer in scores.values():
         assert {score["label"] for score in answer} == set(CLASSES)

@@ -1,6 +1,7 @@
 """What is staged: the publishable files of a sealed run, without paths; the run itself does not change."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
 from hub.run import load_run
-from hub.staging import content_hash, stage
+from hub.staging import content_hash, keep, stage
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.run_folder import read_json, sha256
@@ -128,6 +129,21 @@ def test_no_file_name_of_a_single_picture_is_staged(run: Path, tmp_path: Path) -
     assert "Erika" not in text and shown["unreadable"] == shown["faces"]["no_face"] == {"count": 1, "keys": []}
     sealed = json.loads((tmp_path / "staged" / "environment.json").read_text())["sha256"]
     assert sealed["curation.json"] == sha256(tmp_path / "staged" / "curation.json")
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_something_else_in_the_place_of_the_staged_folder_stays(kind: str, tmp_path: Path) -> None:
+    staged, target, other = (tmp_path / name for name in ("staged", "run-staged", "other"))
+    staged.mkdir()
+    if kind == "file":
+        target.write_text("mine", encoding="utf-8")
+    else:
+        target.symlink_to(other)
+    if kind == "link":
+        other.mkdir()
+    with pytest.raises(InputError, match="run-staged exists and is not a staged folder"):
+        keep(staged, target)
+    assert os.path.lexists(target) and staged.is_dir()
 
 
 def test_predictions_are_staged_only_on_demand(run: Path, tmp_path: Path) -> None:

@@ -327,6 +327,8 @@ def test_row_weights_draw_a_class_more_often(faces, curated) -> None:
         drawn += [labels[draw.index] for draw in sampler]
     assert np.mean(drawn) == pytest.approx(0.8, abs=0.03), "sadness four times as often"
     assert np.ptp(sampling_weights(rows, balanced=True)) < 0.02, "balanced, the factor of a class cancels"
+    rows.weights = np.where(rows.labels == 1, 0.0, rows.weights)
+    assert (sampling_weights(rows, balanced=True)[rows.labels == 1] == 0).all(), "and 0 stays 0"
 
 
 def test_max_train_samples_limits_train_only(faces, curated) -> None:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,9 +114,19 @@ def test_a_timm_vit_of_any_size_keeps_its_heads(name: str) -> None:
     assert config.num_attention_heads == model.blocks[0].attn.num_heads
 
 
-@pytest.mark.parametrize("architecture", ["resnet10t", "vit_tiny_patch16_224"])
-def test_other_models_than_a_plain_vit_stay_timm_models(architecture: str, tmp_path: Path, tiny) -> None:
-    small = {} if architecture == "resnet10t" else {"depth": 2, "patch_size": 8, "img_size": 32, "global_pool": "avg"}
+@pytest.mark.parametrize(
+    ("architecture", "other"),
+    [
+        ("resnet10t", {}),
+        ("vit_tiny_patch16_224", {"global_pool": "avg"}),
+        ("vit_tiny_patch16_224", {"num_heads": 6}),
+        ("vit_tiny_patch16_224", {"act_layer": "relu"}),
+    ],
+)
+def test_other_models_than_a_plain_vit_stay_timm_models(
+    architecture: str, other: dict[str, Any], tmp_path: Path, tiny
+) -> None:
+    small = {} if architecture == "resnet10t" else {"depth": 2, "patch_size": 8, "img_size": 32} | other
     theirs = timm.create_model(architecture, num_classes=11, **small)
     timm.models.save_for_hf(theirs, tmp_path / "timm", model_args={"num_classes": 11, **small}, safe_serialization=True)
     model, _ = build_model(tiny(checkpoint=str(tmp_path / "timm")))

@@ -244,5 +244,7 @@ def test_the_class_shares_that_scores_assume_follow_the_balance(tiny, trainer_of
     for how in ("sampler", "weights", "logit_adjustment"):
         assert shares[how] == pytest.approx(balanced, abs=1e-6)
     assert np.abs(balanced - targets.mean(0)).max() > 0.005
+    smoothed = trainer_of(tiny(label_smoothing=0.3)).task_objective.trained_shares
+    assert smoothed == pytest.approx(0.7 * shares["none"] + 0.3 / 7, abs=1e-6)
     one_hot = trainer_of(tiny(class_balance="weights", targets="onehot")).task_objective.trained_shares
     assert one_hot == pytest.approx(np.full(7, 1 / 7), abs=1e-6)
