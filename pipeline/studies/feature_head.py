@@ -32,6 +32,7 @@ from pipeline.evaluation.evaluate import evaluation_of
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.tasks import format_table
 from pipeline.run_folder import ROW_SETS, write_json
+from pipeline.settings.recipe import SCORES
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 RESAMPLES, SEED = 2_000, 0
@@ -217,7 +218,7 @@ def predictions_of(head: Head, persons: Persons) -> Predictions:
         resamples=RESAMPLES,
         recipe="feature_head",
         person=numbers,
-        task="regression",
+        task=SCORES,
         scores={SCORE: {name: float(value) for name, value in facts.items()}},
         score_of="person",
         screening_cut=float(CUT),
