@@ -45,7 +45,7 @@ class Recipe:
     scores: Names = setting([], "task", "names of the scores: the columns that hold them, such as [valence, arousal]; source drawn has intensity", task=SCORES)
     score_ranges: dict[Text, list[Number]] = setting({}, "task", "lowest and highest possible value of a score, such as {valence: [-1, 1]}; a value outside is refused", task=SCORES)
     score_of: Literal["picture", "person"] = setting("picture", "task", "what has a score: every picture, or a person, who is evaluated by the mean over their pictures", task=SCORES)
-    screening_cut: Number | None = setting(None, "task", "persons with at least this score are to be found: evaluation adds sensitivity, specificity and AUC at it; such a model counts as one of health", "unit of the score", ge=-1e10, le=1e10, task=SCORES)
+    screening_cut: Number | None = setting(None, "task", "persons with at least this score are to be found: evaluation adds sensitivity, specificity and AUC at it; such a model counts as one of health", "unit of the score", task=SCORES)
 
     source: Text = setting("auto", "data", "name of the reader of data_path, such as folder, csv, parquet or drawn; auto recognises the layout and prints it; a wrong name lists them all")
     data_path: PathText | None = setting(None, "data", "folder, csv file, parquet file or folder, or Hub data set id")

@@ -35,7 +35,18 @@ from tests.publish_faults import client_settings
 
 TOKEN = "hf_" + "anna" * 8
 MODEL, SPACE, HOST = "anna/faces", "anna/demo", "anna-demo.hf.space"
-CARRIED = ("class_shares", "clinical", "cores", "crop", "errors", "hub_client", "model_folder", "own_file", "pictures")
+CARRIED = (
+    "class_shares",
+    "clinical",
+    "cores",
+    "crop",
+    "errors",
+    "hub_client",
+    "model_folder",
+    "own_file",
+    "pictures",
+    "yaml_text",
+)
 
 
 APP = ROOT / "hub" / "server"

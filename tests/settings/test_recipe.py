@@ -135,7 +135,7 @@ def test_a_setting_that_is_text_is_taken_as_it_was_typed(text: str) -> None:
         ("seed: 1\nmax_steps: 010\n", "bad.yaml, line 2: YAML reads 010 as 8"),
         ("1: 2\n", "bad.yaml: 1 is not the name of a setting"),
         ("seed: 2024-99-99\n", "bad.yaml cannot be read: a value is not of the type that it says"),
-        (f"seed: {'9' * 5000}\n", "bad.yaml cannot be read: a value is not of the type that it says"),
+        (f"seed: {'9' * 5000}\n", "bad.yaml cannot be read: a number of more than 4,000 characters"),
         (f"vit_config: {'[' * 400}\n", "bad.yaml cannot be read: "),
         ("seed: 1\n\tmax_steps: 2\n", "bad.yaml cannot be read: while scanning .*, line 2"),
     ],
