@@ -51,7 +51,9 @@ def refused(name: str, value: Any) -> str:
 
 def test_every_number_has_a_range() -> None:
     unbounded = [each.name for each in NUMERIC if not list(outside(each))]
-    assert unbounded == ["screening_cut"], "its range is that of the scores: test_screening_cut_adds_what_is_found_at_it"
+    assert unbounded == ["screening_cut"], (
+        "its range is that of the scores: test_screening_cut_adds_what_is_found_at_it"
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
