@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.data.curation import curate
 from pipeline.data.readers import read_sources
 from pipeline.expressions import CLASSES
+from pipeline.settings.files import recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.studies.comparison import Difference, paired_difference
 from pipeline.training.features import features
@@ -199,8 +200,9 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="train rows at most")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    words = {"data_path": options.data_path, "checkpoint": options.checkpoint, "image_size": options.image_size}
-    base = Recipe(**words, leaks="report", geometry="whole_picture", seed=options.seed, max_train_samples=options.most)
+    words = {name: getattr(options, name) for name in ("data_path", "checkpoint", "image_size", "seed")}
+    words |= {"leaks": "report", "geometry": "whole_picture", "max_train_samples": options.most}
+    base = recipe_from(words, "command line")
     started = time.perf_counter()
     looks = Looks(base)
     protocols(base, looks)

@@ -218,3 +218,8 @@ def test_text_that_reads_as_a_whole_number_is_one_for_our_settings_too() -> None
     recipe = parse_command_line(["--drawn_faces", "1e4", "--cutmix", "1e-1", "--flip", "1"]).recipe
     assert (recipe.drawn_faces, recipe.cutmix, recipe.flip) == (10_000, 0.1, 1.0)
     assert type(recipe.drawn_faces) is int and type(recipe.flip) is float
+
+
+def test_an_evaluation_before_the_first_step_is_refused() -> None:
+    with pytest.raises(InputError, match="eval_on_start.*early stopping"):
+        parse_command_line(["--eval_on_start", "true"])
