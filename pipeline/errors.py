@@ -23,7 +23,7 @@ class InputError(Exception):
 class Stopped(BaseException):
     """A run that was asked to stop, and stopped in order: where, and how to go on; `code` is the exit code.
 
-    Like KeyboardInterrupt it is no Exception: code that catches whatever a library raises must not catch it.
+    Like KeyboardInterrupt it is not an Exception: code that catches whatever a library raises must not catch it.
     """
 
     def __init__(self, message: str, code: int) -> None:

@@ -52,7 +52,7 @@ def participants_in(root: Path, whole: Inventory) -> Participants:
     """The participants of the lists in `root`.
 
     Raises:
-        InputError: as `read_lists`; or there are no lists.
+        InputError: as `read_lists`, or the folder lacks lists.
     """
     lists = lists_in(whole)
     if not lists:

@@ -144,7 +144,7 @@ def refuse_probabilities(scores: NDArray[Any], where: str, cure: str) -> None:
 
 
 def _what_else(scores: Floats) -> str:
-    """What scores are that are no probabilities, as far as they show it."""
+    """Name the kind of scores that are not probabilities, as far as their values show it."""
     if (scores >= 0).all() and (np.abs(scores.sum(1) - 100) <= 100 * ROUNDING).all():
         return "these are percentages: divide them by 100"
     if (scores < 0).any() or (scores > 1 + ROUNDING).any():
