@@ -23,6 +23,7 @@ from pipeline.model_folder import timm_name
 from pipeline.settings.recipe import Recipe
 from pipeline.task import TASKS
 from pipeline.training.checkpoint_files import find_checkpoint, read_config
+from pipeline.training.depthwise import keep_in_fp32
 from pipeline.training.head import freeze_backbone, head_parameters, renew_head
 from pipeline.training.loading import load_checkpoint
 from pipeline.training.lora import Base, add_lora
@@ -97,6 +98,7 @@ def build_for_training(recipe: Recipe, device: str) -> tuple[PreTrainedModel, Vi
         model.set_attn_implementation(automatic if recipe.attention == "auto" else recipe.attention)
     elif device == "cpu":  # oneDNN's convolutions are faster in this order of memory, in float32 three times
         backbone(model).classifier.to(memory_format=torch.channels_last)
+        keep_in_fp32(model)
     add_drop_path(model, recipe.drop_path)
     if recipe.lora_rank:
         model = add_lora(model, recipe, _base(model, recipe.checkpoint))

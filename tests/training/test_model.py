@@ -304,6 +304,25 @@ def test_a_cnn_is_trained_in_channels_last_order_on_a_cpu_and_a_vit_and_other_de
     assert torch.allclose(ours(pixel_values=pictures).logits, plain(pixel_values=pictures).logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["mobilenetv1_100", "tf_mobilenetv3_small_100"])
+def test_depthwise_convolutions_with_a_stride_stay_in_fp32_under_autocast_on_a_cpu(tiny, architecture: str) -> None:
+    def outputs(device: str) -> dict[tuple[bool, bool], set[torch.dtype]]:
+        model, _ = build_for_training(tiny(architecture=architecture, vit_config={}), device)
+        seen: dict[tuple[bool, bool], set[torch.dtype]] = {}
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                kind = (module.groups > 1, module.stride[0] > 1)
+                module.register_forward_hook(lambda _m, _i, out, kind=kind: seen.setdefault(kind, set()).add(out.dtype))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model(pixel_values=torch.randn(2, 3, 32, 32))
+        return seen
+
+    only_bf16, only_fp32 = {torch.bfloat16}, {torch.float32}
+    others = {(True, False): only_bf16, (False, False): only_bf16, (False, True): only_bf16}
+    assert outputs("cpu") == others | {(True, True): only_fp32}
+    assert outputs("cuda") == others | {(True, True): only_bf16}
+
+
 def test_the_provenance_of_a_timm_vit_stays_with_the_native_one(tmp_path: Path, tiny) -> None:
     save_timm(tmp_path / "timm", provenance={"origin": "a package", "licence": "MIT"})
     model, processor = build_model(tiny(checkpoint=str(tmp_path / "timm")))
