@@ -39,6 +39,7 @@ class Face:
     right_eye: tuple[float, float]  # the person's right eye: on the left in an upright photo
     left_eye: tuple[float, float]
     score: float
+    nose: tuple[float, float] = (math.nan, math.nan)  # nan: not known
 
 
 def load_detector(weights: Path) -> cv2.FaceDetectorYN:
@@ -166,6 +167,6 @@ def _detect(detector: cv2.FaceDetectorYN, image: np.ndarray, side: int) -> list[
     # Each row: box (x, y, w, h), right eye, left eye, nose, two corners of the mouth (x, y each), score.
     points = found[:, :14].reshape(-1, 7, 2).astype(float) * (width / seen[0], height / seen[1])
     return [
-        Face((*corner, *extent), tuple(right), tuple(left), float(score))
-        for (corner, extent, right, left, *_), score in zip(points.tolist(), found[:, 14], strict=True)
+        Face((*corner, *extent), tuple(right), tuple(left), float(score), tuple(nose))
+        for (corner, extent, right, left, nose, *_), score in zip(points.tolist(), found[:, 14], strict=True)
     ]

@@ -152,7 +152,7 @@ def test_the_largest_face_has_the_largest_box_and_the_first_of_equal_ones_wins()
 def test_a_detected_face_is_in_pixels_of_the_photo() -> None:
     row = np.arange(15, dtype=np.float32)[None]
     photo = np.zeros((512, 384, 3), np.uint8)  # seen at half its size
-    assert find_faces(Shown(row), photo) == [Face((0, 2, 4, 6), (8, 10), (12, 14), 14)]
+    assert find_faces(Shown(row), photo) == [Face((0, 2, 4, 6), (8, 10), (12, 14), 14, (16, 18))]
 
 
 def test_the_detector_gets_bgr() -> None:

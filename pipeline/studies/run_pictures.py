@@ -1,5 +1,6 @@
 """The pictures of a finished run, read again, and checked against the run's own predictions."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.run_folder import PREDICTIONS, Run
 from pipeline.settings.files import recipe_from
 from pipeline.studies import ONLY_CLASSES
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every report on a run's pictures asks: the run, where its pictures are, which rows, and where to write."""
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("--data_path", help="the run's pictures, if they are not where its recipe says")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    parser.add_argument("--output_dir", type=Path, required=True)
 
 
 def pictures_of(run: Run, data_path: str | None, split: str) -> datasets.Dataset:

@@ -28,7 +28,7 @@ from pipeline.run_folder import PREDICTIONS, read_run, write_json
 from pipeline.studies.comparison import paired_difference
 from pipeline.studies.corruptions import CORRUPTIONS, corrupt
 from pipeline.studies.opened_test import refuse_closed, say_opened
-from pipeline.studies.run_pictures import answers_of, pictures_of, some_of
+from pipeline.studies.run_pictures import add_options, answers_of, pictures_of, some_of
 from pipeline.studies.shift_figures import curves, sheet
 from pipeline.training.prediction import Classifier
 from pipeline.training.transforms import from_bytes, map_pictures
@@ -111,8 +111,9 @@ def summarise(right: dict[str, NDArray[np.bool_]], seed: int) -> dict[str, Any]:
 
 
 def text_of(shift: dict[str, Any]) -> str:
-    """The table for the terminal: accuracy by corruption and strength."""
-    lines = [f"{shift['n']:,} rows, accuracy {shift['unchanged']:.3f} unchanged; weak to strong:"]
+    """The table for the terminal, from the content of `shift.json`: accuracy by corruption and strength."""
+    rows = f"{shift['n']:,} of {shift['rows_in_split']:,} {shift['split']} rows"
+    lines = [f"{rows}, accuracy {shift['unchanged']:.3f} unchanged; weak to strong:"]
     for name, shares in shift["corruptions"].items():
         lines.append(f"{name:15}" + "".join(f"  {share['accuracy']:.3f}" for share in shares))
     kept = "undefined" if shift["kept"] is None else f"{shift['kept']:.3f} of the unchanged accuracy"
@@ -126,24 +127,22 @@ def main(argv: list[str]) -> None:
         description="Accuracy of a finished run on its own pictures after ten corruptions in five strengths.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--data_path", help="the run's pictures, if they are not where its recipe says")
-    parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    add_options(parser)
     parser.add_argument("--most", type=int, default=1000, help="rows at most (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output_dir", type=Path, required=True)
     options = parser.parse_args(argv)
     if options.most < 1:
         raise InputError(f"--most {options.most}: at least one row is needed")
     run = read_run(options.run)
     refuse_closed(run, options.split)
     say_opened(options.split, run, print)
-    table = some_of(pictures_of(run, options.data_path, options.split), options.most)
+    pictures = pictures_of(run, options.data_path, options.split)
+    table = some_of(pictures, options.most)
     mapped = map_pictures(table, int(run.recipe["image_size"]), "map pictures")
     right = answers(Classifier.load(options.run, "cpu"), mapped, options.seed)
     refuse_other_pictures(options.run, mapped, right[""])
     shift = summarise(right, options.seed)
-    shift |= {"run": options.run.name, "split": options.split, "seed": options.seed}
+    shift |= {"rows_in_split": len(pictures), "run": options.run.name, "split": options.split, "seed": options.seed}
     options.output_dir.mkdir(parents=True, exist_ok=True)
     write_json(options.output_dir / SHIFT, shift)
     save(curves(shift), options.output_dir / "shift.png")

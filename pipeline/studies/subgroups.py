@@ -3,9 +3,10 @@
     python -m pipeline.subgroups RUN [--groups CSV] [--data_path FACES] [--split validation] --output_dir FOLDER
 
 Some columns are always measured: brightness, contrast, sharpness and size of the picture in quarters, and with
-`--face_detector` the roll of the head. `source` and `person` come from the data. Other columns, such as age, gender or
-skin tone, come from `--groups`: a csv with a column `key` (as in predictions.parquet) and one column for each property.
-Empty cells are unknown and stay out of that column. What nobody knows is reported as not measured, not guessed.
+`--face_detector` roll and turn of the head. `source` and `person` come from the data. Other columns, such as age,
+gender or skin tone, come from `--groups`: a csv with a column `key` (as in predictions.parquet) and one column for each
+property. Empty cells are unknown and stay out of that column. What nobody knows is reported as not measured, not
+guessed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.crop import find_faces, load_detector
+from pipeline.crop import Face, find_faces, load_detector
 from pipeline.data.measure import SIDE, measure_pictures
 from pipeline.data.readers.text import read_csv
 from pipeline.errors import InputError
@@ -27,7 +28,7 @@ from pipeline.pictures import decode_cell
 from pipeline.run_folder import read_run, write_json
 from pipeline.studies.groups import FAMILY_LEVEL, Group, by_group, quarters
 from pipeline.studies.opened_test import refuse_closed, say_opened
-from pipeline.studies.run_pictures import answers_of, pictures_of
+from pipeline.studies.run_pictures import add_options, answers_of, pictures_of
 
 SUBGROUPS = "subgroups.json"
 NOT_MEASURED = ("age", "gender", "skin tone")
@@ -59,8 +60,12 @@ def sharpness(gray: NDArray[np.uint8]) -> NDArray[np.float64]:
     return (around - 4 * inner).std((1, 2)) / np.maximum(image.std((1, 2)), 1)
 
 
-def roll_column(table: datasets.Dataset, detector: Path) -> Column:
-    """Quarters of the roll of the head in degrees, from the eyes that the detector finds; None without a face.
+def pose_columns(table: datasets.Dataset, detector: Path) -> dict[str, Column]:
+    """Quarters of roll and turn (yaw) of the head, from the points that the detector finds; None without a face.
+
+    Roll is in degrees, to either side. Turn is how far the nose lies from the middle of the eyes, along the line
+    through them and to either side, in distances of the eyes: 0 in a frontal face. An angle would need a model of the
+    head.
 
     Raises:
         InputError: the detector's file cannot be used.
@@ -69,14 +74,21 @@ def roll_column(table: datasets.Dataset, detector: Path) -> Column:
         found = load_detector(detector)
     except ValueError as error:
         raise InputError(str(error)) from None
-    rolls = np.full(len(table), np.nan)
+    poses = np.full((len(table), 2), np.nan)
     undecoded = table.cast_column("image", datasets.Image(decode=False))
     for row, cell in enumerate(undecoded["image"]):
         faces = find_faces(found, np.asarray(decode_cell(cell).convert("RGB")))
         if faces:
-            (x1, y1), (x2, y2) = faces[0].right_eye, faces[0].left_eye
-            rolls[row] = abs(np.degrees(np.arctan2(y2 - y1, x2 - x1)))
-    return quarters(rolls)
+            poses[row] = roll_and_turn(faces[0])
+    return {name: quarters(of) for name, of in zip(("roll, degrees", "turn, eye distances"), poses.T, strict=True)}
+
+
+def roll_and_turn(face: Face) -> tuple[float, float]:
+    """Of a head: degrees, and distances of the eyes; see `pose_columns`."""
+    right, left, nose = (np.array(point) for point in (face.right_eye, face.left_eye, face.nose))
+    eyes = left - right
+    turn = (nose - (right + left) / 2) @ eyes / max(float(eyes @ eyes), 1e-9)
+    return abs(float(np.degrees(np.arctan2(eyes[1], eyes[0])))), abs(float(turn))
 
 
 def columns_of_data(table: datasets.Dataset) -> dict[str, Column]:
@@ -149,12 +161,9 @@ def main(argv: list[str]) -> None:
         description="Accuracy of a finished run by group of people or pictures.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, help="run folder")
+    add_options(parser)
     parser.add_argument("--groups", type=Path, help="csv with key and a column for each property")
-    parser.add_argument("--face_detector", type=Path, help="YuNet's file, to measure the roll of the head")
-    parser.add_argument("--data_path", help="the run's pictures, if they are not where its recipe says")
-    parser.add_argument("--split", choices=("validation", "test"), default="validation")
-    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--face_detector", type=Path, help="YuNet's file, to measure roll and turn of the head")
     options = parser.parse_args(argv)
     run = read_run(options.run)
     refuse_closed(run, options.split)
@@ -163,7 +172,7 @@ def main(argv: list[str]) -> None:
     right, label = answers_of(options.run, table)
     columns = columns_of_data(table) | measured_columns(table)
     if options.face_detector:
-        columns["roll, degrees"] = roll_column(table, options.face_detector)
+        columns |= pose_columns(table, options.face_detector)
     if options.groups:
         columns |= columns_of_file(options.groups, table["key"][:])
     groups = by_group(right, label, columns, seed=0)

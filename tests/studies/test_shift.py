@@ -111,6 +111,7 @@ def test_the_command_writes_figures_and_curves(
     written = json.loads((tmp_path / "shift/shift.json").read_text())
     assert written["n"] == 8 and set(written["corruptions"]) == set(CORRUPTIONS)
     assert (tmp_path / "shift/shift.png").stat().st_size > 10_000
-    assert "low_resolution" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "low_resolution" in printed and f"8 of {written['rows_in_split']} validation rows" in printed
     with pytest.raises(InputError, match="--most 0"):
         main([str(finished_run.path), "--most", "0", "--output_dir", str(tmp_path / "shift")])

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.crop import Face
 from pipeline.errors import InputError
 from pipeline.run_folder import read_run
 from pipeline.studies.groups import Group, _marked, by_group, quarters
 from pipeline.studies.run_pictures import answers_of, pictures_of
-from pipeline.studies.subgroups import columns_of_file, main, sharpness
+from pipeline.studies.subgroups import columns_of_file, main, roll_and_turn, sharpness
 
 N, CLASSES = 3000, 7
 
@@ -113,6 +114,20 @@ def test_sharpness_falls_with_blur_and_not_with_light() -> None:
     blurred, dark = cv2.GaussianBlur(picture, (0, 0), 1.5), (picture * 0.3).astype(np.uint8)
     sharp = sharpness(np.stack([picture, blurred, dark]))
     assert sharp[1] < sharp[0] / 3 and sharp[2] == pytest.approx(sharp[0], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("points", "roll", "turn"),
+    [
+        (((10, 20), (50, 20), (30, 45)), 0, 0),  # frontal
+        (((10, 20), (50, 20), (40, 45)), 0, 0.25),  # nose towards one eye
+        (((10, 20), (50, 20), (20, 45)), 0, 0.25),
+        (((10, 10), (50, 50), (10, 50)), 45, 0),  # turned in the picture, not in depth
+    ],
+)
+def test_roll_and_turn_of_a_head_come_from_eyes_and_nose(points: tuple, roll: float, turn: float) -> None:
+    found = roll_and_turn(Face((0, 0, 60, 60), *points[:2], 0.9, points[2]))
+    assert found == (pytest.approx(roll), pytest.approx(turn))
 
 
 def test_the_report_says_what_is_known_and_what_is_not(
