@@ -21,6 +21,7 @@ def main(argv: list[str]) -> None:
     started = time.perf_counter()
 
     from hub import after_training
+    from pipeline.data.readers import refuse_settings
     from pipeline.training import machine, output_dir, steps
     from pipeline.training.arguments import training_arguments
     from pipeline.training.checkpoint import open_checkpoint
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> None:
     if run.finished and machine.rank() == 0:
         compare_with_today(run.path, plan.recipe)
     if not run.finished:
+        refuse_settings(plan.recipe)
         args = training_arguments(plan)
         machine.say(describe_changes(recipe, changed))
         machine.say(plan.describe())

@@ -1,8 +1,10 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import train_hf
 from pipeline.data.readers import drawn, read_source
 from pipeline.data.table import Reading
 from pipeline.drawn.face import draw_face
@@ -110,3 +112,19 @@ def test_a_class_that_cannot_be_drawn_is_named() -> None:
 def test_too_few_faces_for_three_splits_are_refused() -> None:
     with pytest.raises(InputError, match="drawn_faces is 19"):
         read(drawn_faces=19)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--drawn_faces", "7"], "drawn_faces is 7; draw at least 20"),
+        (["--classes", "[happiness, contempt]"], "classes: 'contempt' cannot be drawn"),
+        (["--max_train_samples", "6"], "max_train_samples is 6, but train needs at least 7 rows"),
+    ],
+)
+def test_what_settings_make_impossible_is_refused_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train_hf.main(["quickstart", *words, "--output_dir", str(tmp_path / "run")])
+    assert capsys.readouterr().out == "" and not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ def capped(train: Rows, recipe: Recipe) -> tuple[np.ndarray, dict[str, int]]:
     Above a cap a seeded subset is kept.
 
     Raises:
-        InputError: a key of `caps` is neither a source nor a class.
+        InputError: a key of `caps` is neither a source nor a class, or no row of a class is left.
     """
     keep = np.ones(len(train), dtype=bool)
     dropped = {}
@@ -22,6 +22,7 @@ def capped(train: Rows, recipe: Recipe) -> tuple[np.ndarray, dict[str, int]]:
         inside = order[(_named(key, "caps", train, recipe) & keep)[order]]
         keep[inside[limit:]] = False
         dropped[key] = len(inside[limit:])
+    _refuse_classes_without_rows(train.label, keep, "caps", recipe)
     return np.flatnonzero(keep), {key: count for key, count in dropped.items() if count}
 
 
@@ -29,14 +30,23 @@ def row_weights(train: Rows, recipe: Recipe) -> np.ndarray:
     """How often each train row is drawn in relation to the others, (N,) float32.
 
     Raises:
-        InputError: a key of `row_weights` is neither a source nor a class, or every weight is 0.
+        InputError: a key of `row_weights` is neither a source nor a class, or all rows of a class have weight 0.
     """
     weights = np.ones(len(train), dtype=np.float32)
     for key, factor in recipe.row_weights.items():
         weights[_named(key, "row_weights", train, recipe)] *= factor
-    if not weights.any():
-        raise InputError("row_weights are 0 for every train row; set one of them above 0")
+    _refuse_classes_without_rows(train.label, weights > 0, "row_weights", recipe)
     return weights
+
+
+def _refuse_classes_without_rows(label: np.ndarray, used: np.ndarray, setting: str, recipe: Recipe) -> None:
+    """The model would have an output for a class that it never sees."""
+    gone = np.setdiff1d(label, label[used])
+    if len(gone):
+        raise InputError(
+            f"{setting} leaves no train row of {', '.join(recipe.labels[index] for index in gone)}: set it above 0 for "
+            "them"
+        )
 
 
 def _named(key: str, setting: str, train: Rows, recipe: Recipe) -> np.ndarray:
@@ -57,17 +67,10 @@ def limited(split: Rows, name: str, recipe: Recipe) -> np.ndarray:
     """The positions of a seeded subset within the row limit of split `name`, increasing.
 
     train keeps at least one row of each class.
-
-    Raises:
-        InputError: the limit is below what the split needs.
     """
-    setting = "max_train_samples" if name == "train" else "max_eval_samples"
-    limit = getattr(recipe, setting)
+    limit = recipe.max_train_samples if name == "train" else recipe.max_eval_samples
     if limit is None or limit >= len(split):
         return np.arange(len(split))
-    least = len(recipe.labels) if name == "train" else 1
-    if limit < least:
-        raise InputError(f"{setting} is {limit}, but {name} needs at least {least} rows; set it to {least} or more")
     order = np.random.default_rng(recipe.split_seed).permutation(len(split))
     if name == "train":
         first = np.sort(np.unique(split.label[order], return_index=True)[1])

@@ -206,6 +206,11 @@ class Recipe:
             )
         if self.validation_share + self.test_share >= 1:
             raise InputError("validation_share and test_share leave no rows for train; lower one of them")
+        if self.max_train_samples is not None and self.max_train_samples < len(self.labels):
+            raise InputError(
+                f"max_train_samples is {self.max_train_samples}, but train needs at least {len(self.labels)} rows; set it "
+                f"to {len(self.labels)} or more"
+            )
         if self.undecided == "train" and self.targets == "onehot":
             raise InputError("undecided train needs vote shares as targets: set targets votes, or undecided drop")
         own = {each.name for each in OUR_FIELDS if each.group == "data"} - SHARED_BY_SOURCES

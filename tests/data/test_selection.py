@@ -34,6 +34,10 @@ def test_caps_and_weights_name_a_source_a_class_or_both(tmp_path):
     for setting in ("caps", "row_weights"):
         with pytest.raises(InputError, match=rf"{setting}: three is neither a source \(one, two\) nor a class \("):
             train(**{setting: {"three": 1}})
+        with pytest.raises(InputError, match=f"{setting} leaves no train row of sadness: set it above 0"):
+            train(**{setting: {"sadness": 0}})
+        with pytest.raises(InputError, match=f"{setting} leaves no train row of happiness, sadness"):
+            train(**{setting: {"one": 0, "two": 0}})
 
 
 def test_limits_take_a_seeded_subset_that_keeps_every_class_of_train(tmp_path):

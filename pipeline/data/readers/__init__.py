@@ -87,13 +87,11 @@ def read_sources(recipe: Recipe) -> list[Reading]:
     """Each entry of `recipe.sources` read with its own data settings; without entries the one source of the recipe.
 
     Raises:
-        InputError: as `read_source`; or two sources have one name, a data setting is given that none of them uses, or a
-            key of `class_map` is no name in any of them.
+        InputError: as `read_source` and `refuse_settings`; or two sources have one name, or a key of `class_map` is no
+            name in any of them.
     """
-    _refuse_unused(recipe)
-    each = [replace(recipe, sources=[], **entry) for entry in recipe.sources or [{}]]
-    for entry in each:
-        _refuse_unknown(entry.source)  # all of them before the first is read
+    refuse_settings(recipe)
+    each = _each_source(recipe)
     readings = [read_source(entry) for entry in each]
     ids = [source.id for reading in readings for source in reading.sources]
     for id in ids:
@@ -101,6 +99,24 @@ def read_sources(recipe: Recipe) -> list[Reading]:
             raise InputError(f"sources: two of them are called {id}; rename a folder")
     _refuse_unmatched(each, readings)
     return readings
+
+
+def refuse_settings(recipe: Recipe) -> None:
+    """Refuse, before a file is opened, what no data can make right.
+
+    Raises:
+        InputError: a source has no reader, a data setting is given that no source uses, or something is to be drawn
+            that cannot be.
+    """
+    _refuse_unused(recipe)
+    for entry in _each_source(recipe):
+        _refuse_unknown(entry.source)
+        if entry.source == drawn.NAME:
+            drawn.refuse_undrawable(entry)
+
+
+def _each_source(recipe: Recipe) -> list[Recipe]:
+    return [replace(recipe, sources=[], **entry) for entry in recipe.sources or [{}]]
 
 
 def _refuse_unmatched(each: list[Recipe], readings: list[Reading]) -> None:

@@ -79,7 +79,7 @@ def read(recipe: Recipe) -> Reading:
         InputError: `recipe.classes` or `recipe.scores` holds a name that cannot be drawn, or there are too few pictures
             for three splits.
     """
-    _refuse_undrawable(recipe)
+    refuse_undrawable(recipe)
     settings: dict[str, Any] = {"count": recipe.drawn_faces, "seed": recipe.split_seed, "code": _code()}
     if not recipe.scores:
         settings["classes"] = tuple(recipe.classes)
@@ -109,7 +109,12 @@ def read(recipe: Recipe) -> Reading:
     return Reading((source,), DatasetDict(tables))
 
 
-def _refuse_undrawable(recipe: Recipe) -> None:
+def refuse_undrawable(recipe: Recipe) -> None:
+    """Refuse settings that this program cannot draw.
+
+    Raises:
+        InputError: as `read`.
+    """
     if recipe.scores and recipe.scores != [SCORE]:
         raise InputError(f"scores is {recipe.scores}; source drawn knows one: --scores '[{SCORE}]'")
     unknown = [name for name in recipe.classes if name not in EXPRESSIONS]
