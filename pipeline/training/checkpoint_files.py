@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import CONFIG_MAPPING
@@ -26,7 +24,6 @@ from pipeline.model_folder import (
     weight_files,
     without_code,
 )
-from pipeline.run_folder import sha256
 
 PROCESSORS = (PROCESSOR, PROCESSOR_5)
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
@@ -67,16 +64,6 @@ def _download(checkpoint: str) -> Path:
             f"checkpoint {checkpoint} is not a folder here and could not be downloaded from the Hub "
             f"({first_line(error)}); check the name and the network, or give a local folder"
         ) from None
-
-
-def weights_sha256(checkpoint: str) -> str | None:
-    """SHA-256 of the weights of a checkpoint that was loaded, or of the index of its shards; None if it is gone."""
-    path = Path(checkpoint)
-    try:
-        folder = path if path.is_dir() else Path(snapshot_download(checkpoint, local_files_only=True))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError):
-        return None
-    return next((sha256(folder / name) for name in (WEIGHTS, INDEX) if (folder / name).is_file()), None)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

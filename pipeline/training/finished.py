@@ -7,23 +7,23 @@ from pipeline.errors import InputError
 from pipeline.run_folder import ENVIRONMENT, read_json
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
-from pipeline.training.checkpoint_files import weights_sha256
-from pipeline.training.made_of import MADE_OF, digests_of
+from pipeline.training.made_of import FILES, MADE_OF, changed_files, digests_of, hashes_here
 
 CURE = "put the old one back, or choose another --output_dir to train with that of today"
 
 
 def compare_with_today(path: Path, recipe: Recipe) -> None:
-    """Compare the weights that a finished run began with, and its rows, with those that `recipe` names today.
+    """Compare the checkpoint that a finished run began with, and its rows, with those that `recipe` names today.
 
     Drawn faces follow from the settings and are not read again. A line says what is gone and so was not compared.
 
     Raises:
-        InputError: weights, pictures, labels or splits were exchanged since, or the data can no longer be curated.
+        InputError: weights, config, processor, pictures, labels or splits were exchanged since, or the data can no
+            longer be curated.
     """
     environment = read_json(path / ENVIRONMENT)
     if recipe.checkpoint:
-        _compare_weights(path, recipe.checkpoint, environment.get("checkpoint_sha256"))
+        _compare_checkpoint(path, recipe.checkpoint, environment.get(FILES))
     if not _reads_data(recipe):
         return
     if not environment.get(MADE_OF):
@@ -41,14 +41,16 @@ def compare_with_today(path: Path, recipe: Recipe) -> None:
         raise InputError(f"{path} holds a finished run of other data ({changed}): {CURE}")
 
 
-def _compare_weights(path: Path, checkpoint: str, then: str | None) -> None:
-    now = weights_sha256(checkpoint)
+def _compare_checkpoint(path: Path, checkpoint: str, then: dict[str, str] | None) -> None:
+    now = hashes_here(checkpoint)
     if then is None:
-        machine.say("not compared: the run does not record the weights that it began with")
+        machine.say("not compared: the run does not record the files of the checkpoint that it began with")
     elif now is None:
         machine.say(f"not compared: checkpoint {checkpoint} is not here any more")
-    elif then != now:
-        raise InputError(f"{path} holds a finished run of other weights of checkpoint {checkpoint}: {CURE}")
+    elif changed := changed_files(then, now):
+        raise InputError(
+            f"{path} holds a finished run of other files of checkpoint {checkpoint} ({changed} changed since): {CURE}"
+        )
 
 
 def _reads_data(recipe: Recipe) -> bool:

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from pipeline.data.rows import Rows
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.model_folder import CONFIG, weight_files
 from pipeline.run_folder import sha256
 from pipeline.training.checkpoint_files import PROCESSORS, find_checkpoint
@@ -22,6 +24,8 @@ from pipeline.training.checkpoint_files import PROCESSORS, find_checkpoint
 ROWS = "rows.parquet"
 MADE_OF = "made_of"
 """Field of environment.json: number of rows and SHA-256 of what they are, by split."""
+FILES = "checkpoint_files"
+"""Field of environment.json: SHA-256 of each file of the checkpoint, at the start, by its name."""
 Digests = dict[str, dict[str, Any]]
 ORDER = "its rows stand in another order"
 
@@ -32,11 +36,36 @@ def checkpoint_hashes(checkpoint: str | None) -> dict[str, str]:
     Raises:
         InputError: as `find_checkpoint` and `weight_files`.
     """
-    if checkpoint is None:
-        return {}
-    folder = find_checkpoint(checkpoint)
+    return {} if checkpoint is None else _hashes(find_checkpoint(checkpoint))
+
+
+def hashes_here(checkpoint: str) -> dict[str, str] | None:
+    """`checkpoint_hashes` without asking the Hub; None if the checkpoint is not here any more.
+
+    Raises:
+        InputError: as `weight_files`.
+    """
+    path = Path(checkpoint)
+    try:
+        return _hashes(path if path.is_dir() else Path(snapshot_download(checkpoint, local_files_only=True)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
     names = [CONFIG, *PROCESSORS, *weight_files(folder)]
     return {name: sha256(folder / name) for name in names if (folder / name).is_file()}
+
+
+def weights_digest(files: Mapping[str, str]) -> str | None:
+    """One SHA-256 for the weights among `checkpoint_hashes`; None without a checkpoint.
+
+    That of the file, or with shards that of the lines that `sha256sum model-*.safetensors` prints.
+    """
+    weights = {name: digest for name, digest in sorted(files.items()) if name.endswith(".safetensors")}
+    if len(weights) < 2:
+        return next(iter(weights.values()), None)
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in weights.items()).encode()).hexdigest()
 
 
 def refuse_other_checkpoint(run: Path, checkpoint: str | None, then: Mapping[str, str]) -> None:
@@ -45,12 +74,16 @@ def refuse_other_checkpoint(run: Path, checkpoint: str | None, then: Mapping[str
     Raises:
         InputError: a file changed, came or went.
     """
-    now = checkpoint_hashes(checkpoint)
-    if changed := [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]:
+    if changed := changed_files(then, checkpoint_hashes(checkpoint)):
         raise InputError(
-            f"{run} began with other files of checkpoint {checkpoint}: {', '.join(changed)} changed since; put the old "
-            "ones back, or choose another --output_dir"
+            f"{run} began with other files of checkpoint {checkpoint}: {changed} changed since; put the old ones back, "
+            "or choose another --output_dir"
         )
+
+
+def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Names of files whose hashes differ, in words; empty if none."""
+    return ", ".join(name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name))
 
 
 class _Row(NamedTuple):
@@ -115,7 +148,10 @@ def _digests(rows: Iterable[_Row]) -> Digests:
 
 
 def _read(file: Path) -> list[_Row]:
-    return [_Row(**row) for row in pq.read_table(file).to_pylist()]
+    try:
+        return [_Row(**row) for row in pq.read_table(file).to_pylist()]
+    except (pa.ArrowException, OSError, TypeError) as error:
+        raise InputError(f"{file} is damaged ({first_line(error)}): choose another --output_dir") from None
 
 
 def _listed(splits: Mapping[str, Rows]) -> list[_Row]:

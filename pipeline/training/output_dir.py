@@ -32,6 +32,7 @@ from pipeline.task import is_scored
 from pipeline.training.ema import EMA_WEIGHTS
 from pipeline.training.lock import LOCK, Lock, refuse_if_in_use
 from pipeline.training.made_of import (
+    FILES,
     MADE_OF,
     ROWS,
     checkpoint_hashes,
@@ -39,6 +40,7 @@ from pipeline.training.made_of import (
     noted_digests,
     refuse_other_checkpoint,
     refuse_other_rows,
+    weights_digest,
 )
 from pipeline.training.output_place import nearest_folder, refuse_inside_data, refuse_unwritable
 from pipeline.training.saving import save_classifier
@@ -103,7 +105,7 @@ def _look(recipe: Recipe, resume: bool, processes: int) -> RunFolder:
         if not resume:
             raise InputError(f"{path} holds an interrupted run: add --resume to go on, or choose another --output_dir")
         _refuse_other_processes(path, processes)
-        if (files := _progress(path).get("checkpoint")) is not None:
+        if (files := _progress(path)["checkpoint"]) is not None:
             refuse_other_checkpoint(path, recipe.checkpoint, files)
         return RunFolder(path, False, whole, tuple(folder.name for folder in damaged))
     there = {item.name for item in path.iterdir()} - {LOCK} if path.is_dir() else set()
@@ -163,8 +165,14 @@ def _refuse_other_processes(path: Path, processes: int) -> None:
 
 
 def _progress(path: Path) -> dict[str, Any]:
-    noted = path / UNFINISHED / PROGRESS
-    return read_json(noted) if noted.is_file() else {"processes": 1, "resumed_from": []}
+    file = path / UNFINISHED / PROGRESS
+    empty = {"processes": 1, "resumed_from": [], "checkpoint": None, "checkpoint_is_local": False}
+    if not file.exists():
+        return empty
+    noted = read_json(file)
+    if missing := empty.keys() - noted.keys():
+        raise InputError(f"{file} is damaged (it lacks {min(missing)}): choose another --output_dir")
+    return noted
 
 
 def begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool, splits: Mapping[str, Rows]) -> Lock:
@@ -201,7 +209,14 @@ def _begin(run: RunFolder, recipe: Recipe, processes: int, resume: bool, splits:
     note_rows(run.aside / ROWS, splits)
     steps = [*resumed_from(run), _step(run.checkpoint) if run.checkpoint else 0] if resume else []
     files = checkpoint_hashes(recipe.checkpoint)
-    write_json(run.aside / PROGRESS, {"processes": processes, "resumed_from": steps, "checkpoint": files})
+    notes = {
+        "processes": processes,
+        "resumed_from": steps,
+        "checkpoint": files,
+        # A folder may be gone later, and its name may look like a Hub id.
+        "checkpoint_is_local": recipe.checkpoint is not None and Path(recipe.checkpoint).is_dir(),
+    }
+    write_json(run.aside / PROGRESS, notes)
     recipe.save(run.aside / RECIPE)
     recipe.save(run.path / RECIPE)  # to read while the run trains
 
@@ -243,8 +258,12 @@ def seal(run: RunFolder, environment: dict[str, Any]) -> None:
     for pattern in SEALED:
         base = run.path if pattern in (LOGS, RESULTS) else run.aside
         hashes |= {p.relative_to(base).as_posix(): sha256(p) for p in sorted(base.glob(pattern))}
+    noted = _progress(run.path)
     history = {
-        "resumed_from": resumed_from(run),
+        "resumed_from": noted["resumed_from"],
+        "checkpoint_is_local": noted["checkpoint_is_local"],
+        "checkpoint_sha256": weights_digest(noted["checkpoint"]),
+        FILES: noted["checkpoint"],
         "git_revision": git_revision(),
         MADE_OF: noted_digests(run.aside / ROWS),
     }

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -25,7 +24,6 @@ from pipeline.evaluation import evaluate, figures, predictions
 from pipeline.task import TASKS
 from pipeline.training import last_layer, log_results, machine, output_dir, prediction
 from pipeline.training.adapter import write_adapter
-from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.collator import EvalCollator, TrainCollator
 from pipeline.training.log import EventFile, TrainingLog
 from pipeline.training.lora import is_adapted, trained_parameters
@@ -176,7 +174,6 @@ def write_results(run: output_dir.RunFolder, plan: Plan, trainer: ExpressionTrai
 
 def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, started: float) -> dict[str, Any]:
     """What `environment.json` says about a run that began at `started` (by `time.perf_counter`)."""
-    checkpoint = plan.recipe.checkpoint
     return {
         **machine.describe(),
         "processes": plan.processes,
@@ -185,9 +182,6 @@ def environment(plan: Plan, trainer: ExpressionTrainer, log: TrainingLog, starte
         "rows_per_step": plan.rows_per_step,
         "trained_parameters": trained_parameters(trainer.model),
         "layer_decay": layer_decay_of(trainer.model, plan.recipe.layer_decay, plan.recipe.image_size),
-        # A folder may be gone later, and its name may look like a Hub id.
-        "checkpoint_is_local": checkpoint is not None and Path(checkpoint).is_dir(),
-        "checkpoint_sha256": checkpoint and weights_sha256(checkpoint),
         "wall_seconds": round(time.perf_counter() - started, 1),
         **ending(trainer.state),
         **log.speed(),

@@ -10,9 +10,16 @@ from pipeline.data.curation import curate_sources
 from pipeline.errors import InputError
 from pipeline.run_folder import read_json, write_json
 from pipeline.settings.recipe import Recipe
-from pipeline.training.checkpoint_files import weights_sha256
 from pipeline.training.finished import compare_with_today
-from pipeline.training.made_of import MADE_OF, digests_of, note_rows, noted_digests
+from pipeline.training.made_of import (
+    FILES,
+    MADE_OF,
+    checkpoint_hashes,
+    digests_of,
+    note_rows,
+    noted_digests,
+    weights_digest,
+)
 from tests.conftest import Finished, save_sharp_model
 from tests.data.folders import fill, save
 
@@ -69,20 +76,30 @@ def test_other_weights_of_the_checkpoint_are_refused(tmp_path: Path, tiny, capsy
     folder = tmp_path / "checkpoint"
     save_sharp_model(folder, 32)
     recipe = tiny(checkpoint=str(folder), vit_config={})
-    write_json(tmp_path / "environment.json", {"checkpoint_sha256": weights_sha256(str(folder))})
+    write_json(tmp_path / "environment.json", {FILES: checkpoint_hashes(str(folder))})
     compare_with_today(tmp_path, recipe)
     assert capsys.readouterr().out == "", "drawn faces follow from the settings"
-    tensors = load_file(folder / "model.safetensors")
+    tensors, old = (load_file(folder / "model.safetensors") for _ in range(2))
     next(iter(tensors.values())).view(-1)[0] += 1e-3
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=f"finished run of other weights of checkpoint {folder}: {END}"):
+    with pytest.raises(
+        InputError,
+        match=rf"finished run of other files of checkpoint {folder} \(model.safetensors changed since\): {END}",
+    ):
+        compare_with_today(tmp_path, recipe)
+    save_file(old, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"\(preprocessor_config.json changed since\)"):
         compare_with_today(tmp_path, recipe)
     shutil.rmtree(folder)
     compare_with_today(tmp_path, recipe)
     assert capsys.readouterr().out == f"not compared: checkpoint {folder} is not here any more\n"
     write_json(tmp_path / "environment.json", {})
     compare_with_today(tmp_path, recipe)
-    assert capsys.readouterr().out == "not compared: the run does not record the weights that it began with\n"
+    assert (
+        capsys.readouterr().out
+        == "not compared: the run does not record the files of the checkpoint that it began with\n"
+    )
 
 
 def test_what_is_noted_at_the_start_is_what_is_kept_at_the_end(of_faces: Recipe, tmp_path: Path) -> None:
@@ -95,3 +112,11 @@ def test_what_is_noted_at_the_start_is_what_is_kept_at_the_end(of_faces: Recipe,
 def test_a_sealed_run_records_its_rows(finished_run: Finished) -> None:
     made_of = read_json(finished_run.path / "environment.json")[MADE_OF]
     assert {split: of["rows"] for split, of in made_of.items()} == {"train": 70, "validation": 15, "test": 15}
+
+
+def test_one_hash_of_weights_is_that_of_the_file_or_of_all_shards() -> None:
+    assert weights_digest({}) is None
+    assert weights_digest({"config.json": "c", "model.safetensors": "a"}) == "a"
+    shards = {"model-1-of-2.safetensors": "a", "model-2-of-2.safetensors": "b"}
+    assert len(weights_digest(shards)) == 64
+    assert weights_digest(shards) != weights_digest(shards | {"model-2-of-2.safetensors": "c"})

@@ -1,16 +1,21 @@
 """`--resume` goes on with the checkpoint and the data that the run began with, or not at all."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.data.curation import curate_sources
 from pipeline.errors import InputError
+from pipeline.run_folder import read_json
 from pipeline.settings.recipe import Recipe
+from pipeline.training.made_of import checkpoint_hashes
 from pipeline.training.model import build_model
 from pipeline.training.output_dir import begin, find_run
 from tests.conftest import process_of, run_train_hf, save_sharp_model, wait_for_checkpoint, write_recipe
@@ -196,3 +201,39 @@ def test_a_killed_run_whose_pictures_were_exchanged_is_refused_and_goes_on_with_
     exchanged = run_train_hf(*words)
     assert exchanged.returncode == 2 and not exchanged.stdout.count("next: ")
     assert f"error: {run} holds a finished run of other data (" in exchanged.stderr.splitlines()[-1]
+
+
+NOTES = {
+    "no fields": ("progress.json", b"{}", "progress.json is damaged (it lacks checkpoint)"),
+    "half of the notes": ("progress.json", b'{"processes"', "progress.json cannot be read"),
+    "half of the rows": ("rows.parquet", b"PAR1", "rows.parquet is damaged"),
+    "other rows": ("rows.parquet", None, "rows.parquet is damaged"),
+    "half of the settings": ("recipe.yaml", b"classes: [anger,", "recipe.yaml cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "words"), NOTES.values(), ids=NOTES)
+def test_damaged_notes_of_an_interrupted_run_are_named(
+    tmp_path: Path, tiny, name: str, content: bytes | None, words: str
+) -> None:
+    recipe = tiny()
+    resumed(recipe)
+    file = recipe.output_dir / ".unfinished" / name
+    if content is None:
+        pq.write_table(pa.table({"split": ["train"]}), file)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(words)) as said:
+        resumed(recipe)
+    assert "\n" not in str(said.value)
+
+
+def test_what_a_run_records_of_its_checkpoint_is_what_it_began_with(tmp_path: Path, tiny) -> None:
+    folder = tmp_path / "checkpoint"
+    save_sharp_model(folder, 32)
+    recipe = tiny(checkpoint=str(folder), vit_config={})
+    resumed(recipe)
+    began = checkpoint_hashes(str(folder))
+    shutil.rmtree(folder)
+    run = read_json(recipe.output_dir / ".unfinished" / "progress.json")
+    assert run["checkpoint_is_local"] is True and run["checkpoint"] == began
