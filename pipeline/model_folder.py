@@ -55,7 +55,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
     if (size := (folder / name).stat().st_size) > MAX_JSON:
         raise InputError(f"{file} has {size:,} bytes: at most {MAX_JSON:,} are read")
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = json.loads((folder / name).read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):

@@ -1,5 +1,6 @@
 """timm's plain vision transformer as transformers' ViT: names change, values do not."""
 
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -80,10 +81,19 @@ def vit_config_of_timm(state: dict[str, torch.Tensor], config: dict[str, Any]) -
         num_attention_heads=hidden // 64 if hidden <= 1024 else 16,  # in every plain ViT of timm
         intermediate_size=state["blocks.0.mlp.fc1.weight"].shape[0],
         patch_size=patch,
-        image_size=config.get("pretrained_cfg", config)["input_size"][-1],
+        image_size=_image_size(state, config),
         layer_norm_eps=1e-6,
         qkv_bias="blocks.0.attn.qkv.bias" in state,
+        **({"id2label": dict(enumerate(names))} if (names := config.get("label_names")) else {}),
     )
+
+
+def _image_size(state: dict[str, torch.Tensor], config: dict[str, Any]) -> int:
+    """In px: what timm's config says (older files do not), or a square of as many patches as there are positions."""
+    size = config.get("pretrained_cfg", config).get("input_size")
+    if size:
+        return int(size[-1])
+    return math.isqrt(state["pos_embed"].shape[1] - 1) * int(state["patch_embed.proj.weight"].shape[-1])
 
 
 def vit_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

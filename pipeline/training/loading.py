@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from transformers import AutoModelForImageClassification, PreTrainedModel, ViTConfig
@@ -210,6 +211,8 @@ def does_not_load(config: dict[str, Any], error: Exception) -> str:
     """In one line, why transformers or timm did not load a checkpoint."""
     if "trust_remote_code" in str(error):
         cause = "it needs Python code of its own, which is never run; give an architecture of transformers"
+    elif isinstance(error, StrictDataclassError):  # a field of config.json, and in a second line what is wrong with it
+        cause = f"{CONFIG}: {' '.join(str(error).split())}"
     else:
         kind = config.get("architecture") or config.get("model_type")
         cause = f"{first_line(error)} (its {CONFIG} says that it is a {kind}; take it and the weights from one save)"

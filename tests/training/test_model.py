@@ -323,6 +323,25 @@ def test_depthwise_convolutions_with_a_stride_stay_in_fp32_under_autocast_on_a_c
     assert outputs("cuda") == others | {(True, True): only_bf16}
 
 
+def test_a_timm_vit_with_the_recipe_s_classes_keeps_its_head_also_without_a_pretrained_cfg(
+    tmp_path: Path, tiny
+) -> None:
+    names = list(tiny().classes)
+    theirs = save_timm(tmp_path / "timm", classes=len(names), label_names=names)
+    ours, _ = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    assert torch.equal(ours.classifier.weight, theirs.head.weight)
+    old = json.loads((tmp_path / "timm/config.json").read_text())
+    del old["pretrained_cfg"]  # as in older files, which leave the size to the weights
+    values = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 3}
+    for name, content in {"config.json": old, "preprocessor_config.json": values}.items():
+        (tmp_path / "timm" / name).write_text(json.dumps(content), encoding="utf-8-sig")  # begins with a mark
+    again, _ = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), again.parameters(), strict=True))
+    save_timm(tmp_path / "timm", classes=len(names), label_names=names[::-1])
+    other, _ = build_model(tiny(checkpoint=str(tmp_path / "timm")))
+    assert not torch.equal(other.classifier.weight, theirs.head.weight)
+
+
 def test_the_provenance_of_a_timm_vit_stays_with_the_native_one(tmp_path: Path, tiny) -> None:
     save_timm(tmp_path / "timm", provenance={"origin": "a package", "licence": "MIT"})
     model, processor = build_model(tiny(checkpoint=str(tmp_path / "timm")))
