@@ -90,6 +90,36 @@ def refuse_constant(scores: np.ndarray, recipe: Recipe) -> None:
             )
 
 
+def refuse_unequal(scores: np.ndarray, person: np.ndarray, key: np.ndarray, recipe: Recipe) -> None:
+    """Stop if rows of one person have different scores, although the score is the person's: a mean would hide it.
+
+    Args:
+        scores: (N, K).
+        person: (N,) str, or None where the person is unknown.
+        key: (N,) str, names the rows in the message.
+        recipe: names the scores.
+
+    Raises:
+        InputError: names the first person, two of their rows, and how many such persons there are.
+    """
+    first: dict[str, int] = {}  # person -> their first row
+    unlike: dict[str, tuple[int, int, int]] = {}  # person -> their first row, another one, and the score that differs
+    for row, who in enumerate(person):
+        if who is None:
+            continue
+        start = first.setdefault(who, row)
+        different = np.flatnonzero(scores[row] != scores[start])
+        if len(different):
+            unlike.setdefault(who, (start, row, int(different[0])))
+    if unlike:
+        who, (one, other, k) = next(iter(unlike.items()))
+        raise InputError(
+            f"score_of is person, and {recipe.scores[k]} of {who} is {scores[one, k]:g} in {key[one]} and "
+            f"{scores[other, k]:g} in {key[other]} ({len(unlike):,} such person{'' if len(unlike) == 1 else 's'}): "
+            "correct the rows, or set --score_of picture if each picture has a score of its own"
+        )
+
+
 def strata(scores: np.ndarray, held: np.ndarray, recipe: Recipe) -> np.ndarray:
     """The fifth of the range of the first score that each row is in, (N,) int64 in 0..4.
 

@@ -139,6 +139,26 @@ def test_scores_of_persons_need_persons(tmp_path: Path) -> None:
         curate([reading], recipe)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({3: "1,.7"}, r"arousal of p1 is 0.025 in 002.png and 0.7 in 003.png \(1 such person\): correct the rows, or set"),
+        ({0: "9,0", 39: "20,.475"}, r"valence of p0 is 9 in 000.png and 0 in 001.png \(2 such persons\)"),
+        ({20: "-0.001,.25"}, "valence of p10 is -0.001 in 020.png and 10 in 021.png"),
+    ],
+)  # fmt: skip
+def test_a_person_with_two_scores_is_named_where_the_score_is_the_persons(
+    tmp_path: Path, changed: dict[int, str], said: str
+) -> None:
+    cells = [changed.get(i, f"{i // 2},{i // 2 / 40}") for i in range(40)]
+    settings: dict[str, Any] = {"scores": ["valence", "arousal"], "near_copies": False}
+    persons = [f"p{i // 2}" for i in range(40)]
+    reading, recipe = read_csv(tmp_path, cells, "path,valence,arousal,person", persons, **settings)
+    curate([reading], recipe)
+    with pytest.raises(InputError, match=said):
+        curate([reading], scored_recipe(**settings, source="auto", score_of="person"))
+
+
 def write_affectnet(root: Path, kind: str) -> Path:
     """Six pictures whose valence is known but for one; the arousal of another is unknown."""
     values = [(0.5, 0.1), (-2, 0.1), (1, -1), (0, 0), (0.25, -2), (-0.75, 0.5)]
