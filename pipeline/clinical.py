@@ -1,6 +1,6 @@
 """Which scores and classes are of a person's health. A model of one is a tool for research, not a diagnosis.
 
-A leaf module: training marks the model's config.json by it, the page asks it, and publishing asks for an explicit option.
+A leaf module: training marks config.json by it, the page asks it, and publishing asks for an explicit option.
 It does not matter where the labels came from, because a questionnaire is also a column of somebody's csv file.
 """
 

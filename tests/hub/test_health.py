@@ -6,7 +6,6 @@ import shutil
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from hub.server.application import health
 from hub.server.engine import load_model
 from pipeline.clinical import health_names, is_health_model
 from pipeline.errors import InputError
-from pipeline.expressions import CLASSES, SYNONYMS
 from pipeline.evaluation.tasks import format_table
+from pipeline.expressions import CLASSES, SYNONYMS
 from pipeline.training.model import build_model
 from pipeline.training.objectives import OfClasses, OfScores
 from push_to_hub import main
@@ -82,7 +81,8 @@ def test_the_published_model_says_so_in_its_config() -> None:
         assert published.config.to_dict()["health_score"] is is_health
     for classes, is_health in ((["depressed", "healthy"], True), (["sad", "happy"], False)):
         recipe = scored_recipe(task="classification", scores=[], classes=classes, source="auto", data_path="-")
-        rows: Any = SimpleNamespace(targets=np.eye(2, dtype=np.float32), weights=None)
+        rows = rows_of([0.0, 1.0])
+        rows.targets, rows.loss_weights = np.eye(2, dtype=np.float32), None
         published = OfClasses(recipe, rows, 2).published(build_model(recipe)[0])
         assert published.config.to_dict().get("health_score", False) is is_health
 
