@@ -114,7 +114,7 @@ def refuse_unequal(scores: np.ndarray, person: np.ndarray, key: np.ndarray, reci
     if unlike:
         who, (one, other, k) = next(iter(unlike.items()))
         raise InputError(
-            f"score_of is person, and {recipe.scores[k]} of {who} is {scores[one, k]:g} in {key[one]} and "
+            f"score_of is person, and {recipe.scores[k]} of the person {who!r} is {scores[one, k]:g} in {key[one]} and "
             f"{scores[other, k]:g} in {key[other]} ({len(unlike):,} such person{'' if len(unlike) == 1 else 's'}): "
             "correct the rows, or set --score_of picture if each picture has a score of its own"
         )

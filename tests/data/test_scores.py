@@ -142,9 +142,9 @@ def test_scores_of_persons_need_persons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({3: "1,.7"}, r"arousal of p1 is 0.025 in 002.png and 0.7 in 003.png \(1 such person\): correct the rows, or"),
-        ({0: "9,0", 39: "20,.475"}, r"valence of p0 is 9 in 000.png and 0 in 001.png \(2 such persons\)"),
-        ({20: "-0.001,.25"}, "valence of p10 is -0.001 in 020.png and 10 in 021.png"),
+        ({3: "1,.7"}, r"arousal of the person .faces: p1. is 0.025 in 002.png and 0.7 in 003.png \(1 such person\): correct"),
+        ({0: "9,0", 39: "20,.475"}, r"valence of the person .faces: p0. is 9 in 000.png and 0 in 001.png \(2 such persons\)"),
+        ({20: "-0.001,.25"}, "valence of the person .faces: p10. is -0.001 in 020.png and 10 in 021.png"),
     ],
 )  # fmt: skip
 def test_a_person_with_two_scores_is_named_where_the_score_is_the_persons(
