@@ -12,6 +12,7 @@ from pipeline.task import STRATA
 
 NO_SCORE = "no score"  # a reason in `Source.left_out`
 NUMBER = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?\s*", re.I)
+OF_AFFECTNET, UNKNOWN = ("valence", "arousal"), -2
 LARGEST = 1e6  # float32 keeps seven digits, so that a larger number would not come back as it was
 
 
@@ -32,7 +33,7 @@ def scores_of(rows: Sequence[Sequence[str | float | None]], recipe: Recipe, plac
         place: names a row in messages.
 
     Raises:
-        InputError: a cell is not a finite number or outside of `score_ranges`; or a score is the same in every row.
+        InputError: a cell is not a finite number, outside of `score_ranges`, or AffectNet's mark of an unknown score.
     """
     numbers = [[_number(cell, name, place, i) for cell, name in zip(row, recipe.scores, strict=True)]
                for i, row in enumerate(rows)]  # fmt: skip
@@ -40,6 +41,7 @@ def scores_of(rows: Sequence[Sequence[str | float | None]], recipe: Recipe, plac
     held: np.ndarray = np.asarray(~np.isnan(scores).any(axis=1))
     for k, name in enumerate(recipe.scores):
         _refuse_outside(scores[:, k], name, recipe.score_ranges.get(name), place)
+        _refuse_mark(scores[:, k], name, place)
     reasons = np.where(held, "", NO_SCORE).astype(object)
     scores = np.where(held[:, None], scores, 0).astype(np.float32)
     return Scored(np.where(held, strata(scores, held, recipe), -1), scores, reasons)
@@ -73,6 +75,16 @@ def _refuse_outside(scores: np.ndarray, name: str, ends: Any, place: Callable[[i
         raise InputError(
             f"{place(row)}: {name} is {scores[row]:g}, outside of its range from {ends[0]:g} to {ends[1]:g} "
             f"({len(outside):,} such rows): correct the rows, or score_ranges"
+        )
+
+
+def _refuse_mark(scores: np.ndarray, name: str, place: Callable[[int], str]) -> None:
+    """Stop at AffectNet's -2 in somebody's own table: as a number it would be the lowest valence that there is."""
+    marked, others = np.flatnonzero(scores == UNKNOWN), scores[(scores != UNKNOWN) & ~np.isnan(scores)]
+    if name.casefold() in OF_AFFECTNET and len(marked) and len(others) and np.abs(others).max() <= 1:
+        raise InputError(
+            f"{place(int(marked[0]))}: {name} is {UNKNOWN}, with which AffectNet marks an unknown score, and every other "
+            f"one is from -1 to 1 ({len(marked):,} such rows): leave these cells empty"
         )
 
 
