@@ -83,8 +83,8 @@ def _refuse_mark(scores: np.ndarray, name: str, place: Callable[[int], str]) -> 
     marked, others = np.flatnonzero(scores == UNKNOWN), scores[(scores != UNKNOWN) & ~np.isnan(scores)]
     if name.casefold() in OF_AFFECTNET and len(marked) and len(others) and np.abs(others).max() <= 1:
         raise InputError(
-            f"{place(int(marked[0]))}: {name} is {UNKNOWN}, with which AffectNet marks an unknown score, and every other "
-            f"one is from -1 to 1 ({len(marked):,} such rows): leave these cells empty"
+            f"{place(int(marked[0]))}: {name} is {UNKNOWN}, with which AffectNet marks an unknown score, and all the "
+            f"others are from -1 to 1 ({len(marked):,} such rows): leave these cells empty"
         )
 
 

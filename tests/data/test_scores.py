@@ -67,9 +67,7 @@ def test_a_cell_that_is_no_score_is_refused_with_its_line(tmp_path: Path, cell: 
 
 def test_the_mark_of_an_unknown_valence_is_not_read_as_a_number(tmp_path: Path) -> None:
     settings = {"scores": ["Valence"]}
-    with pytest.raises(
-        InputError, match=r"line 3: Valence is -2, with which AffectNet .* \(2 such rows\): leave these"
-    ):
+    with pytest.raises(InputError, match=r"line 3: Valence is -2, with which .* \(2 such rows\): leave these"):
         read_csv(tmp_path, ["0.5", "-2", "-1", "-2"], "path,Valence", **settings)
     reading, _ = read_csv(tmp_path, ["5", "-2", "-1"], "path,Valence", **settings)
     assert np.ravel(reading.tables["all"]["target"][:]).tolist() == [5, -2, -1], "of another range"
