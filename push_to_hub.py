@@ -113,8 +113,8 @@ def parse(argv: list[str]) -> "Options":
            "says: uniform, or JSON with a share for each class (default: as trained)")  # fmt: skip
     option("--tau", type=float, default=1.0, metavar="TAU", help="how far scores go to --class_shares, above 0 and at "
            "most 1 (default 1)")  # fmt: skip
-    option("--research_only_health_score", action="store_true", help="publish a model of a health score, such as "
-           "PHQ-8: only for research, as no medical device")  # fmt: skip
+    option("--research_only_health_score", action="store_true", help="publish a model whose scores or classes are "
+           "of health, such as PHQ-8 or depressed: only for research, as no medical device")  # fmt: skip
     words = parser.parse_args(argv)
     from hub.options import options_from
 

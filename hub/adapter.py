@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from hub import attempts, proof, release, staging
+from hub.health import check_health
 from hub.options import Options, check_access, check_names
 from hub.run import load_run
 from hub.run_data import shipped_settings
@@ -29,6 +30,7 @@ def publish_adapter(options: Options) -> None:
         raise InputError(f"--{wrong[0]} is for the whole model; leave it out with --adapter")
     check_names(options)
     run, api = load_run(options.run), HfApi()
+    check_health(run, options)
     base = base_of(run)
     exists = check_access(api, options).model
     if exists and not options.dry_run:

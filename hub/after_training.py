@@ -21,7 +21,7 @@ def check_publishing(repo_id: str, settings: Mapping[str, Any]) -> None:
     """
     from hub.health import refuse_at_the_end
 
-    refuse_at_the_end(settings)
+    refuse_at_the_end(settings, repo_id)
     from huggingface_hub import HfApi
 
     from hub.access import check_access

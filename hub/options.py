@@ -64,8 +64,8 @@ def options_from(words: Namespace) -> Options:
         raise InputError("--adapter is for a run; leave it out with --dataset")
     if words.licence and not words.dataset:
         raise InputError("--licence is for --dataset; a run's licence follows from its data")
-    if words.research_only_health_score and (words.dataset or words.adapter):
-        raise InputError("--research_only_health_score is for models of scores; leave it out here")
+    if words.research_only_health_score and words.dataset:
+        raise InputError("--research_only_health_score is for models; leave it out with --dataset")
     if words.class_shares and words.dataset:
         raise InputError("--class_shares changes the scores of a model; leave it out with --dataset")
     if words.tau != 1 and not words.class_shares:

@@ -1,10 +1,11 @@
-"""Which scores are of a person's health. A model of one is a tool for research, not a diagnosis.
+"""Which scores and classes are of a person's health. A model of one is a tool for research, not a diagnosis.
 
-A leaf module: training marks the model's config.json by it, for the page, and publishing asks for an explicit option.
-The mark does not depend on where the scores came from, because a questionnaire is also a column of somebody's csv file.
+A leaf module: training marks config.json by it, the page asks it, and publishing asks for an explicit option.
+It does not matter where the labels came from, because a questionnaire is also a column of somebody's csv file.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,27 +13,45 @@ FIELD = "health_score"  # of config.json
 OPTION = "--research_only_health_score"  # of push_to_hub.py
 
 SCALES = (
-    *("phq", "bdi", "cesd", "epds", "gds", "hads", "hamd", "hdrs", "hrsd", "madrs", "qids", "sds"),  # depression
-    *("bai", "gad", "hama", "panas", "pcl", "psqi", "isi", "ymrs", "panss", "bprs", "ptsd"),  # and others
-    *("mmse", "moca", "updrs", "pspi", "pain", "autism", "adhd", "dementia", "parkinson", "psychosis"),
+    *("phq", "bdi", "cesd", "epds", "gds", "hads", "hamd", "hdrs", "hrsd", "madrs", "qids", "sds", "mdd"),  # depression
+    *("bai", "gad", "hama", "panas", "pcl", "psqi", "isi", "ymrs", "panss", "bprs", "ptsd", "ocd"),  # and others
+    *("mmse", "moca", "updrs", "pspi", "pain", "pains", "painful", "painless", "adhd", "asd", "stroke", "palsy"),
+    *("psychosis", "psychotic", "mania", "manic", "insomnia", "sick", "ill", "illness", "patient", "patients"),
 )
-"""Names of questionnaires, ratings and conditions, as the words of a score's name."""
-PARTS = ("depress", "anxiety", "suicid", "schizo", "bipolar", "symptom", "diagnos")
+"""Names of questionnaires, ratings and conditions, as words of a name."""
+PARTS = (
+    *("depres", "anxi", "suicid", "schizo", "bipolar", "autis", "dement", "alzheimer", "parkinson", "trauma"),
+    *("symptom", "syndrom", "diagnos", "disorder", "disease", "disabilit", "health", "clinical"),
+)
 """Parts of such words."""
 ENDINGS = ("score", "total", "sum", "binary", "severity")
 
 
-def health_scores(settings: Mapping[str, Any]) -> list[str]:
-    """The scores of a recipe that are of health: those with a known name, and every one that screens persons."""
-    names = [str(name) for name in settings.get("scores") or []]
-    return names if settings.get("screening_cut") is not None else [name for name in names if _is_of_health(name)]
+def health_names(settings: Mapping[str, Any]) -> list[str]:
+    """The scores or classes of a recipe that are of health: those with a known name; of a screening, every score."""
+    scores = [str(name) for name in settings.get("scores") or []]
+    if settings.get("screening_cut") is not None:
+        return scores
+    return [name for name in scores or map(str, settings.get("classes") or []) if is_of_health(name)]
 
 
-def _is_of_health(name: str) -> bool:
-    """Whether a word of the name, or two that a sign divides (`HAM-D`), is a scale; digits do not count."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+def is_health_model(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a model is of health, by its config.json, or by the last part of its `name`, a folder's or a Hub id."""
+    outputs = config.get("id2label") or {}
+    return config.get(FIELD) is True or is_of_health(last_part(name)) or any(map(is_of_health, outputs.values()))
+
+
+def last_part(repo_id: str) -> str:
+    """The name of a repository without its owner, who may be called like a questionnaire."""
+    return repo_id.rpartition("/")[2]
+
+
+def is_of_health(name: object) -> bool:
+    """Whether a word of the name, or two that a sign divides (`HAM-D`), is a scale; digits and accents do not count."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", str(name)) if not unicodedata.combining(c))
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", plain)
     words = [part.casefold() for part in parts]
     words += [a + b for a, b in zip(words, words[1:], strict=False)]
-    words += [re.sub(r"[^a-z]", "", name.casefold())]
+    words += [re.sub(r"[^a-z]", "", plain.casefold())]
     shorter = [word.removesuffix(end) for word in words for end in ENDINGS]
     return any(word in SCALES or any(part in word for part in PARTS) for word in words + shorter)

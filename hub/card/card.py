@@ -27,7 +27,7 @@ from hub.card.metadata import (
     title_of,
 )
 from hub.templates import templates
-from pipeline.clinical import health_scores
+from pipeline.clinical import health_names, is_of_health, last_part
 from pipeline.model_folder import ADAPTER_WEIGHTS, plain_folder
 from pipeline.run_folder import EXAMPLES, PREPROCESSOR, Run
 
@@ -74,6 +74,8 @@ def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
         "adapter": (run.path / "adapter" / ADAPTER_WEIGHTS).stat().st_size if publication.base else None,
         "figures": [name for name in FIGURES if f"figures/{name}.png" in run.environment["sha256"]],
         "command": reproduce(run, publication),
+        "health": health_names(run.recipe),
+        "named_after_health": is_of_health(last_part(publication.repo_id)),
     }
 
 
@@ -115,7 +117,7 @@ def _of_classes(run: Run) -> dict[str, Any]:
 
 def _of_scores(run: Run) -> dict[str, Any]:
     """What only the card of a model of scores says."""
-    return {"words_of_baselines": BASELINES, "screening": SCREENING, "health": health_scores(run.recipe)}
+    return {"words_of_baselines": BASELINES, "screening": SCREENING}
 
 
 TEMPLATES: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {

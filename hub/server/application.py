@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from pipeline import crop
 from pipeline.class_shares import FIELD
-from pipeline.clinical import FIELD as HEALTH
+from pipeline.clinical import is_health_model
 from pipeline.cores import cores
 
 from . import answers, bodies, contract, faces
@@ -133,7 +133,7 @@ async def health(request: Request) -> Any:
         trained_on=list(model.trained_on),
         drawn_only=model.drawn_only,
         score_ranges=model.ranges,
-        health_score=model.ranges is not None and model.config.get(HEALTH) is True,
+        health_score=is_health_model(model.config, model.name),
         height=model.size[0],
         width=model.size[1],
         detector=service.finder is not None,

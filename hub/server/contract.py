@@ -96,7 +96,9 @@ class Health(BaseModel):
     score_ranges: dict[str, list[float]] | None = Field(
         description="lowest and highest value of each score in train; null for a model of classes"
     )
-    health_score: bool = Field(description="whether a score is of a person's health: a tool for research only")
+    health_score: bool = Field(
+        description="whether a score or a class is of a person's health: a tool for research only"
+    )
     card: str | None
     trained_on: list[str]
     drawn_only: bool

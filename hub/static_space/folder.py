@@ -16,6 +16,7 @@ from hub.server.settings import HUB, Settings
 from hub.static_space import libraries, self_test
 from hub.templates import templates
 from pipeline import class_shares, crop
+from pipeline.clinical import is_health_model
 from pipeline.run_folder import CONFIG, PREPROCESSOR, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +124,7 @@ def _about(
         "assumed_shares": _assumed_shares(config, classes, repo_id),
         "trained_on": list(sources),
         "drawn_only": bool(sources) and all(origin == "drawn" for origin in sources.values()),
+        "health_score": is_health_model(config, repo_id),
         "examples": examples,
         "model_file": MODEL,
         "detector_file": crop.YUNET,

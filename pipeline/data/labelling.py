@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.data.leaks import Leaks, refuse_shared_persons
 from pipeline.data.report import few_rows, per_class
 from pipeline.data.rows import Rows
-from pipeline.data.scores import described, refuse_constant
+from pipeline.data.scores import described, refuse_constant, refuse_unequal
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -77,6 +77,8 @@ class OfScores:
                 f"score_of is person, and {unnamed.sum():,} rows of validation and test name none, the first "
                 f"{rows.key[unnamed][0]}: name the column of persons with --person_column, or add the missing persons"
             )
+        if recipe.score_of == "person":
+            refuse_unequal(_scores(rows)[~leaks.dropped], rows.person[~leaks.dropped], rows.key[~leaks.dropped], recipe)
 
     def refuse_gaps(self, rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
         refuse_constant(_scores(rows)[train], recipe)

@@ -12,6 +12,7 @@ from pipeline.task import STRATA
 
 NO_SCORE = "no score"  # a reason in `Source.left_out`
 NUMBER = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?\s*", re.I)
+OF_AFFECTNET, UNKNOWN = ("valence", "arousal"), -2
 LARGEST = 1e6  # float32 keeps seven digits, so that a larger number would not come back as it was
 
 
@@ -32,7 +33,7 @@ def scores_of(rows: Sequence[Sequence[str | float | None]], recipe: Recipe, plac
         place: names a row in messages.
 
     Raises:
-        InputError: a cell is not a finite number or outside of `score_ranges`; or a score is the same in every row.
+        InputError: a cell is not a finite number, outside of `score_ranges`, or AffectNet's mark of an unknown score.
     """
     numbers = [[_number(cell, name, place, i) for cell, name in zip(row, recipe.scores, strict=True)]
                for i, row in enumerate(rows)]  # fmt: skip
@@ -40,6 +41,7 @@ def scores_of(rows: Sequence[Sequence[str | float | None]], recipe: Recipe, plac
     held: np.ndarray = np.asarray(~np.isnan(scores).any(axis=1))
     for k, name in enumerate(recipe.scores):
         _refuse_outside(scores[:, k], name, recipe.score_ranges.get(name), place)
+        _refuse_mark(scores[:, k], name, place)
     reasons = np.where(held, "", NO_SCORE).astype(object)
     scores = np.where(held[:, None], scores, 0).astype(np.float32)
     return Scored(np.where(held, strata(scores, held, recipe), -1), scores, reasons)
@@ -76,6 +78,16 @@ def _refuse_outside(scores: np.ndarray, name: str, ends: Any, place: Callable[[i
         )
 
 
+def _refuse_mark(scores: np.ndarray, name: str, place: Callable[[int], str]) -> None:
+    """Stop at AffectNet's -2 in somebody's own table: as a number it would be the lowest valence that there is."""
+    marked, others = np.flatnonzero(scores == UNKNOWN), scores[(scores != UNKNOWN) & ~np.isnan(scores)]
+    if name.casefold() in OF_AFFECTNET and len(marked) and len(others) and np.abs(others).max() <= 1:
+        raise InputError(
+            f"{place(int(marked[0]))}: {name} is {UNKNOWN}, with which AffectNet marks an unknown score, and all the "
+            f"others are from -1 to 1 ({len(marked):,} such rows): leave these cells empty"
+        )
+
+
 def refuse_constant(scores: np.ndarray, recipe: Recipe) -> None:
     """Stop if a score of the train rows, (N, K), is the same in every row: nothing can be learned from it.
 
@@ -88,6 +100,36 @@ def refuse_constant(scores: np.ndarray, recipe: Recipe) -> None:
                 f"scores: {name} is {scores[0, k]:g} in every one of the {len(scores):,} train rows, so nothing can be "
                 "learned from it: take it out of scores, or add rows with other values"
             )
+
+
+def refuse_unequal(scores: np.ndarray, person: np.ndarray, key: np.ndarray, recipe: Recipe) -> None:
+    """Stop if rows of one person have different scores, although the score is the person's: a mean would hide it.
+
+    Args:
+        scores: (N, K).
+        person: (N,) str, or None where the person is unknown.
+        key: (N,) str, names the rows in the message.
+        recipe: names the scores.
+
+    Raises:
+        InputError: names the first person, two of their rows, and how many such persons there are.
+    """
+    first: dict[str, int] = {}  # person -> their first row
+    unlike: dict[str, tuple[int, int, int]] = {}  # person -> their first row, another one, and the score that differs
+    for row, who in enumerate(person):
+        if who is None:
+            continue
+        start = first.setdefault(who, row)
+        different = np.flatnonzero(scores[row] != scores[start])
+        if len(different):
+            unlike.setdefault(who, (start, row, int(different[0])))
+    if unlike:
+        who, (one, other, k) = next(iter(unlike.items()))
+        raise InputError(
+            f"score_of is person, and {recipe.scores[k]} of the person {who!r} is {scores[one, k]:g} in {key[one]} and "
+            f"{scores[other, k]:g} in {key[other]} ({len(unlike):,} such person{'' if len(unlike) == 1 else 's'}): "
+            "correct the rows, or set --score_of picture if each picture has a score of its own"
+        )
 
 
 def strata(scores: np.ndarray, held: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What is measured of a run that predicts scores: always beside a constant and a linear model on pixels.
 
-With `score_of: person`, the prediction of a person is the mean over their pictures, and so is their score; every metric
-is then one of persons.
+With `score_of: person`, the prediction of a person is the mean over their pictures; curation refuses a person with two
+scores. Every metric is then one of persons.
 """
 
 from collections.abc import Mapping

@@ -52,7 +52,7 @@ class OfClasses:
     def __init__(
         self, recipe: Recipe, rows: PictureRows, rows_per_device: int, drawn: np.ndarray | None = None
     ) -> None:
-        self.classes = recipe.classes
+        self.recipe, self.classes = recipe, recipe.classes
         self.smoothing, self.balanced = recipe.label_smoothing, recipe.class_balance in ("weights", "logit_adjustment")
         self.label_shares = None
         if self.balanced:
@@ -75,8 +75,10 @@ class OfClasses:
         return F.cross_entropy(outputs.float(), labels), outputs
 
     def published(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The model with the class shares that it assumes in its config."""
+        """The model with the class shares that it assumes in its config, and a mark if a class is of health."""
         setattr(model.config, class_shares.FIELD, class_shares.as_json(self.trained_shares, self.classes))
+        if clinical.health_names(self.recipe.settings()):
+            setattr(model.config, clinical.FIELD, True)
         return model
 
     def about(self, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +120,7 @@ class OfScores:
         """The model with the unit of the scores in its last layer, and their range and kind in its config."""
         unit = in_the_unit(model, self.scale)
         unit.config.score_ranges = self.ranges
-        setattr(unit.config, clinical.FIELD, bool(clinical.health_scores(self.recipe.settings())))
+        setattr(unit.config, clinical.FIELD, bool(clinical.health_names(self.recipe.settings())))
         return unit
 
     def about(self, report: Mapping[str, Any]) -> dict[str, Any]:

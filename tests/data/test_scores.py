@@ -65,6 +65,14 @@ def test_a_cell_that_is_no_score_is_refused_with_its_line(tmp_path: Path, cell: 
         read_csv(tmp_path, ["0.1", cell, "0.3"], score_ranges={"intensity": [0.0, 1.0]})
 
 
+def test_the_mark_of_an_unknown_valence_is_not_read_as_a_number(tmp_path: Path) -> None:
+    settings = {"scores": ["Valence"]}
+    with pytest.raises(InputError, match=r"line 3: Valence is -2, with which .* \(2 such rows\): leave these"):
+        read_csv(tmp_path, ["0.5", "-2", "-1", "-2"], "path,Valence", **settings)
+    reading, _ = read_csv(tmp_path, ["5", "-2", "-1"], "path,Valence", **settings)
+    assert np.ravel(reading.tables["all"]["target"][:]).tolist() == [5, -2, -1], "of another range"
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -137,6 +145,26 @@ def test_scores_of_persons_need_persons(tmp_path: Path) -> None:
     reading, recipe = read_csv(tmp_path, LINEAR, "path,intensity,person,split", cells, **settings)
     with pytest.raises(InputError, match="score_of is person, and 1 rows of validation and test name none"):
         curate([reading], recipe)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({3: "1,.7"}, r"arousal of the person .*p1. is 0.025 in 002.png and 0.7 in 003.png \(1 such person\): correct"),
+        ({0: "9,0", 39: "20,.475"}, r"valence of the person .*p0. is 9 in 000.png and 0 in 001.png \(2 such persons\)"),
+        ({20: "-0.001,.25"}, "valence of the person .faces: p10. is -0.001 in 020.png and 10 in 021.png"),
+    ],
+)  # fmt: skip
+def test_a_person_with_two_scores_is_named_where_the_score_is_the_persons(
+    tmp_path: Path, changed: dict[int, str], said: str
+) -> None:
+    cells = [changed.get(i, f"{i // 2},{i // 2 / 40}") for i in range(40)]
+    settings: dict[str, Any] = {"scores": ["valence", "arousal"], "near_copies": False}
+    persons = [f"p{i // 2}" for i in range(40)]
+    reading, recipe = read_csv(tmp_path, cells, "path,valence,arousal,person", persons, **settings)
+    curate([reading], recipe)
+    with pytest.raises(InputError, match=said):
+        curate([reading], scored_recipe(**settings, source="auto", score_of="person"))
 
 
 def write_affectnet(root: Path, kind: str) -> Path:

@@ -20,11 +20,12 @@ from hub.options import Options, options_from
 from hub.run import load_run
 from hub.server.application import health
 from hub.server.engine import load_model
-from pipeline.clinical import health_scores
+from pipeline.clinical import health_names, is_health_model
 from pipeline.errors import InputError
 from pipeline.evaluation.tasks import format_table
+from pipeline.expressions import CLASSES, SYNONYMS
 from pipeline.training.model import build_model
-from pipeline.training.objectives import OfScores
+from pipeline.training.objectives import OfClasses, OfScores
 from push_to_hub import main
 from tests.avec import DEV, TEST, TRAIN, participants, write_list, write_pictures
 from tests.conftest import TINY
@@ -41,7 +42,7 @@ OPTION = "--research_only_health_score"
      "Depressivity", "pain", "PSPI", "PTSD Severity", "anxiety_level", "MADRS score", "CES-D"],
 )  # fmt: skip
 def test_names_of_questionnaires_and_illnesses_are_of_health(name: str) -> None:
-    assert health_scores({"scores": [name, "arousal"]}) == [name]
+    assert health_names({"scores": [name, "arousal"]}) == [name]
 
 
 @pytest.mark.parametrize(
@@ -49,12 +50,28 @@ def test_names_of_questionnaires_and_illnesses_are_of_health(name: str) -> None:
     ["valence", "arousal", "intensity", "AU12", "smile", "age", "dominance", "painting", "score", "sad"],
 )
 def test_other_names_are_not(name: str) -> None:
-    assert health_scores({"scores": [name]}) == []
-    assert health_scores({"scores": [name], "screening_cut": 10.0}) == [name], "but whoever screens, screens"
+    assert health_names({"scores": [name]}) == []
+    assert health_names({"scores": [name], "screening_cut": 10.0}) == [name], "but whoever screens, screens"
 
 
-def test_a_run_of_classes_has_no_score_of_health() -> None:
-    assert health_scores({"classes": ["pain", "neutral"], "scores": []}) == health_scores({}) == []
+@pytest.mark.parametrize(
+    "name",
+    ["depressed", "healthy", "Dépression", "MDD", "anxious", "pain", "no_pain", "PHQ>=10", "autistic", "suicidal",
+     "patient", "Parkinson's", "panic disorder", "sick", "facial palsy", "psychotic"],
+)  # fmt: skip
+def test_classes_and_repositories_of_health_are_of_health(name: str) -> None:
+    assert health_names({"classes": ["neutral", name], "scores": []}) == [name]
+    assert is_health_model({"id2label": {"0": "neutral", "1": name}}, "anna/faces")
+    assert is_health_model({"id2label": dict(enumerate(CLASSES))}, f"anna/fer-{name}")
+    assert is_health_model({"health_score": True}, "anna/faces")
+
+
+def test_expressions_and_usual_words_are_not() -> None:
+    usual = ["sad", "tired", "sleepy", "bored", "stressed", "calm", "confused", "contempt", "neutral", "pleased",
+             "control", "normal", "AU4", "smile", "Painter", "pressure", "no-face", "engaged"]  # fmt: skip
+    assert health_names({"classes": [*CLASSES, *SYNONYMS, *usual]}) == health_names({}) == []
+    for name in ("phq/fer-vit-tiny", "moca/expressions", "runs/quickstart", "trpakov/vit-face-expression"):
+        assert not is_health_model({"id2label": dict(enumerate([*CLASSES, *usual])), "health_score": False}, name)
 
 
 def test_the_published_model_says_so_in_its_config() -> None:
@@ -62,18 +79,55 @@ def test_the_published_model_says_so_in_its_config() -> None:
         recipe = scored_recipe(scores=scores, source="auto", data_path="-")
         published = OfScores(recipe, rows_of([1.0, 2.0, 4.0]), 2).published(build_model(recipe)[0])
         assert published.config.to_dict()["health_score"] is is_health
+    for classes, is_health in ((["depressed", "healthy"], True), (["sad", "happy"], False)):
+        recipe = scored_recipe(task="classification", scores=[], classes=classes, source="auto", data_path="-")
+        rows = rows_of([0.0, 1.0])
+        rows.targets, rows.loss_weights = np.eye(2, dtype=np.float32), None
+        published = OfClasses(recipe, rows, 2).published(build_model(recipe)[0])
+        assert published.config.to_dict().get("health_score", False) is is_health
 
 
 def test_publishing_asks_for_the_option_and_only_there(scored_run: Path) -> None:
     run = load_run(scored_run)
     asked, unasked = Options(run=scored_run, research_only_health_score=True), Options(run=scored_run)
     check_health(run, unasked)
-    with pytest.raises(InputError, match=f"{OPTION} is for scores of health, and .* has none: leave it out"):
+    with pytest.raises(
+        InputError, match=f"{OPTION} is for scores and classes of health, and .* has none: leave it out"
+    ):
         check_health(run, asked)
     run = replace(run, recipe=run.recipe | {"scores": ["PHQ8_Score"]})
     check_health(run, asked)
     with pytest.raises(InputError, match=f"PHQ8_Score, a score of health.*2017/745.*Only if it is for .*{OPTION}"):
         check_health(run, unasked)
+
+
+def test_publishing_asks_for_classes_and_names_of_health_too(publishable_run: Path) -> None:
+    run, unasked = load_run(publishable_run), Options(run=publishable_run, repo_id="depression/faces")
+    check_health(run, unasked)
+    ill = replace(run, recipe=run.recipe | {"classes": ["depressed", "sad", "healthy"]})
+    with pytest.raises(InputError, match=f"estimates depressed, healthy, a class of health.*add {OPTION}"):
+        check_health(ill, unasked)
+    check_health(ill, replace(unasked, research_only_health_score=True))
+    for named in ({"repo_id": "anna/depression"}, {"space": "anna/phq-demo"}):
+        with pytest.raises(
+            InputError, match=f"anna/.* is a name of health, and .* anger, .*another name.*add {OPTION}"
+        ):
+            check_health(run, replace(unasked, **named))  # type: ignore[arg-type]
+        check_health(run, replace(unasked, **named, research_only_health_score=True))  # type: ignore[arg-type]
+
+
+def test_the_card_of_classes_or_a_name_of_health_says_what_it_is_not(publishable_run: Path) -> None:
+    run = load_run(publishable_run)
+    assert "not a diagnosis" not in make_card(run, Publication("anna/faces"))
+    said = "**A tool for research, not a diagnosis.** The name of this repository is one of health. Do not use"
+    assert said in make_card(run, Publication("anna/depression"))
+    run = replace(run, recipe=run.recipe | {"classes": ["depressed", "sad", "healthy"]})
+    assert "not a diagnosis.** depressed, healthy are classes of health. Do" in make_card(run, Publication("anna/x"))
+
+
+def test_an_adapter_of_health_asks_too(publishable_run: Path) -> None:
+    with pytest.raises(InputError, match="anna/depression is a name of health"):
+        main([str(publishable_run), "--repo_id", "anna/depression", "--adapter"])
 
 
 def test_the_command_asks_before_anything_is_staged(scored_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,23 +138,25 @@ def test_the_command_asks_before_anything_is_staged(scored_run: Path, monkeypatc
     assert sorted(scored_run.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("other", [{"dataset": "anna/faces", "repo_id": None}, {"adapter": True}])
-def test_the_option_is_refused_where_it_says_nothing(other: dict[str, Any]) -> None:
+def test_the_option_is_refused_where_it_says_nothing() -> None:
+    other: dict[str, Any] = {"dataset": "anna/faces", "repo_id": None}
     words = {"run": Path("run"), "repo_id": "anna/phq", "dataset": None, "adapter": False, "licence": None, "tau": 1.0,
              "class_shares": None, "create_pr": False, "space": None, "space_kind": None, "browser_libraries": None,
              "research_only_health_score": True}  # fmt: skip
-    with pytest.raises(InputError, match=f"{OPTION} is for models of scores"):
+    with pytest.raises(InputError, match=f"{OPTION} is for models; leave it out with --dataset"):
         options_from(Namespace(**words | other))
 
 
 def test_publish_at_the_end_of_training_is_refused_before_it() -> None:
     recipe = scored_recipe(scores=["phq8"], source="auto", data_path="-")
     with pytest.raises(InputError, match="--publish: phq8 is a score of health: train without --publish"):
-        check_publishing("anna/phq", recipe.settings())
+        check_publishing("anna/faces", recipe.settings())
+    with pytest.raises(InputError, match="--publish: anna/phq is a name of health: train without --publish"):
+        check_publishing("anna/phq", scored_recipe().settings())
 
 
 def test_the_card_says_what_it_is_not_and_what_it_finds_at_the_cut(scored_run: Path) -> None:
-    run, publication = load_run(scored_run), Publication("anna/phq", examples={"fear.png": []})
+    run, publication = load_run(scored_run), Publication("anna/faces", examples={"fear.png": []})
     assert "not a diagnosis" not in make_card(run, publication)
     predicted, scores = persons()
     found = screened(predicted, scores, np.arange(80), 3.0, 50, 0)
