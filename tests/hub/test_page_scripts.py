@@ -257,6 +257,45 @@ def test_a_webp_picture_that_a_tag_turns_is_told(lossless: bool, tmp_path: Path)
     assert [turned for _, _, turned in found] == [False, False, False, True, True, True, False, *[False] * 3]
 
 
+SIZES = """import { sizeOf } from './sizes.js';
+
+const result = [];
+for (const [file, format] of given) result.push(await sizeOf(new Blob([Buffer.from(file, 'base64')]), format));"""
+
+
+def test_the_size_of_a_picture_is_read_from_the_head_of_its_file(tmp_path: Path) -> None:
+    files = [(saved(name), name) for name in ("PNG", "GIF", "BMP", "JPEG", "WebP", "AVIF")]
+    files += [(saved("WebP", lossless=True), "WebP"), (saved("WebP", 6), "WebP"), (saved("JPEG", 6), "JPEG")]
+    files += [(saved("JPEG", progressive=True, comment=b"c" * 60_000), "JPEG")]
+    files += [(file[:9], name) for file, name in files[:5]] + [(b"\xff\xd8\xff\xe0\0\0" * 9, "JPEG")]
+    found = in_node(tmp_path, SIZES, [(base64.b64encode(file).decode(), name) for file, name in files])
+    assert found == [[8, 6]] * 5 + [None] + [[8, 6]] * 4 + [None] * 6
+
+
+# ---- Workers
+
+DEAD = """import { startWorker } from './workers.js';
+
+let dies;
+globalThis.Worker = class {
+  constructor() { if (given === 'is refused') throw new Error('no worker here'); }
+  addEventListener(kind, act) { if (kind === 'error') dies = act; }
+  postMessage() {}
+};
+const ask = startWorker();
+const before = ask('find');
+dies?.();
+const reason = (asked) => asked.then(() => 'an answer', (error) => [error.name, error.message]);
+const result = await Promise.all([reason(before), reason(ask('find'))]);"""
+
+
+@pytest.mark.parametrize("how", ["is refused", "ends"])
+def test_every_task_of_a_worker_that_does_not_run_is_refused(how: str, tmp_path: Path) -> None:
+    """Without an answer to the second one, a picture would wait for ever."""
+    refused = ["Error", "The browser could not run the model. Reload the page."]
+    assert in_node(tmp_path, DEAD, how) == [refused] * 2
+
+
 # ---- The map
 
 
