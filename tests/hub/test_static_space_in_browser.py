@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,16 @@ Open = Callable[..., Any]
 
 @contextmanager
 def opened(
-    space: Path, pictures: Path, size: tuple[int, int] = SIZES[1], headers: dict[str, str] | None = None
+    space: Path,
+    pictures: Path,
+    size: tuple[int, int] = SIZES[1],
+    headers: dict[str, str] | None = None,
+    more: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Iterator[tuple[Page, Recorder]]:
-    """The page of a Space in a browser whose every request is recorded."""
+    """The page of a Space in a browser whose every request is recorded; `more` and `without`: options of Chromium."""
     with recording(space, headers) as recorder:
-        browser = Browser(pictures, recorder.proxy)
+        browser = Browser(pictures, [*recorder.proxy, *more], without)
         try:
             page = Page(browser, recorder.url, *size, "light")
             page.wait(READY)
