@@ -94,7 +94,7 @@ def draw_pictures(folder: Path) -> None:
 
 
 class Browser:
-    """Chromium without a window. `more` are further options of its command line, `without` those that it goes without."""
+    """Chromium without a window. `more` are further options of its command line, `without` options to drop."""
 
     def __init__(self, folder: Path, more: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         program = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -173,7 +173,7 @@ class Page:
             self.call(f"{domain}.enable")
         self.resize(height)
         self.call("Emulation.setTouchEmulationEnabled", enabled=self.phone)
-        self.call("Page.bringToFront")  # keys go only to the tab that has the focus, which Chromium gives it when it can
+        self.call("Page.bringToFront")  # keys go only to the tab that has the focus
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},

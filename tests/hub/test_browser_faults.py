@@ -5,7 +5,6 @@ YUNET=PATH python -m pytest -m slow tests/hub/test_browser_faults.py
 needs what test_static_space_in_browser.py needs.
 """
 
-import os
 import shutil
 import struct
 import zlib
@@ -183,7 +182,7 @@ def bomb(side: int) -> bytes:
     ("name", "content", "words"),
     [
         ("huge.png", lambda: bomb(40_000), "The picture is too large (40000 x 40000)."),
-        ("photo.heic", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a JPEG, PNG, WebP, GIF, BMP or AVIF picture"),
+        ("photo.heic", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a JPEG, PNG, WebP"),
         ("drawing.svg", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG, PNG, WebP"),
         ("half.png", lambda: bomb(64)[:60], "it is damaged, or the browser does not read PNG"),
         ("empty.jpg", lambda: b"", "not a JPEG, PNG, WebP"),
@@ -201,6 +200,6 @@ def test_a_picture_that_cannot_be_read_is_said_and_the_next_one_is_answered(
     with opened(staged[1], pictures) as (page, _):
         show(page, pictures / name)
         assert words in page.value(MESSAGE)
-        assert os.path.getsize(pictures / name) < 1e6
+        assert (pictures / name).stat().st_size < 1e6
         show(page, pictures / "one.png")
         assert page.value(FACES) == 1

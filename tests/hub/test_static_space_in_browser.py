@@ -29,7 +29,7 @@ from hub.static_space import self_test
 from pipeline import crop
 from pipeline.pictures import decode
 from push_to_hub import main
-from tests.hub.unusual_pictures import unusual_pictures
+from tests.hub.unusual_pictures import clear_and_deep, unusual_pictures
 from tests.recording_server import ISOLATED, Recorder, recording
 from tests.screenshots import BROWSERS, DONE, FACES, MESSAGE, READY, SIZES, Browser, Page, app, draw_pictures
 
@@ -143,6 +143,7 @@ def test_every_kind_of_picture_gets_the_servers_answer(
 ) -> None:
     faces = drawn_faces()[:2] if headers else drawn_faces()
     kinds = picture_kinds(pictures / "kinds", faces, (32, 32)) | {"several": [pictures / "several.png"]}
+    kinds |= clear_and_deep(pictures / "clear", faces)
     monkeypatch.setenv("FER_MODEL", str(staged[0]))
     monkeypatch.setenv("FER_FACE_DETECTOR", os.environ["YUNET"])
     largest: dict[str, float] = {}
