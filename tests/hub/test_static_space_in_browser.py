@@ -216,6 +216,7 @@ def test_the_webcam_is_answered_and_nothing_is_asked_for_after_the_page_has_load
         page.wait(f"{FACES} === 1")
         page.wait("/frames a second/.test(document.querySelector('.card-head p').textContent)")
         assert page.value("document.querySelector('.number').textContent") == "1"
+        assert page.value("document.getElementById('explain').offsetParent === null"), "no map follows the webcam"
         page.value("document.getElementById('clear').click()")
         page.wait("!document.querySelector('.card')")
         assert text(page, "webcam") == "Start webcam"

@@ -44,6 +44,7 @@ export const webcam = {
     track.addEventListener("ended", () => { if (this.stream === stream) this.stop("The camera went away."); });
     track.addEventListener("mute", () => { if (this.stream === stream) say("The camera sends no picture now."); });
     track.addEventListener("unmute", () => { if (this.stream === stream) say(ON); });
+    document.body.classList.add("live");
     byId("webcam").textContent = byId("clear").textContent = "Stop webcam";
     try {
       await this.run(stream);
@@ -76,6 +77,7 @@ export const webcam = {
     if (!this.stream) return;
     this.stream.getTracks().forEach((track) => track.stop());
     this.stream = null;
+    document.body.classList.remove("live");
     byId("webcam").textContent = "Start webcam";
     byId("clear").textContent = "Clear";
     clear();
