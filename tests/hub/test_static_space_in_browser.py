@@ -3,7 +3,8 @@
 YUNET=PATH python -m pytest -m slow tests/hub/test_static_space_in_browser.py
 
 needs Chromium (`apt-get install chromium`), YuNet's weights, and npm for the page's libraries and axe-core, or
-BROWSER_LIBRARIES: a folder with the tarballs that `npm pack` makes of both.
+BROWSER_LIBRARIES: a folder with the tarballs that `npm pack` makes of both. BROWSER_RUN names a run folder to test in
+place of a tiny ViT.
 """
 
 import base64
@@ -42,15 +43,16 @@ TOLERANCE = 1e-3
 
 
 @pytest.fixture(scope="module")
-def staged(publishable_run: Path) -> Iterator[tuple[Path, Path]]:
+def staged(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Path]]:
     """The folders of the model and of its Space, as `push_to_hub.py --dry_run` leaves them."""
     if "YUNET" not in os.environ or not any(map(shutil.which, BROWSERS)):
         pytest.skip("needs Chromium, and YUNET with the path of the face detector's weights")
+    run = Path(os.environ.get("BROWSER_RUN") or request.getfixturevalue("publishable_run"))
     words = ["--repo_id", "anna/faces", "--space", "anna/demo", "--face_detector", os.environ["YUNET"], "--dry_run"]
     if "BROWSER_LIBRARIES" in os.environ:
         words += ["--browser_libraries", os.environ["BROWSER_LIBRARIES"]]
-    main([str(publishable_run), *words])
-    yield tuple(publishable_run.with_name(f"{publishable_run.name}-{end}") for end in ("staged", "staged-space"))
+    main([str(run), *words])
+    yield tuple(run.with_name(f"{run.name}-{end}") for end in ("staged", "staged-space"))
 
 
 @pytest.fixture
