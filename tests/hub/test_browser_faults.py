@@ -5,17 +5,28 @@ YUNET=PATH python -m pytest -m slow tests/hub/test_browser_faults.py
 needs what test_static_space_in_browser.py needs.
 """
 
+import os
 import shutil
 import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.hub.test_static_space_in_browser import opened, pictures, show, staged, text  # noqa: F401 (fixtures)
+from tests.hub.test_static_space_in_browser import (  # noqa: F401 (fixtures)
+    TOLERANCE,
+    answer,
+    apart,
+    opened,
+    pictures,
+    show,
+    staged,
+    text,
+)
 from tests.hub.unusual_pictures import chunk
-from tests.screenshots import FACES, MESSAGE, Page
+from tests.screenshots import FACES, MESSAGE, Page, app
 
 pytestmark = pytest.mark.slow
 WEBCAM = "document.getElementById('webcam')"
@@ -152,6 +163,28 @@ def test_a_browser_that_cannot_run_the_model_says_why(
         press_webcam(page)
         says(page, words)
         assert page.value(OFF)
+
+
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--enable-unsafe-swiftshader", "--use-webgpu-adapter=swiftshader")
+
+
+def test_webgpu_gives_the_servers_answer(
+    staged: Staged,  # noqa: F811
+    pictures: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On the adapter that Chromium computes on the processor: it is slow, and needs no graphics hardware."""
+    monkeypatch.setenv("FER_MODEL", str(staged[0]))
+    monkeypatch.setenv("FER_FACE_DETECTOR", os.environ["YUNET"])
+    picture = pictures / "one.png"
+    with app() as url, opened(staged[1], pictures, more=SOFTWARE_GPU) as (page, recorder):
+        assert text(page, "note") == "", "the graphics processor gave the stored answer"
+        assert [asked for asked in recorder.log if "asyncify.wasm" in asked.address]
+        sent = httpx2.post(f"{url}/predict", files={"files": picture.read_bytes()}, timeout=60).json()
+        (theirs,), (ours,) = sent["files"][0]["faces"], answer(page, picture)["faces"]
+    difference = apart(ours, theirs)
+    print(difference)
+    assert difference <= TOLERANCE
 
 
 def test_without_a_network_after_loading_everything_is_answered(staged: Staged, pictures: Path) -> None:  # noqa: F811
