@@ -345,6 +345,14 @@ def test_a_face_that_moves_keeps_its_number_and_two_that_swap_their_order_too(tm
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("left", "numbers"), [(50, [1]), (60, [1, 2])], ids=["overlap .33", "overlap .25"])
+def test_a_face_is_the_same_one_from_an_overlap_of_three_tenths(
+    left: float, numbers: list[int], tmp_path: Path
+) -> None:
+    _, state = frames(tmp_path, (0, [seen(0)]), (50, [seen(left)]))
+    assert [face["number"] for face in state["faces"]] == numbers
+
+
 def test_the_better_pair_joins_first(tmp_path: Path) -> None:
     """The first found overlaps the known face too, but less than the second does."""
     _, state = frames(tmp_path, (0, [seen(0)]), (50, [seen(40), seen(2)]))
