@@ -94,9 +94,9 @@ def draw_pictures(folder: Path) -> None:
 
 
 class Browser:
-    """Chromium without a window. `more` are further options of its command line."""
+    """Chromium without a window. `more` are further options of its command line, `without` options to drop."""
 
-    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, more: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         program = next(filter(None, map(shutil.which, BROWSERS)), None)
         if program is None:
             raise InputError(f"no Chromium found, looked for {', '.join(BROWSERS)}; try apt-get install chromium")
@@ -114,6 +114,7 @@ class Browser:
         ]
         if os.geteuid() == 0:
             flags.append("--no-sandbox")  # Chromium as root does not start with it
+        flags = [flag for flag in flags if flag not in without]
         # Chromium reads commands from file 3 and answers on file 4.
         pipes = 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1'
         self.process = subprocess.Popen(
@@ -172,6 +173,7 @@ class Page:
             self.call(f"{domain}.enable")
         self.resize(height)
         self.call("Emulation.setTouchEmulationEnabled", enabled=self.phone)
+        self.call("Page.bringToFront")  # keys go only to the tab that has the focus
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},

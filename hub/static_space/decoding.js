@@ -4,6 +4,7 @@
 import { FORMATS, inspect } from "./formats.js";
 import { NoAnswer } from "./no_answer.js";
 import { emptyPicture } from "./resize.js";
+import { sizeOf } from "./sizes.js";
 
 /** The picture `{ data, width, height }` in a file.
 
@@ -13,14 +14,13 @@ export async function decode(file, maxPixels) {
   if (!format) refuse(`The file is not a ${FORMATS.slice(0, -1).join(", ")} or ${FORMATS.at(-1)} picture.`);
   if (deepGray) refuse("The picture has more than 8 bits in one channel. Save it with 8 bits.");
   if (turned) refuse("A tag turns this WebP picture, and browsers do not read it. Save it as JPEG or PNG.");
+  refuseTooLarge(await sizeOf(file, format), maxPixels);
   const asStored = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
   const bitmap = await createImageBitmap(file, asStored).catch(() => {
     refuse(`This browser cannot read the file: it is damaged, or the browser does not read ${format}. Try a JPEG or PNG.`);
   });
   try {
-    if (bitmap.width * bitmap.height > maxPixels) {
-      refuse(`The picture is too large (${bitmap.width} x ${bitmap.height}). Make it smaller.`);
-    }
+    refuseTooLarge([bitmap.width, bitmap.height], maxPixels);
     const pixels = drawn(bitmap);
     if (isOpaque(pixels.data)) return withoutAlpha(pixels);
     if (format === "GIF") refuse("Browsers do not keep the colours of a GIF where it is clear. Save it as PNG or JPEG.");
@@ -28,6 +28,12 @@ export async function decode(file, maxPixels) {
   } finally {
     bitmap.close();
   }
+}
+
+/** Before it is decoded where its file states the size, and after: a browser may end a worker that needs too much. */
+function refuseTooLarge(size, maxPixels) {
+  const [width, height] = size ?? [0, 0];
+  if (width * height > maxPixels) refuse(`The picture is too large (${width} x ${height}). Make it smaller.`);
 }
 
 function refuse(reason) {

@@ -2,6 +2,7 @@
 
 import { decode, withoutAlpha } from "./decoding.js";
 import { cropFace, findFaces, largest } from "./faces.js";
+import { FrameFaces } from "./frames.js";
 import { NoAnswer } from "./no_answer.js";
 import { file, open } from "./runtime.js";
 
@@ -9,6 +10,7 @@ const SAME_PLACE = 0.5;  // px, largest difference from the stored box
 
 let about;
 let detect;  // YuNet's outputs for its input
+const frames = new FrameFaces((photo) => findFaces(photo, about.crop, detect));
 
 /** Loads the detector, and gives the crop of the face with which the page tests itself.
 
@@ -31,11 +33,13 @@ export async function start({ device, ...given }) {
   return face.picture;
 }
 
-/** The largest faces of `picture` (a file, or `{ data, width, height }` with four values a pixel), each with its
-    `picture`: the crop that the model sees. */
+/** The largest faces of `picture` (a file, or a webcam's frame: `{ data, width, height }` with four values a pixel), each
+    with its `picture`: the crop that the model sees. */
 export async function find(picture) {
-  const photo = picture instanceof Blob ? await decode(picture, about.max_pixels) : withoutAlpha(picture);
-  const found = largest(await findFaces(photo, about.crop, detect), about.max_faces);
+  const isFile = picture instanceof Blob;
+  const photo = isFile ? await decode(picture, about.max_pixels) : withoutAlpha(picture);
+  const all = await (isFile ? findFaces(photo, about.crop, detect) : frames.of(photo, performance.now()));
+  const found = largest(all, about.max_faces);
   const faces = found.map((face) => ({ ...face, picture: cropFace(photo, face, about.crop, about.size, about.align) }));
   return { width: photo.width, height: photo.height, faces };
 }

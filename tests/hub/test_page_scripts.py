@@ -257,6 +257,45 @@ def test_a_webp_picture_that_a_tag_turns_is_told(lossless: bool, tmp_path: Path)
     assert [turned for _, _, turned in found] == [False, False, False, True, True, True, False, *[False] * 3]
 
 
+SIZES = """import { sizeOf } from './sizes.js';
+
+const result = [];
+for (const [file, format] of given) result.push(await sizeOf(new Blob([Buffer.from(file, 'base64')]), format));"""
+
+
+def test_the_size_of_a_picture_is_read_from_the_head_of_its_file(tmp_path: Path) -> None:
+    files = [(saved(name), name) for name in ("PNG", "GIF", "BMP", "JPEG", "WebP", "AVIF")]
+    files += [(saved("WebP", lossless=True), "WebP"), (saved("WebP", 6), "WebP"), (saved("JPEG", 6), "JPEG")]
+    files += [(saved("JPEG", progressive=True, comment=b"c" * 60_000), "JPEG")]
+    files += [(file[:9], name) for file, name in files[:5]] + [(b"\xff\xd8\xff\xe0\0\0" * 9, "JPEG")]
+    found = in_node(tmp_path, SIZES, [(base64.b64encode(file).decode(), name) for file, name in files])
+    assert found == [[8, 6]] * 5 + [None] + [[8, 6]] * 4 + [None] * 6
+
+
+# ---- Workers
+
+DEAD = """import { startWorker } from './workers.js';
+
+let dies;
+globalThis.Worker = class {
+  constructor() { if (given === 'is refused') throw new Error('no worker here'); }
+  addEventListener(kind, act) { if (kind === 'error') dies = act; }
+  postMessage() {}
+};
+const ask = startWorker();
+const before = ask('find');
+dies?.();
+const reason = (asked) => asked.then(() => 'an answer', (error) => [error.name, error.message]);
+const result = await Promise.all([reason(before), reason(ask('find'))]);"""
+
+
+@pytest.mark.parametrize("how", ["is refused", "ends"])
+def test_every_task_of_a_worker_that_does_not_run_is_refused(how: str, tmp_path: Path) -> None:
+    """Without an answer to the second one, a picture would wait for ever."""
+    refused = ["Error", "The browser could not run the model. Reload the page."]
+    assert in_node(tmp_path, DEAD, how) == [refused] * 2
+
+
 # ---- The map
 
 
@@ -306,6 +345,14 @@ def test_a_face_that_moves_keeps_its_number_and_two_that_swap_their_order_too(tm
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("left", "numbers"), [(50, [1]), (60, [1, 2])], ids=["overlap .33", "overlap .25"])
+def test_a_face_is_the_same_one_from_an_overlap_of_three_tenths(
+    left: float, numbers: list[int], tmp_path: Path
+) -> None:
+    _, state = frames(tmp_path, (0, [seen(0)]), (50, [seen(left)]))
+    assert [face["number"] for face in state["faces"]] == numbers
+
+
 def test_the_better_pair_joins_first(tmp_path: Path) -> None:
     """The first found overlaps the known face too, but less than the second does."""
     _, state = frames(tmp_path, (0, [seen(0)]), (50, [seen(40), seen(2)]))
@@ -325,6 +372,20 @@ def test_scores_follow_in_time_however_many_frames_there_are(step: int, tmp_path
     joy = next(s["score"] for s in states[-1]["faces"][0]["scores"] if s["label"] == "happiness")
     assert joy == pytest.approx(1 - math.exp(-1), abs=1e-9)
     assert sum(s["score"] for s in states[-1]["faces"][0]["scores"]) == pytest.approx(1)
+
+
+SEARCHES = """import { FrameFaces } from './frames.js';
+
+const result = [];
+const frames = new FrameFaces(async (photo) => { result.push(photo.at); return photo.faces; });
+for (const photo of given) await frames.of(photo, photo.at);"""
+
+
+def test_a_webcams_faces_are_searched_for_a_few_times_a_second_and_in_every_frame_without_one(tmp_path: Path) -> None:
+    faces = [[]] * 3 + [[1]] * 12
+    frames = [{"at": 40 * i, "width": 640, "height": 480, "faces": found} for i, found in enumerate(faces)]
+    frames.append({"at": 570, "width": 480, "height": 640, "faces": []})
+    assert in_node(tmp_path, SEARCHES, frames) == [0, 40, 80, 120, 280, 440, 570]
 
 
 # ---- Numbers of faces

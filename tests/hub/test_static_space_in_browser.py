@@ -3,7 +3,8 @@
 YUNET=PATH python -m pytest -m slow tests/hub/test_static_space_in_browser.py
 
 needs Chromium (`apt-get install chromium`), YuNet's weights, and npm for the page's libraries and axe-core, or
-BROWSER_LIBRARIES: a folder with the tarballs that `npm pack` makes of both.
+BROWSER_LIBRARIES: a folder with the tarballs that `npm pack` makes of both. BROWSER_RUN names a run folder to test in
+place of a tiny ViT.
 """
 
 import base64
@@ -13,7 +14,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from hub.static_space import self_test
 from pipeline import crop
 from pipeline.pictures import decode
 from push_to_hub import main
-from tests.hub.unusual_pictures import unusual_pictures
+from tests.hub.unusual_pictures import clear_and_deep, unusual_pictures
 from tests.recording_server import ISOLATED, Recorder, recording
 from tests.screenshots import BROWSERS, DONE, FACES, MESSAGE, READY, SIZES, Browser, Page, app, draw_pictures
 
@@ -42,15 +43,16 @@ TOLERANCE = 1e-3
 
 
 @pytest.fixture(scope="module")
-def staged(publishable_run: Path) -> Iterator[tuple[Path, Path]]:
+def staged(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Path]]:
     """The folders of the model and of its Space, as `push_to_hub.py --dry_run` leaves them."""
     if "YUNET" not in os.environ or not any(map(shutil.which, BROWSERS)):
         pytest.skip("needs Chromium, and YUNET with the path of the face detector's weights")
+    run = Path(os.environ.get("BROWSER_RUN") or request.getfixturevalue("publishable_run"))
     words = ["--repo_id", "anna/faces", "--space", "anna/demo", "--face_detector", os.environ["YUNET"], "--dry_run"]
     if "BROWSER_LIBRARIES" in os.environ:
         words += ["--browser_libraries", os.environ["BROWSER_LIBRARIES"]]
-    main([str(publishable_run), *words])
-    yield tuple(publishable_run.with_name(f"{publishable_run.name}-{end}") for end in ("staged", "staged-space"))
+    main([str(run), *words])
+    yield tuple(run.with_name(f"{run.name}-{end}") for end in ("staged", "staged-space"))
 
 
 @pytest.fixture
@@ -65,11 +67,16 @@ Open = Callable[..., Any]
 
 @contextmanager
 def opened(
-    space: Path, pictures: Path, size: tuple[int, int] = SIZES[1], headers: dict[str, str] | None = None
+    space: Path,
+    pictures: Path,
+    size: tuple[int, int] = SIZES[1],
+    headers: dict[str, str] | None = None,
+    more: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Iterator[tuple[Page, Recorder]]:
-    """The page of a Space in a browser whose every request is recorded."""
+    """The page of a Space in a browser whose every request is recorded; `more` and `without`: options of Chromium."""
     with recording(space, headers) as recorder:
-        browser = Browser(pictures, recorder.proxy)
+        browser = Browser(pictures, [*recorder.proxy, *more], without)
         try:
             page = Page(browser, recorder.url, *size, "light")
             page.wait(READY)
@@ -138,6 +145,7 @@ def test_every_kind_of_picture_gets_the_servers_answer(
 ) -> None:
     faces = drawn_faces()[:2] if headers else drawn_faces()
     kinds = picture_kinds(pictures / "kinds", faces, (32, 32)) | {"several": [pictures / "several.png"]}
+    kinds |= clear_and_deep(pictures / "clear", faces)
     monkeypatch.setenv("FER_MODEL", str(staged[0]))
     monkeypatch.setenv("FER_FACE_DETECTOR", os.environ["YUNET"])
     largest: dict[str, float] = {}
@@ -210,6 +218,7 @@ def test_the_webcam_is_answered_and_nothing_is_asked_for_after_the_page_has_load
         page.wait(f"{FACES} === 1")
         page.wait("/frames a second/.test(document.querySelector('.card-head p').textContent)")
         assert page.value("document.querySelector('.number').textContent") == "1"
+        assert page.value("document.getElementById('explain').offsetParent === null"), "no map follows the webcam"
         page.value("document.getElementById('clear').click()")
         page.wait("!document.querySelector('.card')")
         assert text(page, "webcam") == "Start webcam"

@@ -1,7 +1,9 @@
 """Small pictures as people rarely have them, each of which some reader of pictures takes for another one."""
 
+import io
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,33 @@ def unusual_pictures(folder: Path) -> list[Path]:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
     (folder / "gamma.png").write_bytes(plain[:PNG_START] + gamma + plain[PNG_START:])
     return sorted(folder.iterdir())
+
+
+def clear_and_deep(folder: Path, faces: Sequence[Image.Image]) -> dict[str, list[Path]]:
+    """Write each face with transparency in all ways that PNG has, and with 16 bits; returns the paths by kind."""
+    folder.mkdir(parents=True)
+    kinds: dict[str, list[Path]] = {}
+    for number, face in enumerate(faces):
+        colour = np.asarray(face.convert("RGB").resize((200, 200), Image.Resampling.BICUBIC))
+        alpha = np.random.default_rng(number).integers(0, 256, (200, 200, 1), np.uint8)
+        gray = colour[..., :1]
+        palette = Image.fromarray(colour).quantize(64)
+        deep = {"RGB": (colour, 2), "RGBA": (np.dstack([colour, alpha]), 6), "LA": (np.dstack([gray, alpha]), 4)}
+        plain: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+            "RGBA": (Image.fromarray(np.dstack([colour, alpha])), {}),
+            "LA": (Image.fromarray(np.dstack([gray, alpha])), {}),
+            "palette, one clear colour": (palette, {"transparency": palette.getpixel((100, 100))}),
+            "palette, alpha of each colour": (palette, {"transparency": bytes(range(0, 256, 4))}),
+        }
+        files = {f"{kind}, 16 bits": png16(levels.astype(">u2") * 257, code) for kind, (levels, code) in deep.items()}
+        for kind, (picture, options) in plain.items():
+            picture.save(buffer := io.BytesIO(), "PNG", **options)
+            files[kind] = buffer.getvalue()
+        for kind, content in files.items():
+            path = folder / f"{kind.replace(' ', '-').replace(',', '')}-{number}.png"
+            path.write_bytes(content)
+            kinds.setdefault(f"200 px {kind}", []).append(path)
+    return kinds
 
 
 def turned(orientation: int) -> Image.Exif:

@@ -41,14 +41,20 @@ async function showModel() {
   }
 }
 
+/** An example as a file, so that a click works without a network; null where it does not arrive. */
+async function fileOf({ name, src }) {
+  const response = await fetch(src).catch(() => null);
+  const picture = response?.ok ? await response.blob().catch(() => null) : null;
+  return picture && new File([picture], name, { type: picture.type });
+}
+
 async function showExamples() {
-  const drawn = await examples();
-  for (const { name, src } of drawn) {
-    const button = element("button", { type: "button" }, element("img", { src, alt: "" }), name);
-    button.addEventListener("click", async () => {
-      const picture = await fetch(src).then((response) => response.blob());
-      show([new File([picture], name, { type: picture.type })]);
-    });
+  const files = await Promise.all((await examples()).map(fileOf));
+  const drawn = files.filter(Boolean);
+  for (const file of drawn) {
+    const image = element("img", { src: URL.createObjectURL(file), alt: "" });
+    const button = element("button", { type: "button" }, image, file.name);
+    button.addEventListener("click", () => show([file]));
     byId("examples").querySelector("ul").append(element("li", {}, button));
   }
   byId("examples").hidden = !drawn.length;
@@ -87,7 +93,7 @@ function listen() {
   });
   byId("even").addEventListener("change", readAgain);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) webcam.stop("The webcam was stopped, because the page was hidden.");
+    if (document.hidden) webcam.hide();
   });
   listenForDrops();
 }

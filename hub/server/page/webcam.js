@@ -14,47 +14,78 @@ const FRAME_SIDE = 640;     // longer side of the frames that are answered
 const RATE_FRAMES = 10;     // frames over which their number a second is averaged
 const ANNOUNCE_MS = 4000;   // a screen reader hears of the webcam no more often
 const ON = "The webcam is on. It stops when this page is hidden.";
+const HIDDEN = "The webcam was stopped, because the page was hidden.";
 const CAMERA_FAULTS = {
   NotAllowedError: "The camera was not allowed. Allow it for this page in the browser, then start again.",
   NotFoundError: "No camera was found.",
-  NotReadableError: "The camera is in use by another program.",
+  NotReadableError: "The camera is in use by another program, or is broken.",
 };
+
+/** Says why the camera is off, where a person on a phone sees it. */
+function tell(reason) {
+  say(reason);
+  if (reason) byId("status").scrollIntoView({ block: "nearest" });
+}
 
 export const webcam = {
   stream: null,
 
+  asking: null,  // the request for the camera that has no answer yet; chosen pictures and a hidden page end it
+
   async start() {
     if (!navigator.mediaDevices) {
-      say("The browser only allows the camera on https or localhost.");
+      tell("The browser only allows the camera on https or localhost.");
       return;
     }
-    byId("webcam").disabled = true;
-    try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, facingMode: "user" } });
-    } catch (error) {
-      say(CAMERA_FAULTS[error.name] ?? `The camera did not start: ${error.message}`);
-      return;
-    } finally {
-      byId("webcam").disabled = false;
-    }
-    this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop("The camera went away."));
+    const stream = await this.ask();
+    if (!stream) return;
+    this.stream = stream;
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => { if (this.stream === stream) this.stop("The camera went away."); });
+    track.addEventListener("mute", () => { if (this.stream === stream) say("The camera sends no picture now."); });
+    track.addEventListener("unmute", () => { if (this.stream === stream) say(ON); });
+    document.body.classList.add("live");
     byId("webcam").textContent = byId("clear").textContent = "Stop webcam";
     try {
-      await this.run(this.stream);
+      await this.run(stream);
     } catch (error) {
       this.stop(`The webcam was stopped: ${error.message}`);  // never on with nobody looking
       throw error;
     }
   },
 
+  /** The camera's stream; null if there is none, or nobody wants it any more. */
+  async ask() {
+    const asking = (this.asking = {});
+    byId("webcam").disabled = true;
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, facingMode: "user" } });
+      if (this.asking === asking) return stream;
+      stream.getTracks().forEach((track) => track.stop());
+    } catch (error) {
+      if (this.asking === asking) tell(CAMERA_FAULTS[error.name] ?? `The camera did not start: ${error.message}`);
+    } finally {
+      byId("webcam").disabled = false;
+      if (this.asking === asking) this.asking = null;
+    }
+    return null;
+  },
+
   stop(reason = "") {
+    if (this.asking) say(reason);
+    this.asking = null;
     if (!this.stream) return;
     this.stream.getTracks().forEach((track) => track.stop());
     this.stream = null;
+    document.body.classList.remove("live");
     byId("webcam").textContent = "Start webcam";
     byId("clear").textContent = "Clear";
     clear();
-    say(reason);
+    tell(reason);
+  },
+
+  hide() {
+    this.stop(HIDDEN);
   },
 
   async run(stream) {
@@ -65,8 +96,9 @@ export const webcam = {
     this.tracker = new Tracker();
     this.announced = -Infinity;
     this.lastText = "";
+    this.card.message("Waiting for the camera…");
     say(ON);
-    await video.play().catch(() => this.stop("The camera gave no picture."));
+    await video.play().catch(() => { if (this.stream === stream) this.stop("The camera gave no picture."); });
     if (this.stream !== stream) return;
     this.card.size(video.videoWidth, video.videoHeight);
     this.card.message("Looking for faces…");
