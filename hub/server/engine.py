@@ -281,11 +281,11 @@ def _check(
             raise InputError(f"{name}: the model does not run: {first_line(error)}") from None
         if logits.shape != (len(pictures), classes):
             raise InputError(f"{name}: for {len(pictures)} x {classes} classes the model returns {logits.shape}")
-        if not np.allclose(logits, again, rtol=SAME, atol=SAME):
-            raise InputError(f"{name}: the model answers the same picture in two ways: it is random, export it again")
         answers += list(logits)
         if not all(np.isfinite(values).all() for values in (pixels, logits, to_scores(logits, function))):
             raise InputError(f"{name}: a picture gets scores that are not finite numbers: its weights are damaged")
+        if not np.allclose(logits, again, rtol=SAME, atol=SAME):
+            raise InputError(f"{name}: the model answers the same picture in two ways: it is random, export it again")
     if np.array_equal(pixels[0], pixels[1]):
         raise InputError(f"{name}: black and white pictures look the same to this model: mend {PROCESSOR}")
     if all(np.array_equal(answers[0], answer) for answer in answers):
