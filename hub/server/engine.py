@@ -22,6 +22,7 @@ from pipeline.model_folder import (
     CONFIG,
     ONNX,
     PROCESSOR,
+    PROCESSOR_5,
     plain_folder,
     read_object,
     refuse_adapter,
@@ -33,8 +34,9 @@ from .folder import class_names, example_files, read_align, read_sources, score_
 from .preprocessing import Pixels, Prepare, load_preprocessing
 from .settings import HUB
 
-DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, "recipe.yaml", "curation.json", "examples/*.png"]
+DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, PROCESSOR_5, "recipe.yaml", "curation.json", "examples/*.png"]
 FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
+SAME = 1e-3  # within which two answers to the same batch agree: threads may add in another order
 RUN_SECONDS = 60.0  # after which a batch is given up
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]  # never a pickle
 
@@ -266,21 +268,30 @@ def _check(
     """Send a batch of one picture and a batch of two through the whole chain: the first batches take longer.
 
     Raises:
-        InputError: a step fails, or gives other than finite scores of the right shape.
+        InputError: a step fails, gives other than finite scores of the right shape, other scores for the same picture,
+            or the same scores for every picture.
     """
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    answers = []
     for pictures in ([noise], [np.zeros_like(noise), np.full_like(noise, 255)]):
         try:
             pixels = np.stack([prepare(picture) for picture in pictures])
-            logits = run(pixels)
+            logits, again = run(pixels), run(pixels)
         except Exception as error:
             raise InputError(f"{name}: the model does not run: {first_line(error)}") from None
         if logits.shape != (len(pictures), classes):
             raise InputError(f"{name}: for {len(pictures)} x {classes} classes the model returns {logits.shape}")
+        answers += list(logits)
         if not all(np.isfinite(values).all() for values in (pixels, logits, to_scores(logits, function))):
             raise InputError(f"{name}: a picture gets scores that are not finite numbers: its weights are damaged")
+        if not np.allclose(logits, again, rtol=SAME, atol=SAME):
+            raise InputError(f"{name}: the model answers the same picture in two ways: it is random, export it again")
     if np.array_equal(pixels[0], pixels[1]):
         raise InputError(f"{name}: black and white pictures look the same to this model: mend {PROCESSOR}")
+    if all(np.array_equal(answers[0], answer) for answer in answers):
+        raise InputError(
+            f"{name}: the model answers noise, black and white with the same scores: it does not look at pictures"
+        )
 
 
 def _function(config: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, first_line
-from pipeline.model_folder import PROCESSOR, plain_folder, read_object
+from pipeline.model_folder import PROCESSOR, PROCESSOR_5, plain_folder, read_object
+from pipeline.own_file import why_not_own
 
 Picture = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
@@ -19,6 +20,20 @@ Prepare = Callable[[Picture], Pixels]
 BICUBIC = 3  # Pillow's number
 MAX_SIDE = 2048  # px of the model's input
 LARGEST = 1e4  # of a normalized pixel; values in use are below 300
+KINDS = ("ViTImageProcessor", "ViTImageProcessorFast")
+NUMBERS = frozenset({"size", "rescale_factor", "image_mean", "image_std"})
+HONOURED: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("do_resize", "do_rescale", "do_normalize"), (True,)),
+    "resample": (BICUBIC,),
+    "image_processor_type": KINDS,
+    **dict.fromkeys(("do_center_crop", "do_pad"), (False, None)),
+    "do_convert_rgb": (True, False, None),  # the picture is RGB already
+    "data_format": ("channels_first", None),
+    **dict.fromkeys(("crop_size", "pad_size", "input_data_format", "device", "return_tensors"), (None,)),
+}
+"""Field -> the values that this module honours. A processor with another field or value goes through transformers."""
+SIDES = ("size", "crop_size", "pad_size")
+ASPECTS = ((64, 64), (40, 90), (90, 40))  # (height, width) px of pictures that a processor of transformers is tried on
 
 
 def load_preprocessing(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
@@ -26,10 +41,11 @@ def load_preprocessing(folder: Path, name: str) -> tuple[Prepare, tuple[int, int
 
     Raises:
         InputError: its numbers make no sense; or this pipeline does not write such a processor, and transformers
-            cannot load it either.
+            cannot load it either, or gives something else than pixels of one size.
     """
-    processor = read_object(folder, PROCESSOR)
-    if not _is_ours(processor):
+    processor = _settings(folder)
+    if not is_honoured(processor):
+        _refuse_large(processor, name)
         return _foreign(folder, name)
     size, values = _size(processor, name), _values(processor, name)
 
@@ -82,17 +98,41 @@ def _weights(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.int32
     return np.minimum(indices, length - 1), np.round(cubic * 2**bits).astype(np.int32), bits
 
 
-def _is_ours(processor: dict[str, Any]) -> bool:
-    """Whether it resizes, rescales and normalizes in the way that is implemented here."""
+def is_honoured(processor: dict[str, Any]) -> bool:
+    """Whether this module does all that the settings of a processor say: it knows every field and every value.
+
+    Another kind of processor may crop, flip channels or shift values by a field of its own, or by its class alone.
+    """
     side = processor.get("size")
     return (
-        all(processor.get(step) for step in ("do_resize", "do_rescale", "do_normalize"))
-        and processor.get("resample") == BICUBIC
-        and not processor.get("do_center_crop")
+        {*NUMBERS, "do_resize", "do_rescale", "do_normalize", "resample", "image_processor_type"} <= set(processor)
+        and all(name in NUMBERS or _is_one_of(value, HONOURED.get(name, ())) for name, value in processor.items())
         and isinstance(side, dict)
         and set(side) == {"height", "width"}
-        and {"rescale_factor", "image_mean", "image_std"} <= set(processor)
     )
+
+
+def _is_one_of(value: Any, honoured: tuple[Any, ...]) -> bool:
+    """Whether `value` is among those of a field, and of their type: 1 is not true."""
+    return any(type(value) is type(each) and value == each for each in honoured)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Those of the image processor: transformers 5 reads them from processor_config.json first, if they are there."""
+    if why_not_own(folder, PROCESSOR_5) != "is missing":
+        inside = read_object(folder, PROCESSOR_5).get("image_processor")
+        if isinstance(inside, dict):
+            return inside
+    return read_object(folder, PROCESSOR)
+
+
+def _refuse_large(processor: dict[str, Any], name: str) -> None:
+    """Refuse pictures that would fill the memory before anything is made of them."""
+    for field in SIDES:
+        value = processor.get(field)
+        sides = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if large := [side for side in sides if isinstance(side, int | float) and not side <= MAX_SIDE]:
+            raise InputError(f"{name}: {PROCESSOR} has {field} {large[0]}; at most {MAX_SIDE} px are made")
 
 
 def _size(processor: dict[str, Any], name: str) -> tuple[int, int]:
@@ -119,21 +159,52 @@ def _values(processor: dict[str, Any], name: str) -> Pixels:
 
 
 def _foreign(folder: Path, name: str) -> tuple[Prepare, tuple[int, int]]:
+    """What the processor of transformers does, if it gives `(3, height, width)` of one size and nothing beside it."""
     try:
         from transformers import AutoImageProcessor
 
         with plain_folder(folder, weights=False) as place:
             processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
-        shape = processor([np.zeros((64, 64, 3), np.uint8)], return_tensors="np")["pixel_values"].shape
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except Exception as error:
         raise InputError(
-            f"{name}: {PROCESSOR} is not of this project, and transformers cannot load it: {first_line(error)}"
+            f"{name}: {PROCESSOR} is not of this project, and transformers cannot load it: {first_line(error):.200}"
         ) from None
 
     def prepare(picture: Picture) -> Pixels:
-        pixels: Pixels = processor([picture], return_tensors="np")["pixel_values"][0]
+        pixels: Pixels = np.asarray(processor([picture], return_tensors="np")["pixel_values"][0], np.float32)
         return pixels
 
-    return prepare, (shape[2], shape[3])
+    return prepare, _foreign_size(processor, name)
+
+
+def _foreign_size(processor: Any, name: str) -> tuple[int, int]:
+    """(height, width) in px of what a processor of transformers makes of every picture.
+
+    Raises:
+        InputError: it fails, or gives other things than pixels, or another size for another picture.
+    """
+    kind, noise = type(processor).__name__, np.random.default_rng(0)
+    pictures = [noise.integers(0, 256, (*aspect, 3), dtype=np.uint8) for aspect in ASPECTS]
+    try:
+        made = [processor([each], return_tensors="np") for each in pictures]
+        beside = sorted(set(made[0]) - {"pixel_values"})
+        shapes = [np.shape(each["pixel_values"]) for each in made]
+        again = processor([pictures[0]], return_tensors="np")["pixel_values"]
+        same = np.array_equal(again, made[0]["pixel_values"])
+    except Exception as error:
+        raise InputError(f"{name}: its image processor ({kind}) does not take pictures: {first_line(error)}") from None
+    if beside:
+        raise InputError(f"{name}: its image processor ({kind}) also gives {beside[0]}, which this server cannot use")
+    if len(shapes[0]) != 4 or shapes[0][:2] != (1, 3):
+        raise InputError(f"{name}: its image processor ({kind}) gives {shapes[0]}, not (1, 3, height, width)")
+    if len(set(shapes)) > 1:
+        sizes = ", ".join(str(shape) for shape in sorted(set(shapes)))
+        raise InputError(
+            f"{name}: its image processor ({kind}) gives pixels of several sizes, {sizes}, and a batch needs "
+            "one: give it a height and a width"
+        )
+    if not same:
+        raise InputError(f"{name}: its image processor ({kind}) gives other pixels for the same picture")
+    return shapes[0][2], shapes[0][3]

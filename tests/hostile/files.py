@@ -80,9 +80,29 @@ def frames(kind: str, count: int) -> bytes:
     return encoded(pictures[0], kind, save_all=True, append_images=pictures[1:])
 
 
-def save_graph(path: Path, *, endless: bool = False, outside: str = "", classes: int = len(CLASSES)) -> None:
-    """A classifier of three numbers a picture as ONNX: with a loop that never ends, or with its weights in a file."""
-    weights = np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32)
+def save_graph(
+    path: Path,
+    *,
+    endless: bool = False,
+    outside: str = "",
+    classes: int = len(CLASSES),
+    scale: float = 1.0,
+    noise: float = 0.0,
+    folds: int = 0,
+) -> None:
+    """A classifier of three numbers a picture as ONNX.
+
+    Args:
+        path: of the new file.
+        endless: with a loop that never ends.
+        outside: the name of a file that holds its weights.
+        classes: how many logits it gives.
+        scale: of its weights; 0 for the same answer to every picture.
+        noise: standard deviation of what it adds at random.
+        folds: how many numbers a constant has that the session would compute at its start.
+    """
+    weights = scale * np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32)
+    weights = weights.astype(np.float32)
     tensor = helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)
     if outside:
         tensor.ClearField("raw_data")
@@ -101,7 +121,20 @@ def save_graph(path: Path, *, endless: bool = False, outside: str = "", classes:
         )
         initial.append(helper.make_tensor("true", TensorProto.BOOL, [], [True]))
         nodes.append(helper.make_node("Loop", ["", "true", "means"], ["looped"], body=body))
-    nodes.append(helper.make_node("MatMul", ["looped" if endless else "means", "weights"], ["logits"]))
+    nodes.append(helper.make_node("MatMul", ["looped" if endless else "means", "weights"], ["scores"]))
+    last = "scores"
+    if noise:
+        nodes.append(helper.make_node("RandomNormalLike", ["scores"], ["noise"], scale=noise, seed=1.0))
+        nodes.append(helper.make_node("Add", ["scores", "noise"], ["noisy"]))
+        last = "noisy"
+    if folds:
+        initial.append(helper.make_tensor("count", TensorProto.INT64, [1], [folds]))
+        zero = helper.make_tensor("", TensorProto.FLOAT, [1], [0.0])
+        nodes.append(helper.make_node("ConstantOfShape", ["count"], ["many"], value=zero))
+        nodes.append(helper.make_node("ReduceSum", ["many"], ["total"], keepdims=0))
+        nodes.append(helper.make_node("Add", [last, "total"], ["folded"]))
+        last = "folded"
+    nodes.append(helper.make_node("Identity", [last], ["logits"]))
     given = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [None, 3, SIDE, SIDE])
     answer = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None, classes])
     graph = helper.make_graph(nodes, "hostile", [given], [answer], initial)

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import AutoImageProcessor
 
 from hub.server import engine
 from hub.server.engine import load_model
 from hub.server.folder import score_ranges
+from hub.server.preprocessing import is_honoured, load_preprocessing
 from pipeline.class_shares import from_mapping
 from pipeline.errors import InputError
 from pipeline.model_folder import HOW_TO_RUN, OF_TIMM, plain_folder, weight_files, without_code
@@ -81,6 +83,16 @@ def drop(*names: str) -> Spoil:
     return lambda folder: [(folder / name).unlink() for name in names]
 
 
+def graph(**how: object) -> Spoil:
+    return lambda folder: files.save_graph(folder / "onnx/model.onnx", **how)
+
+
+def nested_processor(folder: Path) -> None:
+    """processor_config.json, which transformers 5 reads first, with other values than preprocessor_config.json."""
+    inside = json.loads((folder / "preprocessor_config.json").read_text()) | {"image_std": [0.5, 0, 0.5]}
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": inside}))
+
+
 UNUSABLE = "makes no usable pixels"
 SPOILT: dict[str, tuple[Spoil, str]] = {
     "a class without a name": (names(None), "id2label has .None., which is not the name"),
@@ -108,6 +120,19 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a size of a billion": (processor(size={"height": 10**9, "width": 10**9}), "has size"),
     "a size of text": (processor(size={"height": "16", "width": "16"}), "has size"),
     "another size than the graph": (processor(size={"height": 20, "width": 20}), "does not run"),
+    "a processor of patches": (
+        processor(image_processor_type="Siglip2ImageProcessor", max_num_patches=16),
+        "also gives pixel_attention_mask",
+    ),
+    "pixels of several sizes": (processor(size={"shortest_edge": 16}), "gives pixels of several sizes"),
+    "a crop of a billion": (processor(do_center_crop=True, crop_size=10**9), "has crop_size 1000000000"),
+    "a padding of a billion": (processor(do_pad=True, pad_size={"height": 10**9, "width": 9}), "has pad_size"),
+    "an infinite shortest edge": (processor(size={"shortest_edge": float("inf")}), "has size inf"),
+    "a processor that nobody has": (processor(image_processor_type="NoProcessor"), "cannot load it"),
+    "other values where transformers reads first": (nested_processor, UNUSABLE),
+    "a graph that answers at random": (graph(noise=5.0), "answers the same picture in two ways"),
+    "a graph with a little noise": (graph(noise=0.02), "answers the same picture in two ways"),
+    "a graph of one answer": (graph(scale=0.0), "does not look at pictures"),
     "settings nested too deep": (nested, "cannot be read"),
     "settings of a terabyte": (sparse, "at most"),
     "a linked config": (linked("config.json"), "link that leads out"),
@@ -138,6 +163,38 @@ def test_the_server_does_not_start_on_a_spoilt_folder_and_says_why_in_one_line(n
         load_model(str(folder), threads=1)
     said = str(refused.value).replace(str(folder), "")  # onnxruntime repeats the path, which may be long
     assert "\n" not in said and said.isprintable() and len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image_processor_type": "EfficientNetImageProcessor", "include_top": True},
+        {"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True, "include_top": False},
+        {"image_processor_type": "MobileViTImageProcessor", "do_flip_channel_order": True},
+        {"image_processor_type": "BeitImageProcessor"},
+        {"do_pad": True, "pad_size": {"height": 20, "width": 20}},
+        {"do_center_crop": True, "crop_size": {"height": 12, "width": 12}},
+        {"resample": 2},
+        {"do_normalize": False},
+        {"do_rescale": 1},
+        {"a_field_of_next_year": True},
+        {"data_format": "channels_last"},
+        {"image_processor_type": "ViTImageProcessor", "do_reduce_labels": True},
+    ],
+    ids=lambda fields: f"{[*fields][-1]}",
+)
+def test_a_processor_of_another_kind_gives_the_pixels_of_transformers_or_no_server(fields: dict, folder: Path) -> None:
+    change(folder / "preprocessor_config.json", **fields)
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    assert not is_honoured(settings)
+    picture = np.random.default_rng(3).integers(0, 256, (31, 45, 3), dtype=np.uint8)
+    try:
+        prepare, size = load_preprocessing(folder, "model")
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        theirs = AutoImageProcessor.from_pretrained(folder)([picture], return_tensors="np")["pixel_values"][0]
+        assert np.array_equal(prepare(picture), theirs) and theirs.shape == (3, *size)
 
 
 def test_numbers_that_no_float_holds_are_no_ranges_and_no_shares() -> None:

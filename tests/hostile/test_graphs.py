@@ -43,6 +43,14 @@ def test_the_same_graph_with_an_end_answers(tmp_path: Path) -> None:
     probe(open_onnx(graph(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("how", "reason"), [({"noise": 0.02}, "answers the same picture in two ways"), ({"scale": 0.0}, "does not look at")]
+)
+def test_a_graph_of_random_or_constant_answers_is_refused(how: dict, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=reason):
+        probe(open_onnx(graph(tmp_path, **how)))
+
+
 def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="keeps weights in other files"):
         open_onnx(graph(tmp_path, outside="../../../../etc/passwd"))

@@ -17,6 +17,7 @@ from pipeline.studies.any_model.classes import Kind
 
 Answer = Callable[[Sequence[Image.Image]], NDArray[Any]]
 """From B upright RGB pictures of any size to scores (B, C)."""
+SAME = 1e-3  # within which two answers to the same pictures agree
 BATCH = 64  # pictures that go through a model at once
 PROBE = np.random.default_rng(0).integers(0, 256, (2, 97, 131, 3), dtype=np.uint8)
 
@@ -50,7 +51,8 @@ def probe(classifier: Classifier) -> None:
     """Ask the model two pictures of other sizes than one another, before the data is read.
 
     Raises:
-        InputError: it does not take them, or does not give a score for each of its classes.
+        InputError: it does not take them, does not give a score for each of its classes, or gives other scores for the
+            same picture, or the same scores for every picture.
     """
     pictures = [Image.fromarray(PROBE[0]), Image.fromarray(np.ascontiguousarray(PROBE[1][:, :64]))]
     scores = classifier.answer(pictures)
@@ -61,6 +63,13 @@ def probe(classifier: Classifier) -> None:
         )
     if not np.isfinite(scores).all():
         raise InputError(f"model {classifier.name} gives scores that are not finite numbers: its weights are damaged")
+    if not np.allclose(scores, classifier.answer(pictures), rtol=SAME, atol=SAME):
+        raise InputError(f"model {classifier.name} answers the same picture in two ways: it is random, export it again")
+    dark_and_light = classifier.answer([Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64), (255, 255, 255))])
+    if np.array_equal(dark_and_light[0], dark_and_light[1]) and np.array_equal(dark_and_light[0], scores[0]):
+        raise InputError(
+            f"model {classifier.name} answers noise, black and white with the same scores: it does not look at pictures"
+        )
 
 
 def scores_of(classifier: Classifier, table: Dataset, split: str) -> NDArray[Any]:
