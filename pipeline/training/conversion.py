@@ -75,7 +75,7 @@ def timm_to_vit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def vit_config_of_timm(state: dict[str, torch.Tensor], config: dict[str, Any]) -> ViTConfig:
     """The ViTConfig whose model computes what timm's does: shapes of the weights, heads and epsilon of timm."""
     hidden, _, patch, _ = state["patch_embed.proj.weight"].shape
-    return ViTConfig(
+    vit = ViTConfig(
         hidden_size=hidden,
         num_hidden_layers=sum(name.endswith("attn.qkv.weight") for name in state),
         num_attention_heads=hidden // 64 if hidden <= 1024 else 16,  # in every plain ViT of timm
@@ -84,8 +84,10 @@ def vit_config_of_timm(state: dict[str, torch.Tensor], config: dict[str, Any]) -
         image_size=_image_size(state, config),
         layer_norm_eps=1e-6,
         qkv_bias="blocks.0.attn.qkv.bias" in state,
-        **({"id2label": dict(enumerate(names))} if (names := config.get("label_names")) else {}),
     )
+    if names := config.get("label_names"):
+        vit.id2label = dict(enumerate(names))
+    return vit
 
 
 def _image_size(state: dict[str, torch.Tensor], config: dict[str, Any]) -> int:

@@ -28,13 +28,13 @@ from pipeline.training.checkpoint_files import (
     read_config,
     read_tensors,
     refuse_whole_numbers,
-    weights_sha256,
 )
 from pipeline.training.described_size import no_larger_than
 from pipeline.training.geometry import declared
 from pipeline.training.input_values import image_processor
 from pipeline.training.library_words import quiet
 from pipeline.training.loading import does_not_load
+from pipeline.training.made_of import hashes_here, weights_digest
 from pipeline.training.prediction import whole_floats
 
 NAMES = "name its classes in their order with --model_classes NAME,NAME,..."
@@ -72,7 +72,7 @@ def open_published(name: str, named: Sequence[str] | None) -> Classifier:
         scores_are="logits",
         preprocessing=_in_words(processor),
         answer=_answer(network, name),
-        record={"architecture": type(model).__name__, "weights_sha256": weights_sha256(name)},
+        record={"architecture": type(model).__name__, "weights_sha256": weights_digest(hashes_here(name) or {})},
         network=network,
     )
 
