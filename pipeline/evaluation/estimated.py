@@ -78,19 +78,19 @@ class LabelledScores:
         Raises:
             InputError: as `class_shares.estimate`.
         """
-        shares = self._shares(self.logits, self.label, logits)
+        shares = self.shares(logits)
         random, drawn = np.random.default_rng(seed), []
         for _ in range(DRAWS):
             rows = random.integers(len(self.label), size=len(self.label))
             seen = random.integers(len(logits), size=min(len(logits), DRAWN))
-            drawn.append(self._shares(self.logits[rows], self.label[rows], logits[seen]))
+            drawn.append(LabelledScores(self.logits[rows], self.label[rows]).shares(logits[seen]))
         reach = 1.96 * np.std(drawn, axis=0, ddof=1)
         return Estimate(shares, (shares - reach).clip(0), (shares + reach).clip(None, 1))
 
-    @staticmethod
-    def _shares(own: NDArray, label: NDArray, logits: NDArray) -> Shares:
-        factor, summand = fit_to_labels(own, label)
-        assumed = softmax(own * factor + summand, axis=1).mean(0)
+    def shares(self, logits: NDArray) -> Shares:
+        """The shares of `estimate` without intervals."""
+        factor, summand = fit_to_labels(self.logits, self.label)
+        assumed = softmax(self.logits * factor + summand, axis=1).mean(0)
         return class_shares.estimate(softmax(logits * factor + summand, axis=1), assumed)
 
 
