@@ -119,7 +119,7 @@ def print_planted(logits: NDArray, of: Predictions, assumed: Shares) -> None:
         worst = int(np.abs(estimates - shares).mean(0).argmax())
         print(f"largest error of a share: mean {errors.mean():.3f}, at most {errors.max():.3f}, within .05 in "
               f"{(errors <= 0.05).sum()} of {HALVES} [without the fit {plain.mean():.3f}, {(plain <= 0.05).sum()}]; "
-              f"most in {of.classes[worst]}: {estimates[:, worst].mean():.3f}, planted {shares[worst]:.3f}")  # fmt: skip
+              f"{of.classes[worst]} {estimates[:, worst].mean():.3f}, planted {shares[worst]:.3f}")  # fmt: skip
 
 
 def estimates_of(logits: NDArray, of: Predictions, planted: Shares, assumed: Shares) -> tuple[NDArray, NDArray]:
