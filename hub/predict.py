@@ -34,11 +34,14 @@ from hub.video.containers import container
 from hub.video.rows import rows
 from hub.video.write import Wanted, check, refuse_inputs, write
 from pipeline import crop
-from pipeline.class_shares import ESTIMATE, as_json, check_tau, doubt, estimate
+from pipeline.class_shares import ESTIMATE, LEAST_FACES, as_json, check_tau, doubt
 from pipeline.cores import cores
 from pipeline.errors import InputError, end_in_one_line, first_line, printable
+from pipeline.evaluation.estimated import LabelledScores, logits_of
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.hub_client import limit_requests
 from pipeline.pictures import UnusablePicture, decode
+from pipeline.run_folder import PREDICTIONS
 
 BATCH = 32
 
@@ -181,14 +184,35 @@ def _expecting(model: Model, finder: Finder | None, paths: list[str], asked: arg
     names = ("--class_shares", "--tau", "--not_sure_below")
     if asked.class_shares != ESTIMATE:
         return settled(model, asked.class_shares, asked.tau, asked.not_sure_below, names)
-    before = assumed_shares(settled(model, "", asked.tau, asked.not_sure_below, names))
+    assumed_shares(settled(model, "", asked.tau, asked.not_sure_below, names))
+    own = _labelled_scores(asked.model, model)
     seen = [row.scores for row in rows(model, finder, paths, asked.every, 0.0) if row.scores is not None]
-    expected = estimate(np.array(seen).reshape(-1, len(model.classes)), before)
-    shown = {name: round(share, 4) for name, share in as_json(expected, model.classes).items()}
+    if len(seen) < LEAST_FACES:
+        raise InputError(f"class shares are estimated from at least {LEAST_FACES} faces; there are {len(seen)}")
+    found = own.estimate(logits_of(np.array(seen)))
+    shown = {name: round(share, 4) for name, share in as_json(found.shares, model.classes).items()}
     report(f"class shares estimated from {len(seen):,} faces: {json.dumps(shown)}")
-    if why := doubt(expected, model.classes):
+    for why in filter(None, (found.doubt(list(model.classes)), doubt(found.shares, model.classes))):
         report(why)
-    return expect(model, expected, asked.tau)
+    return expect(model, found.shares, asked.tau)
+
+
+def _labelled_scores(name: str, model: Model) -> LabelledScores:
+    """Scores and labels of the model's validation rows.
+
+    Raises:
+        InputError: as `LabelledScores.of`; or the model is not in a folder that has them.
+    """
+    file = Path(name) / PREDICTIONS
+    if not file.is_file():
+        raise InputError(
+            f"--class_shares estimate needs labelled validation rows, and {model.name} has no {PREDICTIONS}: name the "
+            "run folder that it comes from, or give uniform or shares that you know"
+        )
+    own = read_predictions(file)
+    if tuple(own.classes) != tuple(model.classes):
+        raise InputError(f"{file} has other classes than the model: restore the file")
+    return LabelledScores.of(own, model.name)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,11 +31,6 @@ from pipeline.evaluation.row_sets import RowSets, most_important, row_sets
 from pipeline.evaluation.tasks import EVALUATIONS, format_table
 from pipeline.evaluation.values import INTERVAL
 
-VOTES = (
-    "these scores are shares of voters, which are less sure than chances of a label, so the estimate leans to rare "
-    "classes: trust shares that you know more"
-)
-
 
 def evaluate_predictions(path: Path) -> dict[str, Any]:
     """The content of evaluation.json, from predictions.parquet; the same file always gives the same values.
@@ -143,22 +138,14 @@ def print_expected(run: Path, shares: str, tau: float) -> None:
     Raises:
         InputError: as `expected_predictions`.
     """
-    predictions = expected_predictions(run, shares, tau)
+    predictions, estimated = expected_predictions(run, shares, tau)
     evaluation = evaluation_of(predictions)
     listed = ", ".join(f"{name} {share:.3f}" for name, share in evaluation["class_shares"]["expected"].items())
     print(printable_lines(format_table(evaluation)))
     print(f"\nscores for class shares {listed}, tau {tau:g}; nothing was written")
-    if shares == class_shares.ESTIMATE:
-        _print_doubts(run, predictions)
-
-
-def _print_doubts(run: Path, predictions: Predictions) -> None:
-    """What may be wrong with shares that were estimated."""
-    calibration, asked = read_predictions(run / run_folder.PREDICTIONS).calibration, predictions.class_shares
-    if calibration is not None and calibration.targets == "votes":
-        print(VOTES)
-    if asked and (why := class_shares.doubt(asked.expected, predictions.classes)):
-        print(why)
+    if estimated:
+        doubts = (estimated.doubt(predictions.classes), class_shares.doubt(estimated.shares, predictions.classes))
+        print(*filter(None, doubts), sep="\n")
 
 
 def print_sets(folder: Path, coverage: float) -> None:

@@ -28,6 +28,6 @@ def refuse_closed(run: Run, split: str) -> None:
     """
     if split == TEST and TEST not in read_predictions(run.path / PREDICTIONS).split:
         raise InputError(
-            f"{run.path.name} did not evaluate test rows (evaluate_test false), so there are no answers to compare "
-            "with: use --split validation"
+            f"{run.path.name} did not evaluate test rows (evaluate_test false), so it has no answers to test rows that "
+            "changed pictures or groups could be compared with: use --split validation"
         )

@@ -59,6 +59,8 @@ class Options:
             InputError: a setting is unknown, or has a value that it cannot have.
         """
         base: dict[str, Any] = {"seed": 42} if self.run is None else load_yaml(self.run / RECIPE)
+        if "data_path" in self.settings:  # other data than the run's need not have the layout that its recipe names
+            base.pop("source", None)
         settings = base | self.settings | {"output_dir": str(self.output_dir)}
         name = str(self.model or self.scores) if self.run is None else self.run.name
         return recipe_from(settings, "command line", name)

@@ -103,7 +103,13 @@ def _load(config: dict[str, Any], folder: Path, classes: int) -> Any:
             "or have them in other shapes, so answers would be random: give a model that was trained for these classes"
         )
     refuse_whole_numbers(tensors, model, report["unexpected_keys"])
-    return model.eval()
+    return in_fast_order(model.eval())
+
+
+def in_fast_order(model: torch.nn.Module) -> torch.nn.Module:
+    """The model in channels-last order if it convolves each channel by itself: a CPU is twice as fast with it then."""
+    depthwise = any(isinstance(layer, torch.nn.Conv2d) and layer.groups > 1 for layer in model.modules())
+    return model.to(memory_format=torch.channels_last) if depthwise else model
 
 
 def _refuse_many_labels(config: dict[str, Any]) -> None:
