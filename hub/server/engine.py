@@ -234,7 +234,8 @@ def _check(
         if logits.shape != (len(pictures), classes):
             raise InputError(f"{name}: for {len(pictures)} x {classes} classes the model returns {logits.shape}")
         answers += list(logits)
-        if not all(np.isfinite(values).all() for values in (pixels, logits, to_scores(logits, function))):
+        finite = all(np.isfinite(values).all() for values in (pixels, logits))
+        if not finite or not np.isfinite(to_scores(logits, function)).all():
             raise InputError(f"{name}: a picture gets scores that are not finite numbers: its weights are damaged")
         if not np.allclose(logits, again, rtol=SAME, atol=SAME):
             raise InputError(f"{name}: the model answers the same picture in two ways: it is random, export it again")
