@@ -91,7 +91,10 @@ def test_of_too_many_connections_the_one_that_waits_longest_goes_first(port: int
 
         first = idle()
         time.sleep(0.1)
-        others = [idle() for _ in range(FEW // 4)]
+        others = []
+        for _ in range(FEW // 4):
+            others.append(idle())
+            time.sleep(0.01)  # more at once than --backlog would wait a second
         began = time.monotonic()
         with suppress(ConnectionResetError):
             assert first.recv(1) == b""
