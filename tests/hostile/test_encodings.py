@@ -128,7 +128,7 @@ CHUNKS: dict[str, bytes] = {
     "packed colours": chunk(b"PLTE", PACK.ljust(3 * (len(PACK) // 3 + 1))),
     "packed transparency": chunk(b"tRNS", PACK),
     "behind a frame": chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(4) + zlib.compress(bytes(72)) + PACK),
-    "behind a second frame": chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(4) + zlib.compress(bytes(72)))
+    "behind a frame after a damaged one": chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", b"damaged!")
     + chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(4) + zlib.compress(bytes(72)) + PACK),
 }  # fmt: skip
 
