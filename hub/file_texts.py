@@ -29,8 +29,10 @@ TEXT = (".md", ".json", ".yaml", ".yml", ".txt", ".ipynb", ".csv")
 CODE = (".py", ".html", ".css", ".js", "Dockerfile", "LICENSE")
 """Ends of names of files that belong to the project and are the same for everybody who publishes."""
 PNG = b"\x89PNG\r\n\x1a\n"
-PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"fdAT", b"tRNS")
+PIXELS = ("IHDR", "IDAT", "fdAT")
 """Chunks of a PNG file without words."""
+COLOURS = ("PLTE", "tRNS")
+"""Chunks of a PNG file of numbers, in which there may be words all the same."""
 OTHER_PICTURES = ("JPEG", "WEBP", "GIF", "TIFF", "BMP")
 
 
@@ -155,26 +157,31 @@ def _words(content: Any) -> Iterator[str]:
 def picture_texts(place: str, data: bytes) -> Iterator[Text]:
     """Notes of a picture: of a camera, of a program, before and behind the pixels."""
     if data.startswith(PNG):
-        for name, chunk in (*_chunks(data), ("behind the pixels", _behind_pixels(data))):
-            yield from _note(f"{place}note {name!r}", chunk, name == "iCCP")
+        chunks = list(_chunks(data))
+        for name, chunk in (*chunks, ("behind the pixels", _behind_pixels(chunks))):
+            if name not in PIXELS:
+                yield from _note(f"{place}note {name!r}", name, chunk)
         return
     with Image.open(io.BytesIO(data), formats=OTHER_PICTURES) as picture:
         for name, note in (*picture.info.items(), *getattr(picture, "applist", ())):
-            yield from _note(f"{place}note {name!r}", note if isinstance(note, bytes) else str(note).encode())
+            yield from _note(f"{place}note {name!r}", "", note if isinstance(note, bytes) else str(note).encode())
+    yield from (Text(f"{place}compressed", text, Kind.BYTES) for text in inflated(data))
 
 
-def _note(place: str, note: bytes, is_compressed: bool = False) -> Iterator[Text]:
-    words = () if is_compressed else (note.decode("utf-8", "replace"), *runs(note, 3))
-    yield from (Text(place, text) for text in (*words, *inflated(note)))
+def _note(place: str, chunk: str, note: bytes) -> Iterator[Text]:
+    """A note of a picture; in PNG files that of a chunk."""
+    kind = Kind.BYTES if chunk in COLOURS else Kind.PROSE
+    plain = note.partition(b"\0")[0] if chunk == "iCCP" else note  # a name, and then a compressed profile
+    for text in (plain.decode("utf-8", "replace"), *runs(plain, 3), *inflated(note)):
+        yield Text(place, text, kind)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every chunk of a PNG file that is not pixels, and the bytes behind the last one."""
+    """Name and content of every chunk of a PNG file, and the bytes behind the last one."""
     start = len(PNG)
     while start + 8 <= len(data):
         length, name = struct.unpack(">I4s", data[start : start + 8])
-        if name not in PIXELS:
-            yield name.decode("latin-1"), data[start + 8 : start + 8 + length]
+        yield name.decode("latin-1"), data[start + 8 : start + 8 + length]
         start += 12 + length
         if name == b"IEND":
             break
@@ -182,15 +189,15 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield "behind the picture", data[start:]
 
 
-def _behind_pixels(data: bytes) -> bytes:
-    """What the chunks of the pixels of a PNG file hold behind the end of the pixels."""
-    pixels, start = bytearray(), len(PNG)
-    while start + 8 <= len(data):
-        length, name = struct.unpack(">I4s", data[start : start + 8])
-        if name == b"IDAT":
-            pixels += data[start + 8 : start + 8 + length]
-        start += 12 + length
-    return after_deflate(bytes(pixels))
+def _behind_pixels(chunks: list[tuple[str, bytes]]) -> bytes:
+    """What the chunks of the pixels of a PNG file hold behind the end of the pixels, in every frame of an animation."""
+    frames = [bytearray()]
+    for name, content in chunks:
+        if name == "fcTL":  # a frame begins
+            frames.append(bytearray())
+        elif name in ("IDAT", "fdAT"):
+            frames[-1] += content[4:] if name == "fdAT" else content  # behind the number of the chunk
+    return b"\n".join(after_deflate(bytes(frame)) for frame in frames)
 
 
 def _message(place: str, message: Any) -> Iterator[Text]:

@@ -1,9 +1,10 @@
-"""Compressed pieces in bytes: gzip, zlib, bzip2, xz and the files of a ZIP, wherever they begin."""
+"""Compressed pieces in bytes: gzip, zlib, bzip2, xz, lzma and the files of a ZIP, wherever they begin."""
 
 import bz2
 import lzma
 import re
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,7 @@ _HEADS = [
 """The two bytes that a stream of zlib may begin with: a window, a level, and what makes them divide by 31."""
 _BEGINS = re.compile(
     rb"(?P<deflate>\x1f\x8b\x08|%s)|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)|(?P<zip>PK\x03\x04)"
-    % b"|".join(map(re.escape, _HEADS))
+    rb"|(?P<lzma>\x5d\x00\x00[\x00-\xff]{2}(?:\xff{8}|[\x00-\xff]{4}\x00{4}))" % b"|".join(map(re.escape, _HEADS))
 )
 _ZIP_HEAD = struct.Struct("<4s5H3L2H")
 _FAULTS = (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError, struct.error)
@@ -38,11 +39,11 @@ def unpacked(data: bytes) -> Iterator[bytes]:
         InputError: a piece unpacks to more than `LARGEST` bytes, and could not be searched to its end.
     """
     for found in _BEGINS.finditer(data):
-        start = found.start()
-        if found["zip"] and (start := _content_of_zip(data, start)) < 0:
+        piece = _piece(found, data)
+        if piece is None:
             continue
         content = bytearray()
-        for part in _parts(_decompressor(found), memoryview(data)[start:]):
+        for part in _parts(*piece):
             content += part
             if len(content) > LARGEST:
                 raise _too_large()
@@ -79,21 +80,32 @@ def after_deflate(data: bytes) -> bytes:
     return b""
 
 
-def _decompressor(found: re.Match[bytes]) -> Any:
-    if found["deflate"]:
-        return zlib.decompressobj(47)  # gzip or zlib
+def _piece(found: re.Match[bytes], data: bytes) -> tuple[Any, memoryview] | None:
+    """The decompressor of a piece, and the bytes from its beginning; None for a file of a ZIP packed in another way."""
+    view = memoryview(data)[found.start() :]
     if found["zip"]:
-        return zlib.decompressobj(-15)
-    return bz2.BZ2Decompressor() if found["bzip2"] else lzma.LZMADecompressor(memlimit=MEMORY)
+        return _file_of_zip(view)
+    if found["deflate"]:
+        return zlib.decompressobj(47), view  # gzip or zlib
+    if found["bzip2"]:
+        return bz2.BZ2Decompressor(), view
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE if found["lzma"] else lzma.FORMAT_XZ, MEMORY), view
 
 
-def _content_of_zip(data: bytes, start: int) -> int:
-    """Where the deflated content of the file of a ZIP begins whose head is at `start`, or -1."""
-    try:
-        _, _, _, method, *_, name, extra = _ZIP_HEAD.unpack_from(data, start)
-    except struct.error:
-        return -1
-    return start + _ZIP_HEAD.size + name + extra if method == zlib.DEFLATED else -1
+def _file_of_zip(view: memoryview) -> tuple[Any, memoryview] | None:
+    """As `_piece`, for the file of a ZIP whose head is at the beginning of `view`."""
+    if len(view) < _ZIP_HEAD.size:
+        return None
+    _, _, flags, method, _, _, _, _, size, name, extra = _ZIP_HEAD.unpack_from(view)
+    content = view[_ZIP_HEAD.size + name + extra :]
+    if method == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-15), content
+    if method != zipfile.ZIP_LZMA:
+        return None  # bzip2 and xz are found by their own heads
+    # Behind a version and a length of two bytes each come the five bytes of settings with which such a file begins.
+    ends = -1 if flags & 2 or not size else size
+    head = bytes(content[4:9]) + struct.pack("<q", ends)
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, MEMORY), memoryview(head + bytes(content[9:]))
 
 
 def _parts(stream: Any, data: memoryview) -> Iterator[bytes]:

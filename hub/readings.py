@@ -1,7 +1,6 @@
 """Every way in which a text or a piece of bytes can be read, so that no escape or encoding hides words."""
 
 import base64
-import binascii
 import html
 import re
 import unicodedata
@@ -20,9 +19,11 @@ _UNSEEN = re.compile(
 """Code points that nothing is drawn for (Default_Ignorable_Code_Point of Unicode)."""
 _TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
 """ASCII as code points of language tags, which are not seen either."""
-_MARKUP = re.compile(r"(?<=[\w-])(?:</?[A-Za-z][^<>\n]{0,80}>|<!--[^<>\n]{0,80}-->|\*{1,3}|`)+(?=[\w-])")
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-fA-F]{2}){12,}(?![A-Za-z0-9])")
+_MARKUP = re.compile(
+    r"(?<=[\w.+/=-])(?:</?[A-Za-z][^<>]{0,500}>|<!--(?:(?!-->)[\s\S]){0,500}-->|\*{1,3}|~~|`)+(?=[\w.+/=-])"
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
+_HEX = re.compile(r"[0-9a-fA-F]{2}(?:(?:[:-]|,? ?(?:0[xX])?)[0-9a-fA-F]{2}){11,}[0-9a-fA-F]?")
 _LAYERS = 3
 """Encodings inside one another that are undone."""
 LEAST = 12
@@ -44,9 +45,11 @@ def readings(text: str, layers: int = _LAYERS) -> Iterator[str]:
     if not layers:
         return
     for found in _BASE64.finditer(plain):
-        yield from _encoded(_from_base64(found.group()), layers)
+        for data in _from_base64(found.group()):
+            yield from _encoded(data, layers)
     for found in _HEX.finditer(plain):
-        yield from _encoded(bytes.fromhex(found.group()), layers)
+        for data in _from_hex(found.group()):
+            yield from _encoded(data, layers)
 
 
 def _without_escapes(text: str) -> str:
@@ -68,12 +71,20 @@ def _character(escape: re.Match[str]) -> str:
     return chr(number) if (number := int(digits, 16)) <= 0x10FFFF else ""
 
 
-def _from_base64(text: str) -> bytes:
+def _from_base64(text: str) -> Iterator[bytes]:
+    """The bytes of the text read from each of its first four letters: other words may stand right before base64."""
     joined = "".join(text.split()).replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(joined + "=" * (-len(joined) % 4))
-    except binascii.Error:
-        return b""
+    for first in range(4):
+        letters = joined[first:]
+        letters = letters[:-1] if len(letters) % 4 == 1 else letters  # a single one is less than a byte
+        yield base64.b64decode(letters + "=" * (-len(letters) % 4))
+
+
+def _from_hex(text: str) -> Iterator[bytes]:
+    """The bytes of the text read from each of its first two digits."""
+    digits = re.sub(r"0[xX]|[^0-9a-fA-F]", "", text)
+    for first in range(2):
+        yield bytes.fromhex(digits[first : len(digits) - (len(digits) - first) % 2])
 
 
 def _encoded(data: bytes, layers: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from hub import face_detector, space_release, staging, upload
+from hub import face_detector, space_folder, space_release, staging, upload
 from hub.card.checked import check_run
 from hub.options import Options
 from hub.run_data import (
@@ -59,7 +59,11 @@ def stage(run: Run, options: Options, place: Path) -> list[Path]:
 
 def keep(run: Path, folders: list[Path]) -> list[Path]:
     """Move the staged folders beside the run, where a person can look at them after a dry run."""
-    return [staging.keep(folder, run.with_name(f"{run.name}-{folder.name}")) for folder in folders]
+    made = (staging.PUBLISHED, space_folder.PUBLISHED)  # the Space comes second
+    return [
+        staging.keep(folder, run.with_name(f"{run.name}-{folder.name}"), patterns)
+        for folder, patterns in zip(folders, made, strict=False)
+    ]
 
 
 def send(api: HfApi, run: Run, folder: Path, options: Options, exists: bool) -> upload.Published:

@@ -31,6 +31,7 @@ COPIED = (
     "pipeline/clinical.py",
     "pipeline/cores.py",
     "pipeline/crop.py",
+    "pipeline/described_size.py",
     "pipeline/errors.py",
     "pipeline/hub_client.py",
     "pipeline/model_folder.py",

@@ -7,6 +7,8 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +179,16 @@ def listing(folder: Path) -> str:
     return "\n".join([*lines, f"{sum(sizes.values()) / 1e6:9.3f} MB  in {len(sizes)} files"])
 
 
-def keep(folder: Path, target: Path) -> Path:
+def keep(folder: Path, target: Path, made: Collection[str]) -> Path:
     """Move a staged folder to `target`, in place of that of an earlier dry run.
 
+    Args:
+        folder: the staged one.
+        target: where a person looks at it.
+        made: patterns of the names of all files that staging makes there.
+
     Raises:
-        InputError: something else is there.
+        InputError: something else is there, or a file that staging did not make.
     """
     if os.path.lexists(target):
         if target.is_symlink() or not target.is_dir():
@@ -195,6 +202,22 @@ def keep(folder: Path, target: Path) -> Path:
         )
         if not any(names <= {p.name for p in target.iterdir()} for names in known):
             raise InputError(f"{target} exists and is not a staged folder; move it away")
+        if others := _others(target, made):
+            raise InputError(f"{target} has {others[0]}, which staging did not make; move it away, and run this again")
         shutil.rmtree(target)
     shutil.move(folder, target)
     return target
+
+
+def _others(folder: Path, made: Collection[str]) -> list[str]:
+    """Names in a folder that no pattern fits, and hidden folders such as `.git`, also where a pattern fits."""
+    others = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            is_made = not path.name.startswith(".")
+        else:  # a pattern without a folder is for the folder itself
+            is_made = any(fnmatch(name, one) and ("/" in one or "/" not in name) for one in made)
+        if not is_made:
+            others.append(name)
+    return others

@@ -39,7 +39,7 @@ def publish_dataset(options: Options) -> None:
         print(staging.listing(folder))
         print("the keys are names in the source; look whether one names a person")
         if options.dry_run:
-            kept = staging.keep(folder, _kept(options.run))
+            kept = staging.keep(folder, _kept(options.run), stage.PUBLISHED)
             print("", kept, "nothing was sent; read the README.md there, then leave --dry_run out", sep="\n")
             return
         message = f"Publish {options.run.name}" + (f" as {options.tag}" if options.tag else "")

@@ -23,19 +23,17 @@ from pipeline.model_folder import (
     ONNX,
     PROCESSOR,
     PROCESSOR_5,
-    plain_folder,
     read_object,
     refuse_adapter,
-    weight_files,
 )
 from pipeline.own_file import why_not_own
 
 from .folder import class_names, example_files, read_align, read_sources, score_ranges
 from .preprocessing import Pixels, Prepare, load_preprocessing
 from .settings import HUB
+from .weights import load_weights
 
 DESCRIBED = [CONFIG, ADAPTER_CONFIG, PROCESSOR, PROCESSOR_5, "recipe.yaml", "curation.json", "examples/*.png"]
-FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors names them
 SAME = 1e-3  # within which two answers to the same batch agree: threads may add in another order
 RUN_SECONDS = 60.0  # after which a batch is given up
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]  # never a pickle
@@ -193,32 +191,8 @@ def _onnxruntime(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pi
 
 def _torch(folder: Path, threads: int, name: str) -> Callable[[Pixels], Pixels]:
     """A picture runs on one thread (more threads make it slower); a batch is divided among all threads."""
-    try:
-        import torch
-        from transformers import AutoModelForImageClassification
-
-        if "quantization_config" in read_object(folder, CONFIG):
-            raise InputError("its weights are quantised, and this server computes in float32: give it those in full")
-        with plain_folder(folder) as place:
-            model, report = AutoModelForImageClassification.from_pretrained(
-                place,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-            _refuse_other_weights(folder, model, report, name)
-        model.eval()
-    except InputError as error:
-        raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
-    except ImportError as error:
-        raise InputError(
-            f"{name} has no {ONNX}, so it needs torch, torchvision and transformers ({first_line(error)}): install "
-            "them, or name a folder that push_to_hub.py made"
-        ) from None
-    except Exception as error:
-        raise InputError(f"{name}: the weights cannot be loaded: {first_line(error)}") from None
+    model = load_weights(folder, name)
+    import torch  # only now: `load_weights` says in one line if it is not installed
 
     def share(pixels: Pixels) -> Pixels:
         with torch.inference_mode():
@@ -238,28 +212,6 @@ def _shared_out(
         return np.concatenate(list(pool.map(share, np.array_split(pixels, min(threads, len(pixels))))))
 
     return run
-
-
-def _refuse_other_weights(folder: Path, model: Any, report: dict[str, Any], name: str) -> None:
-    """Every tensor of the model must come from the files: transformers fills what is missing with random numbers."""
-    from safetensors import safe_open
-
-    lacking = sorted(report["missing_keys"]) + [key for key, *_ in report["mismatched_keys"]]
-    if lacking:
-        raise InputError(
-            f"{name}: {len(lacking)} tensors of the model are not in its weights, or have another shape, first "
-            f"{lacking[0]}: this is not a whole image classifier"
-        )
-    counters = tuple(key for key, value in model.state_dict().items() if not value.is_floating_point())
-    unused = set(report["unexpected_keys"])
-    for file in weight_files(folder):
-        with safe_open(folder / file, "pt") as tensors:
-            kinds = {key: tensors.get_slice(key).get_dtype() for key in set(tensors.keys()) - unused}
-        # A wrapper, such as that of timm, puts a prefix before the names in the file.
-        others = {key: kind for key, kind in kinds.items() if not any(name.endswith(key) for name in counters)}
-        whole = sorted(key for key, kind in others.items() if kind not in FLOATS)
-        if whole:
-            raise InputError(f"{name}: the weights hold {kinds[whole[0]]} for {whole[0]}, not floating-point numbers")
 
 
 def _check(
@@ -282,7 +234,8 @@ def _check(
         if logits.shape != (len(pictures), classes):
             raise InputError(f"{name}: for {len(pictures)} x {classes} classes the model returns {logits.shape}")
         answers += list(logits)
-        if not all(np.isfinite(values).all() for values in (pixels, logits, to_scores(logits, function))):
+        finite = all(np.isfinite(values).all() for values in (pixels, logits))
+        if not finite or not np.isfinite(to_scores(logits, function)).all():
             raise InputError(f"{name}: a picture gets scores that are not finite numbers: its weights are damaged")
         if not np.allclose(logits, again, rtol=SAME, atol=SAME):
             raise InputError(f"{name}: the model answers the same picture in two ways: it is random, export it again")

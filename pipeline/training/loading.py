@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from transformers import AutoModelForImageClassification, PreTrainedModel, ViTConfig
 
+from pipeline.described_size import no_larger_than
 from pipeline.errors import InputError, first_line, full_disk
 from pipeline.settings.recipe import Recipe
 from pipeline.training import machine
@@ -29,7 +30,6 @@ from pipeline.training.checkpoint_files import (
     refuse_whole_numbers,
 )
 from pipeline.training.conversion import POSITIONS, is_plain_vit, timm_to_vit, vit_config_of_timm, vit_names
-from pipeline.training.described_size import no_larger_than
 from pipeline.training.head import head_parameters, renew_head
 from pipeline.training.input_values import first_convolution, input_values, reorder_channels
 from pipeline.training.library_words import quiet
@@ -131,7 +131,7 @@ def _load(config: dict[str, Any], tensors: Tensors, labels: dict[str, Any]) -> P
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG).write_text(json.dumps(config), encoding="utf-8")
         save_file({n: t.contiguous() for n, t in tensors.items()}, Path(folder) / WEIGHTS, metadata={"format": "pt"})
-        with no_larger_than(tensors):
+        with no_larger_than([tensor.numel() for tensor in tensors.values()]):
             model, report = _from_pretrained(Path(folder), config, labels)
     head = head_parameters(model)
     _count_anew(model, report)

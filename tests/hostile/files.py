@@ -88,7 +88,6 @@ def save_graph(
     classes: int = len(CLASSES),
     scale: float = 1.0,
     noise: float = 0.0,
-    folds: int = 0,
 ) -> None:
     """A classifier of three numbers a picture as ONNX.
 
@@ -99,7 +98,6 @@ def save_graph(
         classes: how many logits it gives.
         scale: of its weights; 0 for the same answer to every picture.
         noise: standard deviation of what it adds at random.
-        folds: how many numbers a constant has that the session would compute at its start.
     """
     weights = scale * np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32)
     weights = weights.astype(np.float32)
@@ -127,13 +125,6 @@ def save_graph(
         nodes.append(helper.make_node("RandomNormalLike", ["scores"], ["noise"], scale=noise, seed=1.0))
         nodes.append(helper.make_node("Add", ["scores", "noise"], ["noisy"]))
         last = "noisy"
-    if folds:
-        initial.append(helper.make_tensor("count", TensorProto.INT64, [1], [folds]))
-        zero = helper.make_tensor("", TensorProto.FLOAT, [1], [0.0])
-        nodes.append(helper.make_node("ConstantOfShape", ["count"], ["many"], value=zero))
-        nodes.append(helper.make_node("ReduceSum", ["many"], ["total"], keepdims=0))
-        nodes.append(helper.make_node("Add", [last, "total"], ["folded"]))
-        last = "folded"
     nodes.append(helper.make_node("Identity", [last], ["logits"]))
     given = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [None, 3, SIDE, SIDE])
     answer = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None, classes])

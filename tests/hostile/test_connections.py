@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -81,6 +81,26 @@ def test_two_hundred_idle_connections_at_128_descriptors_keep_nobody_out(port: i
             idle.sendall((b"", HEAD, HEAD + b"Content-Length: 9000\r\n\r\nab")[number % 3])
         assert answer(port) == 200
     assert answer(port) == 200
+
+
+def test_of_too_many_connections_the_one_that_waits_longest_goes_first(port: int) -> None:
+    with ExitStack() as opened:
+
+        def idle() -> socket.socket:
+            return opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=2))
+
+        first = idle()
+        time.sleep(0.1)
+        others = []
+        for _ in range(FEW // 4):
+            others.append(idle())
+            time.sleep(0.01)  # more at once than --backlog would wait a second
+        began = time.monotonic()
+        with suppress(ConnectionResetError):
+            assert first.recv(1) == b""
+        assert time.monotonic() - began < 1, "long before its own time is over"
+        others[-1].sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert others[-1].recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_half_a_head_is_closed_also_when_it_comes_slowly(port: int) -> None:

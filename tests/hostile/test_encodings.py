@@ -28,8 +28,8 @@ HALF = len(TOKEN) // 2
 FIRST, REST = TOKEN[:HALF], TOKEN[HALF:]
 
 
-def zipped(content: bytes) -> bytes:
-    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w", method) as archive:
         archive.writestr("a.txt", content)
     return file.getvalue()
 
@@ -42,7 +42,10 @@ def small_window(content: bytes) -> bytes:
 PACKED: dict[str, bytes] = {
     "bzip2": bz2.compress(DATA),
     "xz": lzma.compress(DATA),
+    "lzma": lzma.compress(DATA, lzma.FORMAT_ALONE),
     "zip": zipped(DATA),
+    "zip by bzip2": zipped(DATA, zipfile.ZIP_BZIP2),
+    "zip by lzma": zipped(DATA, zipfile.ZIP_LZMA),
     "gzip in gzip": gzip.compress(gzip.compress(DATA)),
     "zip of a bzip2": zipped(bz2.compress(DATA)),
     "zlib with a small window": small_window(DATA),
@@ -74,14 +77,22 @@ def test_a_packed_token_is_found(name: str, place: Callable[[Path, bytes], str],
 
 
 UNSEEN = ("\ufe0f", "\u034f", "\u200e", "\u2062", "\U000e0001", "\u3164", "\u180e", "\u202e")
-MARKS = ("<b></b>", "**", "`", "<!-- -->", '<span class="x">')
+MARKS = ("<b></b>", "**", "`", "~~", "<!-- -->", "<!-- a\n<b> -->", '<span class="x">', f'<a\nhref="{90 * "x"}">')
+ENCODED = base64.b64encode(DATA).decode().rstrip("=")
+BEFORE = ("/", "x-", "v1/", "abc/", "id=", "key_")
 TEXTS: dict[str, str] = {
     **{f"unseen {ord(sign):x}": FIRST + sign + REST for sign in UNSEEN},
     **{f"mark {mark}": FIRST + mark + REST for mark in MARKS},
     "letters of language tags": "".join(chr(0xE0000 + ord(letter)) for letter in TOKEN),
     "an escape before letters of hexadecimal": TOKEN.replace("_", "\\u005f"),
     "an escape in braces": TOKEN.replace("_", "\\u{5f}"),
+    **{f"base64 behind {before}": before + ENCODED for before in BEFORE},
+    "base64 and a letter": ENCODED + (5 - len(ENCODED) % 4) * "A",
     "hexadecimal": DATA.hex(),
+    "hexadecimal behind 0x": "0x" + DATA.hex(),
+    "hexadecimal behind a letter": "va" + DATA.hex() + "f",
+    "hexadecimal in pairs": DATA.hex(":"),
+    "hexadecimal of a program": ", ".join(f"0x{number:02X}" for number in DATA),
 }
 
 
@@ -103,6 +114,40 @@ def test_a_packed_token_behind_the_pixels_is_found(tmp_path: Path) -> None:
     for before in (0, 70_000):
         more = bytes(before) + zlib.compress(DATA)
         refused(tmp_path, in_png(tmp_path, with_pixels(png_bytes(), more)), TOKEN)
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+PACK = gzip.compress(DATA)
+CHUNKS: dict[str, bytes] = {
+    "the name of a profile": chunk(b"iCCP", DATA + b"\0\0" + zlib.compress(b"profile")),
+    "a profile": chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(DATA)),
+    "colours": chunk(b"PLTE", DATA.ljust(48)),
+    "packed colours": chunk(b"PLTE", PACK.ljust(3 * (len(PACK) // 3 + 1))),
+    "packed transparency": chunk(b"tRNS", PACK),
+    "behind a frame": chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(4) + zlib.compress(bytes(72)) + PACK),
+    "behind a frame after a damaged one": chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", b"damaged!")
+    + chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(4) + zlib.compress(bytes(72)) + PACK),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_a_token_in_any_chunk_of_a_picture_is_found(name: str, tmp_path: Path) -> None:
+    picture = png_bytes()
+    refused(tmp_path, in_png(tmp_path, picture[:33] + CHUNKS[name] + picture[33:]), TOKEN)
+
+
+KINDS = [(kind, "") for kind in ("JPEG", "BMP", "TIFF", "GIF", "WEBP")]
+KINDS += [("JPEG", "comment"), ("GIF", "comment"), ("WEBP", "exif")]
+
+
+@pytest.mark.parametrize("kind, note", KINDS)
+def test_a_packed_token_in_a_picture_of_another_kind_is_found(kind: str, note: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), kind, **({note: PACK} if note else {}))
+    picture = file.getvalue() + (b"" if note else PACK)
+    refused(tmp_path, write_table(tmp_path, pa.table({"b": [picture]})), TOKEN)
 
 
 def test_a_picture_of_gigabytes_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

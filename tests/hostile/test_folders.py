@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hub.server.engine import load_model
 from hub.server.folder import score_ranges
 from hub.server.preprocessing import is_honoured, load_preprocessing
 from pipeline.class_shares import from_mapping
-from pipeline.errors import InputError
+from pipeline.errors import InputError, end_in_one_line
 from pipeline.model_folder import HOW_TO_RUN, OF_TIMM, plain_folder, weight_files, without_code
 from pipeline.own_file import why_not_own
 from tests.hostile import files
@@ -216,8 +217,14 @@ def test_a_graph_without_end_is_given_up(folder: Path, monkeypatch: pytest.Monke
         load_model(str(folder), threads=1)
 
 
+OF_CODE = (
+    *("auto_map", "custom_pipelines", "attn_implementation", "_attn_implementation"),
+    *("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs", "transformers_weights"),
+)
+
+
 def test_fields_that_name_code_or_places_are_not_there_when_transformers_reads_a_config(folder: Path) -> None:
-    planted = dict.fromkeys(HOW_TO_RUN, "evil/repo--code.Class")
+    planted = dict.fromkeys((*HOW_TO_RUN, *OF_CODE), "evil/repo--code.Class")
     change(folder / "config.json", **planted, vision_config=planted | {"hidden_size": 8}, several=[planted])
     change(folder / "preprocessor_config.json", **planted)
     (folder / "code.py").write_text("raise SystemExit(1)")
@@ -289,6 +296,22 @@ def test_an_entry_point_that_is_stopped_removes_its_temporary_files(end: str, tm
         said = process.communicate()[1]
     assert (process.returncode, said) == (128 + number, f"stopped by {end}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_passes_code_that_catches_what_a_library_raises(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(words: list[str]) -> None:
+        for _ in range(2):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.2)
+            except Exception:
+                continue  # as for a picture that cannot be decoded
+
+    monkeypatch.setattr(sys, "argv", ["train_hf.py"])
+    assert end_in_one_line(main) == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
 
 
 def test_a_folder_of_the_user_beside_a_curated_one_stays(tmp_path: Path) -> None:

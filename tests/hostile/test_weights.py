@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from hub.server.engine import load_model
 from pipeline.errors import InputError
+from tests.hostile.files import change
 from tests.hub.test_app import folder  # noqa: F401
 
 Tensors = dict[str, torch.Tensor]
@@ -31,3 +32,24 @@ def test_the_server_does_not_start_on_spoilt_weights(name: str, folder: Path, tm
     with pytest.raises(InputError, match=reason) as refused:
         load_model(str(model), threads=1)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "fields, reason",
+    [
+        ({"num_hidden_layers": 10_000_000}, "describes a far larger model"),
+        ({"intermediate_size": 10**12}, "describes a far larger model"),
+        ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}, "weights are quantised"),
+    ],
+    ids=["layers", "numbers", "quantised"],
+)
+def test_a_config_of_other_weights_is_refused_before_the_model_is_built(
+    fields: dict[str, object],
+    reason: str,
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    model = shutil.copytree(folder, tmp_path / "model")
+    change(model / "config.json", **fields)
+    with pytest.raises(InputError, match=reason):
+        load_model(str(model), threads=1)

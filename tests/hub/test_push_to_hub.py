@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hub.proof import prove
+from hub.release import keep
 from hub.run import load_run
 from pipeline.errors import InputError
 from pipeline.run_folder import sha256
@@ -159,6 +160,9 @@ def test_a_dry_run_sends_nothing_and_leaves_the_folders_to_look_at(
     assert {"README.md", "index.html", "page/page.js", "model/about.json"} <= shown.keys()
     weights = "model_with_preprocessing.onnx"
     assert shown[f"model/{weights}"] == files(staged)[f"onnx/{weights}"], "the page answers with the published weights"
+    again = [shutil.copytree(folder, run / folder.name) for folder in (staged, run.with_name("run-staged-space"))]
+    names = [folder.rename(folder.with_name(folder.name.removeprefix("run-"))) for folder in again]
+    assert keep(run, names) == [staged, run.with_name("run-staged-space")], "a second dry run takes their place"
 
 
 @pytest.mark.parametrize(

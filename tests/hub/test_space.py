@@ -40,6 +40,7 @@ CARRIED = (
     "clinical",
     "cores",
     "crop",
+    "described_size",
     "errors",
     "hub_client",
     "model_folder",

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoImageProcessor
 
 from hub.privacy import refuse_private
 from hub.run import load_run
-from hub.staging import content_hash, keep, stage
+from hub.staging import PUBLISHED, content_hash, keep, stage
 from pipeline import run_folder
 from pipeline.errors import InputError
 from pipeline.run_folder import read_json, sha256
@@ -142,8 +142,31 @@ def test_something_else_in_the_place_of_the_staged_folder_stays(kind: str, tmp_p
     if kind == "link":
         other.mkdir()
     with pytest.raises(InputError, match="run-staged exists and is not a staged folder"):
-        keep(staged, target)
+        keep(staged, target, PUBLISHED)
     assert os.path.lexists(target) and staged.is_dir()
+
+
+OTHERS = ("notes.txt", ".git/HEAD", "onnx/.git/HEAD", "onnx/.empty/", "figures/a.svg", "x/a.parquet", "x/README.md")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_staged_folder_with_something_else_in_it_stays(name: str, tmp_path: Path) -> None:
+    staged, target = tmp_path / "staged", tmp_path / "run-staged"
+    for folder in (staged, target):
+        for made in ("README.md", "evaluation.json", "parity.json", "onnx/model.onnx", "figures/a.png"):
+            (folder / made).parent.mkdir(parents=True, exist_ok=True)
+            (folder / made).write_text(folder.name, encoding="utf-8")
+    mine = target / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.mkdir() if name.endswith("/") else mine.write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="run-staged has .*, which staging did not make; move it away") as refused:
+        keep(staged, target, (*PUBLISHED, "*.parquet"))
+    assert name.partition("/")[0] in str(refused.value) and mine.exists()
+    mine.rmdir() if name.endswith("/") else mine.unlink()
+    for folder in (mine.parent, mine.parent.parent):
+        if folder != target and target in folder.parents and not any(folder.iterdir()):
+            folder.rmdir()
+    assert (keep(staged, target, PUBLISHED) / "README.md").read_text(encoding="utf-8") == "staged"
 
 
 def test_predictions_are_staged_only_on_demand(run: Path, tmp_path: Path) -> None:

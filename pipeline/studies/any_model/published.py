@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import AutoModelForImageClassification
 
+from pipeline.described_size import no_larger_than
 from pipeline.errors import InputError, first_line, full_disk
 from pipeline.studies.any_model.classifier import Answer, Classifier
 from pipeline.studies.any_model.maps import Network
@@ -29,7 +30,6 @@ from pipeline.training.checkpoint_files import (
     read_tensors,
     refuse_whole_numbers,
 )
-from pipeline.training.described_size import no_larger_than
 from pipeline.training.geometry import declared
 from pipeline.training.input_values import image_processor
 from pipeline.training.library_words import quiet
@@ -86,7 +86,7 @@ def _load(config: dict[str, Any], folder: Path, classes: int) -> Any:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / CONFIG).write_text(json.dumps(described), encoding="utf-8")
         save_file({n: t.contiguous() for n, t in tensors.items()}, Path(place) / WEIGHTS, metadata={"format": "pt"})
-        with quiet(), no_larger_than(tensors):
+        with quiet(), no_larger_than([tensor.numel() for tensor in tensors.values()]):
             model, report = AutoModelForImageClassification.from_pretrained(
                 place,
                 num_labels=classes,

@@ -1,6 +1,6 @@
 """A config.json that describes a far larger model than its weights are is refused while the model is being built."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,17 +13,20 @@ TENSORS_OF_HEADS, NUMBERS_OF_HEADS = 100, 10_000_000
 
 
 @contextmanager
-def no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Inside `with`, end the building of a model of far more parameters than `tensors`.
+def no_larger_than(sizes: Collection[int]) -> Iterator[None]:
+    """Inside `with`, end the building of a model of far more parameters than its file has.
 
     A model of ten million layers would take hours to be built, even without memory for its weights.
+
+    Args:
+        sizes: how many numbers each tensor of the file has.
 
     Raises:
         InputError: the model has far more tensors, or numbers in them.
     """
     left = {
-        "tensors": TIMES * len(tensors) + TENSORS_OF_HEADS,
-        "numbers": TIMES * sum(tensor.numel() for tensor in tensors.values()) + NUMBERS_OF_HEADS,
+        "tensors": TIMES * len(sizes) + TENSORS_OF_HEADS,
+        "numbers": TIMES * sum(sizes) + NUMBERS_OF_HEADS,
     }
 
     def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
