@@ -11,6 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from hub.server.engine import load_model
@@ -21,7 +22,8 @@ from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import find_checkpoint
-from pipeline.training.lora import adapter_tensors, in_words, load_adapter, merged, save_adapter
+from pipeline.training.depthwise import keep_in_fp32
+from pipeline.training.lora import _targets, adapter_tensors, in_words, load_adapter, merged, save_adapter
 from pipeline.training.model import build_for_training, build_model
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.output_dir import begin, find_run
@@ -307,6 +309,17 @@ def test_targets_and_ranks_that_do_not_fit_the_model_are_refused(of, settings: d
     with pytest.raises(InputError, match=said) as error:
         build_for_training(of(**settings), "cpu")
     assert "\n" not in str(error.value)
+
+
+def test_a_depthwise_layer_with_a_stride_is_named_and_not_offered() -> None:
+    layers = {"a.conv": nn.Conv2d(4, 4, 1), "b.conv": nn.Conv2d(4, 4, 3, stride=2, groups=4), "c.fc": nn.Linear(4, 4)}
+    model = nn.ModuleDict({name.replace(".", "_"): nn.ModuleDict({name[2:]: each}) for name, each in layers.items()})
+    keep_in_fp32(model)
+    with pytest.raises(InputError) as error:
+        _targets(model, set(), ["conv"])
+    assert str(error.value) == (
+        "lora_targets: conv names b_conv.conv too, a depthwise Conv2d with a stride; name layers of a_conv.conv, fc"
+    )
 
 
 def test_what_fits_no_model_is_refused_before_one_is_opened(tiny) -> None:
