@@ -71,8 +71,8 @@ def test_expressions_and_usual_words_are_not() -> None:
     usual = ["sad", "tired", "sleepy", "bored", "stressed", "calm", "confused", "contempt", "neutral", "pleased",
              "control", "normal", "AU4", "smile", "Painter", "pressure", "no-face", "engaged"]  # fmt: skip
     assert health_names({"classes": [*CLASSES, *SYNONYMS, *usual]}) == health_names({}) == []
-    for name in ("phq/fer-vit-tiny", "moca/expressions", "runs/quickstart", "trpakov/vit-face-expression", "a/sds", "a/fer-asd",
-                 "a/healthy-snack"):  # fmt: skip
+    for name in ("phq/fer-vit-tiny", "moca/expressions", "runs/quickstart", "trpakov/vit-face-expression",
+                 "a/sds", "a/fer-asd", "a/healthy-snack"):  # fmt: skip
         assert not is_health_model({"id2label": dict(enumerate([*CLASSES, *usual])), "health_score": False}, name)
 
 

@@ -411,3 +411,6 @@ def test_an_adapter_is_no_model_to_any_of_our_loaders(of, tmp_path: Path) -> Non
     find_checkpoint(str(run)), load_model(str(run), threads=1)
     (adapter / "adapter_model.bin").rename(run / "adapter_model.safetensors")
     refused("run holds a PEFT adapter beside a model, and only one of them would be used", run)
+    (run / "adapter_model.safetensors").unlink()
+    (run / "adapter_config.json").write_text("{}")
+    refused("run holds adapter_config.json without an adapter beside a model, .*: delete that file", run)
