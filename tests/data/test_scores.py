@@ -176,7 +176,12 @@ def test_a_person_with_two_scores_is_named_where_the_score_is_the_persons(
     tmp_path: Path, changed: dict[int, str], said: str
 ) -> None:
     cells = [changed.get(i, f"{i // 2},{i // 2 / 40}") for i in range(40)]
-    settings: dict[str, Any] = {"scores": ["valence", "arousal"], "near_copies": False, "validation_share": 0.3}
+    settings: dict[str, Any] = {
+        "scores": ["valence", "arousal"],
+        "near_copies": False,
+        "validation_share": 0.3,
+        "test_share": 0.3,
+    }
     persons = [f"p{i // 2}" for i in range(40)]
     reading, recipe = read_csv(tmp_path, cells, "path,valence,arousal,person", persons, **settings)
     curate([reading], recipe)
