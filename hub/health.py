@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hub.options import Options
-from pipeline.clinical import OPTION, health_names, is_of_health, last_part
+from pipeline.clinical import OPTION, health_names, is_repository_of_health, last_part
 from pipeline.errors import InputError
 from pipeline.run_folder import Run
 
@@ -22,7 +22,9 @@ def check_health(run: Run, options: Options) -> None:
         InputError: the option is missing, or says what the run is not.
     """
     names = health_names(run.recipe)
-    repositories = [name for name in (options.repo_id, options.space) if name and is_of_health(last_part(name))]
+    repositories = [
+        name for name in (options.repo_id, options.space) if name and is_repository_of_health(last_part(name))
+    ]
     if options.research_only_health_score:
         if not names and not repositories:
             raise InputError(f"{OPTION} is for scores and classes of health, and {run.path} has none: leave it out")
@@ -44,7 +46,7 @@ def refuse_at_the_end(settings: Mapping[str, Any], repo_id: str) -> None:
         InputError: a score or a class of the recipe, or the name of the repository, is of health.
     """
     names = health_names(settings)
-    if names or is_of_health(last_part(repo_id)):
+    if names or is_repository_of_health(last_part(repo_id)):
         what = f"{', '.join(names)} is {_kind(settings)} of health" if names else f"{repo_id} is a name of health"
         raise InputError(
             f"--publish: {what}: train without --publish, look at the figures, and see docs/publishing.md before you "

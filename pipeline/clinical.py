@@ -13,12 +13,14 @@ FIELD = "health_score"  # of config.json
 OPTION = "--research_only_health_score"  # of push_to_hub.py
 
 SCALES = (
-    *("phq", "bdi", "cesd", "epds", "gds", "hads", "hamd", "hdrs", "hrsd", "madrs", "qids", "sds", "mdd"),  # depression
-    *("bai", "gad", "hama", "panas", "pcl", "psqi", "isi", "ymrs", "panss", "bprs", "ptsd", "ocd"),  # and others
-    *("mmse", "moca", "updrs", "pspi", "pain", "pains", "painful", "painless", "adhd", "asd", "stroke", "palsy"),
+    *("phq", "bdi", "cesd", "epds", "hads", "hamd", "hdrs", "hrsd", "madrs", "qids", "mdd"),  # depression
+    *("gad", "hama", "panas", "psqi", "ymrs", "panss", "bprs", "ptsd", "ocd"),  # and others
+    *("mmse", "moca", "updrs", "pspi", "pain", "pains", "painful", "painless", "adhd", "stroke", "palsy"),
     *("psychosis", "psychotic", "mania", "manic", "insomnia", "sick", "ill", "illness", "patient", "patients"),
 )
 """Names of questionnaires, ratings and conditions, as words of a name."""
+SHORT = ("asd", "bai", "gds", "isi", "pcl", "sds")
+"""Scales and conditions whose names are also ordinary abbreviations: see `is_repository_of_health`."""
 PARTS = (
     *("depres", "anxi", "suicid", "schizo", "bipolar", "autis", "dement", "alzheimer", "parkinson", "trauma"),
     *("symptom", "syndrom", "diagnos", "disorder", "disease", "disabilit", "health", "clinical"),
@@ -38,7 +40,11 @@ def health_names(settings: Mapping[str, Any]) -> list[str]:
 def is_health_model(config: Mapping[str, Any], name: str) -> bool:
     """Whether a model is of health, by its config.json, or by the last part of its `name`, a folder's or a Hub id."""
     outputs = config.get("id2label") or {}
-    return config.get(FIELD) is True or is_of_health(last_part(name)) or any(map(is_of_health, outputs.values()))
+    return (
+        config.get(FIELD) is True
+        or is_repository_of_health(last_part(name))
+        or any(map(is_of_health, outputs.values()))
+    )
 
 
 def last_part(repo_id: str) -> str:
@@ -47,11 +53,29 @@ def last_part(repo_id: str) -> str:
 
 
 def is_of_health(name: object) -> bool:
-    """Whether a word of the name, or two that a sign divides (`HAM-D`), is a scale; digits and accents do not count."""
+    """Whether a score or class is of health: a word of it, or two that a sign divides (`HAM-D`), is a scale.
+
+    Digits and accents do not count.
+    """
+    return _names_health(_words(name), (*SCALES, *SHORT), PARTS)
+
+
+def is_repository_of_health(name: object) -> bool:
+    """As `is_of_health`; but `SHORT` and `health` count only beside one of `ENDINGS`, as names have other uses."""
+    words = _words(name)
+    if any(word.endswith(ENDINGS) for word in words):
+        return is_of_health(name)
+    return _names_health(words, SCALES, tuple(part for part in PARTS if part != "health"))
+
+
+def _words(name: object) -> list[str]:
+    """The words of a name in small letters, every two neighbours as one, and the whole name as one."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", str(name)) if not unicodedata.combining(c))
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", plain)
-    words = [part.casefold() for part in parts]
+    words = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", plain)]
     words += [a + b for a, b in zip(words, words[1:], strict=False)]
-    words += [re.sub(r"[^a-z]", "", plain.casefold())]
+    return [*words, re.sub(r"[^a-z]", "", plain.casefold())]
+
+
+def _names_health(words: list[str], scales: tuple[str, ...], parts: tuple[str, ...]) -> bool:
     shorter = [word.removesuffix(end) for word in words for end in ENDINGS]
-    return any(word in SCALES or any(part in word for part in PARTS) for word in words + shorter)
+    return any(word in scales or any(part in word for part in parts) for word in words + shorter)

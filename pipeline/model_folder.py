@@ -100,8 +100,13 @@ def refuse_adapter(folder: Path, name: str) -> None:
     files = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_PICKLE, WEIGHTS, INDEX, ONNX)
     there = {file for file in files if why_not_own(folder, file) != "is missing"}
     is_whole, has_weights = bool(there & {WEIGHTS, INDEX, ONNX}), bool(there & {ADAPTER_WEIGHTS, ADAPTER_PICKLE})
-    if not has_weights and (is_whole or ADAPTER_CONFIG not in there):
+    if not has_weights and ADAPTER_CONFIG not in there:
         return
+    if is_whole and not has_weights:
+        raise InputError(
+            f"{name} holds {ADAPTER_CONFIG} without an adapter beside a model, and from_pretrained would open the base "
+            "that it names: delete that file, and the model answers"
+        )
     cure = "merge it with peft's merge_and_unload(), save the result with save_pretrained, and give that folder"
     if is_whole:
         raise InputError(f"{name} holds a PEFT adapter beside a model, and only one of them would be used: {cure}")

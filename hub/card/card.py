@@ -27,7 +27,7 @@ from hub.card.metadata import (
     title_of,
 )
 from hub.templates import templates
-from pipeline.clinical import health_names, is_of_health, last_part
+from pipeline.clinical import health_names, is_repository_of_health, last_part
 from pipeline.model_folder import ADAPTER_WEIGHTS, plain_folder
 from pipeline.run_folder import EXAMPLES, PREPROCESSOR, Run
 
@@ -75,7 +75,7 @@ def _of_release(run: Run, publication: Publication) -> dict[str, Any]:
         "figures": [name for name in FIGURES if f"figures/{name}.png" in run.environment["sha256"]],
         "command": reproduce(run, publication),
         "health": health_names(run.recipe),
-        "named_after_health": is_of_health(last_part(publication.repo_id)),
+        "named_after_health": is_repository_of_health(last_part(publication.repo_id)),
     }
 
 

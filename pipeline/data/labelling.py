@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.data.leaks import Leaks, refuse_shared_persons
 from pipeline.data.report import few_rows, per_class
 from pipeline.data.rows import Rows
-from pipeline.data.scores import described, refuse_constant, refuse_unequal
+from pipeline.data.scores import described, one_sided, refuse_constant, refuse_unequal
 from pipeline.errors import InputError
 from pipeline.settings.recipe import Recipe
 
@@ -63,7 +63,7 @@ class OfClasses:
 
 
 class OfScores:
-    """A score must differ between train rows, and a person is in one split only."""
+    """A score must differ between the rows of every split, and a person is in one split only."""
 
     def answers(self, rows: Rows) -> np.ndarray:
         alike: np.ndarray = np.unique(_scores(rows), axis=0, return_inverse=True)[1].ravel()
@@ -81,13 +81,19 @@ class OfScores:
             refuse_unequal(_scores(rows)[~leaks.dropped], rows.person[~leaks.dropped], rows.key[~leaks.dropped], recipe)
 
     def refuse_gaps(self, rows: Rows, train: np.ndarray, present: Sequence[str], recipe: Recipe) -> None:
-        refuse_constant(_scores(rows)[train], recipe)
+        scores = _scores(rows)
+        refuse_constant(scores[train], "train", recipe)
+        for split in present:
+            if split != "train":
+                refuse_constant(scores[rows.split == split], split, recipe)
 
     def warning(self, report: Mapping[str, Any]) -> str:
-        return ""
+        return str(report.get("one_sided", ""))
 
     def report(self, splits: Mapping[str, Rows], recipe: Recipe) -> dict[str, Any]:
-        return {"scores": {split: described(_scores(rows), recipe) for split, rows in splits.items()}}
+        said = one_sided(_scores(splits["validation"]), recipe)
+        scores = {split: described(_scores(rows), recipe) for split, rows in splits.items()}
+        return {"scores": scores} | ({"one_sided": said} if said else {})
 
 
 def _scores(rows: Rows) -> np.ndarray:

@@ -88,17 +88,20 @@ def _refuse_mark(scores: np.ndarray, name: str, place: Callable[[int], str]) -> 
         )
 
 
-def refuse_constant(scores: np.ndarray, recipe: Recipe) -> None:
-    """Stop if a score of the train rows, (N, K), is the same in every row: nothing can be learned from it.
+def refuse_constant(scores: np.ndarray, split: str, recipe: Recipe) -> None:
+    """Stop if a score of the rows of a split, (N, K), is the same in every row.
+
+    From such train rows nothing can be learned, and in such rows of another split the concordance is undefined.
 
     Raises:
         InputError: names the score.
     """
+    effect = "nothing can be learned from it" if split == "train" else "its CCC is undefined"
     for k, name in enumerate(recipe.scores):
         if len(scores) and np.ptp(scores[:, k]) == 0:
             raise InputError(
-                f"scores: {name} is {scores[0, k]:g} in every one of the {len(scores):,} train rows, so nothing can be "
-                "learned from it: take it out of scores, or add rows with other values"
+                f"scores: {name} is {scores[0, k]:g} in every one of the {len(scores):,} {split} rows, so {effect}: "
+                "take it out of scores, or add rows with other values"
             )
 
 
@@ -146,6 +149,16 @@ def strata(scores: np.ndarray, held: np.ndarray, recipe: Recipe) -> np.ndarray:
     )
     share = (first - low) / max(float(high) - float(low), 1e-12)
     return np.clip((share * len(STRATA)).astype(np.int64), 0, len(STRATA) - 1)
+
+
+def one_sided(scores: np.ndarray, recipe: Recipe) -> str:
+    """Says that all of the validation scores, (N, K), are on one side of `screening_cut`; "" if they are not."""
+    if recipe.screening_cut is None or len(set((scores[:, 0] >= recipe.screening_cut).tolist())) != 1:
+        return ""
+    who, lacks = ("nobody", "sensitivity") if scores[0, 0] < recipe.screening_cut else ("everybody", "specificity")
+    return (
+        f"screening_cut is {recipe.screening_cut:g}, and {who} of validation reaches it: {lacks} and AUC are undefined"
+    )
 
 
 def described(scores: np.ndarray, recipe: Recipe) -> dict[str, dict[str, float]]:

@@ -27,6 +27,14 @@ class _Same(_OutsideAutocast, Conv2dSame): ...
 IN_FP32: dict[type[nn.Conv2d], type[nn.Conv2d]] = {nn.Conv2d: _Plain, Conv2dSame: _Same}
 
 
+def kind(module: nn.Module) -> str:
+    """What a message calls a layer: its class, and why it is not a plain one where `keep_in_fp32` replaced it."""
+    replaced: dict[type[nn.Module], type[nn.Module]] = {ours: plain for plain, ours in IN_FP32.items()}
+    if type(module) in replaced:
+        return f"depthwise {replaced[type(module)].__name__} with a stride"
+    return type(module).__name__
+
+
 def keep_in_fp32(model: nn.Module) -> None:
     """Let every depthwise convolution with a stride leave autocast. Weights and their names stay."""
     for module in model.modules():

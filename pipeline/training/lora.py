@@ -8,7 +8,7 @@ import copy
 import json
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.errors import InputError, first_line
 from pipeline.model_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from pipeline.settings.recipe import Recipe
 from pipeline.training.batch_norm import keep_statistics
+from pipeline.training.depthwise import kind
 from pipeline.training.head import head_parameters
 from pipeline.training.layers import order_of_calls
 
@@ -86,7 +87,7 @@ def add_lora(model: PreTrainedModel, recipe: Recipe, base: Base) -> PreTrainedMo
 def _targets(model: nn.Module, head: set[str], asked: list[str] | None) -> list[str]:
     """The names of the layers to adapt: those asked for, or the projections of query and value."""
     modules = dict(model.named_modules())
-    there = ", ".join(sorted({name.rpartition(".")[2] for name in modules if _can_adapt(modules[name], name, head)}))
+    there = ", ".join(_offered(modules, head))
     usual = (list(names) for names in QUERY_AND_VALUE if all(_named(modules, name) for name in names))
     targets = next(usual, []) if asked is None else asked
     if not targets:
@@ -99,9 +100,17 @@ def _targets(model: nn.Module, head: set[str], asked: list[str] | None) -> list[
             if name in head:
                 raise InputError(f"lora_targets: {target} is the classifier, which is trained in full: leave it out")
             if not _can_adapt(modules[name], name, head):
-                kind = type(modules[name]).__name__
-                raise InputError(f"lora_targets: {target} names {name} too, a {kind}; name layers of {there}")
+                what = kind(modules[name])
+                raise InputError(f"lora_targets: {target} names {name} too, a {what}; name layers of {there}")
     return sorted(set(targets))
+
+
+def _offered(modules: Mapping[str, nn.Module], head: set[str]) -> list[str]:
+    """Names for `lora_targets`: the last part of a layer's name, or all of it where that part also names others."""
+    able = [name for name in modules if _can_adapt(modules[name], name, head)]
+    last = {name: name.rpartition(".")[2] for name in able}
+    mixed = {part for part in set(last.values()) if not set(_named(modules, part)) <= set(able)}
+    return sorted({name if part in mixed else part for name, part in last.items()})
 
 
 def _can_adapt(module: nn.Module, name: str, head: set[str]) -> bool:

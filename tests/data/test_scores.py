@@ -10,6 +10,7 @@ from datasets import Dataset, Features, Image, Value
 from hub.dataset.curated import read_curated
 from pipeline.data.curation import curate, curate_sources
 from pipeline.data.readers import read_sources
+from pipeline.data.scores import one_sided
 from pipeline.drawn.face import draw_face
 from pipeline.errors import InputError
 from tests.data.test_layouts import save_affectnet_npy
@@ -91,6 +92,22 @@ def test_a_score_that_never_changes_is_refused(tmp_path: Path) -> None:
         curate([reading], recipe)
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_rows_without_a_concordance_are_refused(tmp_path: Path, split: str) -> None:
+    splits = ["train"] * 30 + [split] * 5 + ["test" if split == "validation" else "validation"] * 5
+    cells = [*LINEAR[:30], *["2"] * 5, *LINEAR[35:]]
+    reading, recipe = read_csv(tmp_path, cells, "path,intensity,split", splits)
+    with pytest.raises(InputError, match=f"intensity is 2 in every one of the 5 {split} rows, so its CCC is undefined"):
+        curate([reading], recipe)
+
+
+@pytest.mark.parametrize(("cut", "said"), [(0.5, ""), (0.1, "everybody of validation"), (0.99, "nobody of validation")])
+def test_a_cut_with_all_of_validation_on_one_side_is_said(cut: float, said: str) -> None:
+    scores = np.array([[0.1], [0.9]], dtype=np.float32)
+    line = one_sided(scores, scored_recipe(screening_cut=cut, score_of="person"))
+    assert said in line and bool(line) == bool(said)
+
+
 def test_a_reader_of_classes_refuses_scores(tmp_path: Path) -> None:
     (tmp_path / "happy").mkdir()
     draw_face("happiness", 1, 0, 32).save(tmp_path / "happy" / "a.png")
@@ -159,7 +176,12 @@ def test_a_person_with_two_scores_is_named_where_the_score_is_the_persons(
     tmp_path: Path, changed: dict[int, str], said: str
 ) -> None:
     cells = [changed.get(i, f"{i // 2},{i // 2 / 40}") for i in range(40)]
-    settings: dict[str, Any] = {"scores": ["valence", "arousal"], "near_copies": False}
+    settings: dict[str, Any] = {
+        "scores": ["valence", "arousal"],
+        "near_copies": False,
+        "validation_share": 0.3,
+        "test_share": 0.3,
+    }
     persons = [f"p{i // 2}" for i in range(40)]
     reading, recipe = read_csv(tmp_path, cells, "path,valence,arousal,person", persons, **settings)
     curate([reading], recipe)

@@ -33,6 +33,14 @@ def test_a_person_at_the_cut_is_positive() -> None:
     assert found["sensitivity"]["value"] == 1 and found["specificity"]["value"] == 0.5
 
 
+def test_persons_at_the_cut_are_counted_above_it(tmp_path: Path) -> None:
+    scores = numbers(60)[1][:, 0].reshape(30, 2).mean(1, dtype=np.float64).astype(np.float32)
+    cut = float(np.sort(scores)[15])
+    file = write(tmp_path / "p.parquet", [i // 2 for i in range(60)], "person", k=1, screening_cut=cut)
+    found = evaluate_predictions(file)["validation"]["screening"]
+    assert (found["at_or_above"], found["below"]) == (15, 15)
+
+
 def test_intervals_draw_whole_persons() -> None:
     predicted, scores = persons(20)
     fourfold = [np.repeat(each, 4) for each in (predicted, scores)]

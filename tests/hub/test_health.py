@@ -62,15 +62,17 @@ def test_other_names_are_not(name: str) -> None:
 def test_classes_and_repositories_of_health_are_of_health(name: str) -> None:
     assert health_names({"classes": ["neutral", name], "scores": []}) == [name]
     assert is_health_model({"id2label": {"0": "neutral", "1": name}}, "anna/faces")
-    assert is_health_model({"id2label": dict(enumerate(CLASSES))}, f"anna/fer-{name}")
+    assert is_health_model({"id2label": dict(enumerate(CLASSES))}, f"anna/fer-{name}") or name == "healthy"
     assert is_health_model({"health_score": True}, "anna/faces")
+    assert is_health_model({}, "anna/sds-score") and health_names({"classes": ["asd", "control"]}) == ["asd"]
 
 
 def test_expressions_and_usual_words_are_not() -> None:
     usual = ["sad", "tired", "sleepy", "bored", "stressed", "calm", "confused", "contempt", "neutral", "pleased",
              "control", "normal", "AU4", "smile", "Painter", "pressure", "no-face", "engaged"]  # fmt: skip
     assert health_names({"classes": [*CLASSES, *SYNONYMS, *usual]}) == health_names({}) == []
-    for name in ("phq/fer-vit-tiny", "moca/expressions", "runs/quickstart", "trpakov/vit-face-expression"):
+    for name in ("phq/fer-vit-tiny", "moca/expressions", "runs/quickstart", "trpakov/vit-face-expression",
+                 "a/sds", "a/fer-asd", "a/healthy-snack"):  # fmt: skip
         assert not is_health_model({"id2label": dict(enumerate([*CLASSES, *usual])), "health_score": False}, name)
 
 

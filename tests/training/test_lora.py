@@ -11,6 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from hub.server.engine import load_model
@@ -21,7 +22,8 @@ from pipeline.settings.files import load_yaml, recipe_from
 from pipeline.settings.recipe import Recipe
 from pipeline.training.adapter import write_adapter
 from pipeline.training.checkpoint_files import find_checkpoint
-from pipeline.training.lora import adapter_tensors, in_words, load_adapter, merged, save_adapter
+from pipeline.training.depthwise import keep_in_fp32
+from pipeline.training.lora import _targets, adapter_tensors, in_words, load_adapter, merged, save_adapter
 from pipeline.training.model import build_for_training, build_model
 from pipeline.training.optimizer import layer_decay_of, parameter_groups
 from pipeline.training.output_dir import begin, find_run
@@ -309,6 +311,17 @@ def test_targets_and_ranks_that_do_not_fit_the_model_are_refused(of, settings: d
     assert "\n" not in str(error.value)
 
 
+def test_a_depthwise_layer_with_a_stride_is_named_and_not_offered() -> None:
+    layers = {"a.conv": nn.Conv2d(4, 4, 1), "b.conv": nn.Conv2d(4, 4, 3, stride=2, groups=4), "c.fc": nn.Linear(4, 4)}
+    model = nn.ModuleDict({name.replace(".", "_"): nn.ModuleDict({name[2:]: each}) for name, each in layers.items()})
+    keep_in_fp32(model)
+    with pytest.raises(InputError) as error:
+        _targets(model, set(), ["conv"])
+    assert str(error.value) == (
+        "lora_targets: conv names b_conv.conv too, a depthwise Conv2d with a stride; name layers of a_conv.conv, fc"
+    )
+
+
 def test_what_fits_no_model_is_refused_before_one_is_opened(tiny) -> None:
     for settings, said in [
         ({"lora_rank": -1}, "lora_rank is -1; it must be a whole number of at least 0"),
@@ -398,3 +411,6 @@ def test_an_adapter_is_no_model_to_any_of_our_loaders(of, tmp_path: Path) -> Non
     find_checkpoint(str(run)), load_model(str(run), threads=1)
     (adapter / "adapter_model.bin").rename(run / "adapter_model.safetensors")
     refused("run holds a PEFT adapter beside a model, and only one of them would be used", run)
+    (run / "adapter_model.safetensors").unlink()
+    (run / "adapter_config.json").write_text("{}")
+    refused("run holds adapter_config.json without an adapter beside a model, .*: delete that file", run)
