@@ -18,7 +18,9 @@ NATS = 1000.0
 UNITS = 1e7
 """No error in the unit of a score is larger: scores are at most a million."""
 TEMPERATURE = 10.0
-"""No temperature that a run folds is larger."""
+"""No temperature that a run folds is larger, and no factor of a class."""
+SUMMAND = 100.0
+"""No summand of a class is larger."""
 Ends = tuple[float, float]
 SHARE: Ends = (0.0, 1.0)
 ENDS: dict[str, Ends] = {"nll": (0.0, NATS), "kl": (0.0, NATS), "mae": (0.0, UNITS), "rmse": (0.0, UNITS),
@@ -123,6 +125,11 @@ def _after_training(run: Run) -> Iterator[tuple[str, Any, Ends]]:
     calibration, shares = run.evaluation.get("calibration") or {}, run.evaluation.get("class_shares") or {}
     if "temperature" in calibration:
         yield "temperature of calibration", _exactly(calibration["temperature"]), (0.0, TEMPERATURE)
+    for name, ends in (("factors", (0.0, TEMPERATURE)), ("summands", (-SUMMAND, SUMMAND))):
+        if name in calibration:
+            yield from ((f"{name} of calibration", _exactly(value), ends) for value in calibration[name])
+            yield f"number of {name} of calibration", _exactly(len(calibration[name])), 2 * (len(run.classes),)
+    if "skipped" not in calibration and calibration:
         for when, name in product(("before", "after"), ("nll", "ece")):
             figure = (calibration.get(when) or {}).get(name)
             yield f"calibration, {when}, {name}", figure, ENDS.get(name, SHARE)

@@ -92,13 +92,16 @@ class _Evaluation(_Fields):
 class _Calibration(_Fields):
     rows: Count
     targets: Word
-    temperature: float | None = None  # `checked` bounds it
+    temperature: float | None = None  # `checked` bounds it, and the next two
+    factors: list[float] | None = None
+    summands: list[float] | None = None
     skipped: Text = ""
 
     @model_validator(mode="after")
     def _says_what_was_done(self) -> Self:
-        if (self.temperature is None) == (not self.skipped):
-            raise ValueError("neither a temperature nor why there is none")
+        done = [self.temperature is not None, self.factors is not None, bool(self.skipped)]
+        if sum(done) != 1 or (self.factors is None) != (self.summands is None):
+            raise ValueError("neither a temperature, nor factors with summands, nor why there are none")
         return self
 
 

@@ -1,16 +1,18 @@
-"""Temperature scaling (Guo et al. 2017, arXiv:1706.04599): one number that brings a model's confidence to its targets.
+"""Temperature and vector scaling (Guo et al. 2017, arXiv:1706.04599) bring a model's confidence to its targets.
 
 Scores are the softmax of the logits divided by the temperature. It changes no ranking within a picture, so no answer.
-It is fitted on validation rows by NLL, to the targets that the model was trained on: vote shares by default, so that a
-score stays the share of people who would answer so; labels with `targets: onehot`.
+Vector scaling has a factor and a summand for each class, and changes answers. Either is fitted on validation rows by
+NLL, to the targets that the model was trained on: vote shares by default, so that a score stays the share of people who
+would answer so; labels with `targets: onehot`.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import softmax
+from scipy.optimize import brentq, minimize
+from scipy.special import log_softmax, softmax
 
 from pipeline.errors import InputError
 from pipeline.evaluation.per_row import Floats
@@ -25,7 +27,18 @@ REPORTED = ("nll", "ece")
 
 
 class NotCalibrated(InputError):  # noqa: N818 (what is true of the rows)
-    """Rows do not determine a temperature; the message says why."""
+    """Rows do not determine the numbers of a scaling; the message says why."""
+
+
+class Scaling(NamedTuple):
+    """Logits (N, K) become `logits * factor + summand`, each `(K,)`."""
+
+    factor: Floats
+    summand: Floats
+
+    def of(self, logits: NDArray) -> Floats:
+        """The scaled logits (N, K)."""
+        return np.asarray(logits * self.factor + self.summand, dtype=np.float64)
 
 
 def check_rows(rows: int) -> None:
@@ -63,36 +76,75 @@ def fit_temperature(logits: NDArray, target: NDArray) -> float:
     return float(1 / brentq(slope, lowest, highest, xtol=1e-12))
 
 
+def by_temperature(logits: NDArray, target: NDArray) -> Scaling:
+    """`fit_temperature` as a scaling that is the same for each class."""
+    k = logits.shape[1]
+    return Scaling(np.full(k, 1 / fit_temperature(logits, target)), np.zeros(k))
+
+
+def fit_vector(logits: NDArray, target: NDArray) -> Scaling:
+    """The factor and summand of each class with the lowest NLL: logits and targets (N, K).
+
+    NLL is convex in them, so L-BFGS finds the only minimum. It begins at the temperature.
+
+    Raises:
+        NotCalibrated: as `fit_temperature`, a class has no target, or a factor is not the inverse of one in `BOUNDS`.
+    """
+    k, start = logits.shape[1], fit_temperature(logits, target)
+    if not target.sum(0).all():
+        raise NotCalibrated("a class has no validation row, so vector scaling has no numbers for it")
+    scores, wanted = logits.astype(np.float64), target.astype(np.float64)
+
+    def loss(both: Floats) -> tuple[float, Floats]:
+        scaled = scores * both[:k] + both[k:]
+        apart = softmax(scaled, axis=1) - wanted
+        slope = np.concatenate([(apart * scores).mean(0), apart.mean(0)])
+        return float(-(wanted * log_softmax(scaled, axis=1)).sum(1).mean()), slope
+
+    found = minimize(loss, np.r_[np.full(k, 1 / start), np.zeros(k)], jac=True, method="L-BFGS-B").x
+    factor, summand = found[:k], found[k:]
+    if not ((factor > 1 / BOUNDS[1]) & (factor < 1 / BOUNDS[0])).all():
+        raise NotCalibrated(
+            f"validation rows do not determine vector scaling: its factors run from {factor.min():.3g} to "
+            f"{factor.max():.3g}; set --calibration temperature"
+        )
+    return Scaling(factor, summand)
+
+
 def calibration_figures(predictions: Predictions, rows: NDArray[np.bool_]) -> dict[str, Any] | None:
     """NLL and ECE before and after calibration with intervals, on the validation `rows` (N,); None without calibration.
 
-    `after` is cross-fitted: each fifth of the rows has the temperature of the other four, so no row is scored by a
-    temperature that saw it. NLL is to the targets of the fit.
+    `after` is cross-fitted: each fifth of the rows has the scaling of the other four, so no row is scored by one that
+    saw it. NLL is to the targets of the fit.
     """
     done = predictions.calibration
     if done is None:
         return None
-    if done.temperature is None:
+    if done.skipped:
         return done.as_json()
     target = predictions.target[rows]
     if done.targets == "labels":
         target = np.eye(target.shape[1], dtype=np.float32)[predictions.label[rows]]
     shift = 0.0 if predictions.class_shares is None else predictions.class_shares.log_ratios.astype(np.float32)
-    before = (predictions.logits[rows] - shift) * np.float32(done.temperature)
-    after = before / cross_fitted(before, target, predictions.seed)[:, None]
+    before = done.undone(predictions.logits[rows] - shift)
+    fit = by_temperature if done.factors is None else fit_vector
+    after = cross_fitted(before, target, predictions.seed, fit)
     asked = (predictions.label[rows], target, predictions.resamples, predictions.seed)
     return done.as_json() | {"before": _figures(before, *asked), "after": _figures(after.astype(np.float32), *asked)}
 
 
-def cross_fitted(logits: NDArray, target: NDArray, seed: int) -> Floats:
-    """The temperature of each row `(N,)`, from the rows of the other folds; 1 where they do not determine one."""
+def cross_fitted(
+    logits: NDArray, target: NDArray, seed: int, fit: Callable[[NDArray, NDArray], Scaling] = by_temperature
+) -> Floats:
+    """The logits (N, K), each row by the scaling of the other folds; as they are where those do not determine one."""
     fold = np.random.default_rng(seed).permutation(len(logits)) % FOLDS
-    found = np.ones(len(logits))
+    found = logits.astype(np.float64)
     for each in range(FOLDS):
         try:
-            found[fold == each] = fit_temperature(logits[fold != each], target[fold != each])
+            scaling = fit(logits[fold != each], target[fold != each])
         except NotCalibrated:
             continue
+        found[fold == each] = scaling.of(logits[fold == each])
     return found
 
 

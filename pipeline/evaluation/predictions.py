@@ -49,7 +49,8 @@ OF_SCORES: dict[str, Any] = {"task": DEFAULT, "scores": {}, "score_of": "picture
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a run did: `temperature` is in its last layer; None if it was skipped, and then `skipped` says why.
+    """What a run folded into its last layer: a temperature, or a factor and a summand of each class. `skipped` says why
+    there is neither.
 
     `rows` are the validation rows that it was fitted on, and `targets` what it was fitted to: votes or labels.
     """
@@ -57,7 +58,19 @@ class Calibration:
     rows: int
     targets: str
     temperature: float | None = None
+    factors: Sequence[float] | None = None
+    summands: Sequence[float] | None = None
     skipped: str = ""
+
+    def undone(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits (N, K) as trained, of those that the saved model gives."""
+        if self.temperature is not None:
+            return logits * np.float32(self.temperature)
+        if self.factors is None or self.summands is None:
+            return logits
+        factors, summands = (np.array(each, np.float32) for each in (self.factors, self.summands))
+        trained: NDArray[np.float32] = (logits - summands) / factors
+        return trained
 
     def as_json(self) -> dict[str, Any]:
         """The fields that say something."""

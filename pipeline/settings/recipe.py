@@ -126,7 +126,7 @@ class Recipe:
 
     evaluate_test: bool = setting(False, "evaluation", "evaluate the test split: only for final recipes")
     flip_average: bool = setting(False, "evaluation", "beside the plain metrics, report those of the mean score of each picture and its mirror image")
-    calibration: Literal["temperature", "none"] = setting("temperature", "evaluation", "temperature: divide the logits by a number fitted on validation rows, inside the last layer; answers stay, scores become calibrated", task=CLASSES_ONLY)
+    calibration: Literal["temperature", "vector", "none"] = setting("temperature", "evaluation", "temperature: divide the logits by a number fitted on validation rows, inside the last layer; answers stay, scores become calibrated; vector: a factor and a summand for each class, which also changes answers", task=CLASSES_ONLY)
     bootstrap_resamples: Whole = setting(2000, "evaluation", "resamples of every 95 % interval", "resamples", ge=1, le=100_000)
     # fmt: on
 
@@ -206,11 +206,6 @@ class Recipe:
             )
         if self.validation_share + self.test_share >= 1:
             raise InputError("validation_share and test_share leave no rows for train; lower one of them")
-        if self.max_train_samples is not None and self.max_train_samples < len(self.labels):
-            raise InputError(
-                f"max_train_samples is {self.max_train_samples}, but train needs at least {len(self.labels)} rows; set it "
-                f"to {len(self.labels)} or more"
-            )
         if self.undecided == "train" and self.targets == "onehot":
             raise InputError("undecided train needs vote shares as targets: set targets votes, or undecided drop")
         own = {each.name for each in OUR_FIELDS if each.group == "data"} - SHARED_BY_SOURCES

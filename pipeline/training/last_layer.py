@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from pipeline.errors import InputError
-from pipeline.evaluation.calibration import NotCalibrated, check_rows, fit_temperature
+from pipeline.evaluation.calibration import NotCalibrated, check_rows, fit_temperature, fit_vector
 from pipeline.evaluation.predictions import Calibration
 from pipeline.model_folder import plain_folder
 from pipeline.run_folder import PREPROCESSOR, WEIGHTS
@@ -28,7 +29,7 @@ TOLERANCE = 1e-4
 def calibrate(
     folder: Path, recipe: Recipe, validation: datasets.Dataset, batch_size: int, device: str
 ) -> Calibration | None:
-    """Fit the temperature of the classifier in `folder` on mapped validation rows, and fold it into the weights.
+    """Fit the scaling that the recipe names to mapped validation rows, and fold it into the weights in `folder`.
 
     What cannot be calibrated stays as it is, and one line says why. None for a model of scores, or if the recipe leaves
     calibration out.
@@ -41,21 +42,28 @@ def calibrate(
     try:
         check_rows(done.rows)
         logits = prediction.predict(folder, {"validation": validation}, batch_size, device)["validation"]
-        temperature = fit_temperature(logits, target)
-        fold(folder, temperature)
+        if recipe.calibration == "vector":
+            scaling = fit_vector(logits, target)
+            fold(folder, 1 / scaling.factor, scaling.summand)
+            done = replace(done, factors=scaling.factor.tolist(), summands=scaling.summand.tolist())
+        else:
+            temperature = fit_temperature(logits, target)
+            fold(folder, temperature)
+            done = replace(done, temperature=temperature)
     except (NotCalibrated, NotLinear) as error:
         machine.say(f"calibration: skipped, because {error}; scores stay as trained")
         return Calibration(done.rows, done.targets, skipped=str(error))
-    machine.say(f"calibration: temperature {temperature:.3f} from {done.rows:,} validation rows, folded into the model")
-    return Calibration(done.rows, done.targets, temperature)
+    what = "vector scaling" if done.temperature is None else f"temperature {done.temperature:.3f}"
+    machine.say(f"calibration: {what} from {done.rows:,} validation rows, folded into the model")
+    return done
 
 
 class NotLinear(InputError):  # noqa: N818 (what is true of the layer)
     """The last layer cannot take what is to be folded into it; the message says why."""
 
 
-def fold(folder: Path, temperature: float = 1.0, shift: ArrayLike = 0.0) -> None:
-    """Change the weights in `folder` so that the logits become `logits / temperature + shift`, with shift `(K,)`.
+def fold(folder: Path, divisor: ArrayLike = 1.0, shift: ArrayLike = 0.0) -> None:
+    """Change the weights in `folder` so that the logits become `logits / divisor + shift`, each a number or `(K,)`.
 
     Pictures are tried before and after: only what gives these logits is saved.
 
@@ -64,12 +72,16 @@ def fold(folder: Path, temperature: float = 1.0, shift: ArrayLike = 0.0) -> None
     """
     model, pictures = _load(folder), _pictures(folder)
     shifts = torch.as_tensor(np.asarray(shift, dtype=np.float32))
-    wanted = _logits(model, pictures) / temperature + shifts
+    divisors = torch.as_tensor(np.asarray(divisor, dtype=np.float32))
+    before = _logits(model, pictures)
+    wanted = before / divisors + shifts
     head = head_parameters(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in head:
-                parameter.div_(temperature)
+                if divisors.ndim and len(parameter) != before.shape[1]:
+                    raise NotLinear(f"{name} of this {model.config.model_type} model has not one row a class")
+                parameter.div_(divisors.reshape(-1, *[1] * (parameter.ndim - 1)) if divisors.ndim else divisors.item())
                 if parameter.ndim == 1:
                     parameter.add_(shifts)
     apart = float((_logits(model, pictures) - wanted).abs().max())

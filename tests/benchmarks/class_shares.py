@@ -54,8 +54,8 @@ def assumed_shares(run: Path, classes: list[str]) -> Shares:
 def trained_logits(of: Predictions) -> NDArray:
     """The logits (N, K) before anything was folded into the last layer."""
     shift = 0.0 if of.class_shares is None else of.class_shares.log_ratios.astype(np.float32)
-    temperature = 1.0 if of.calibration is None else of.calibration.temperature or 1.0
-    return (of.logits - shift) * np.float32(temperature)
+    logits = of.logits - shift
+    return logits if of.calibration is None else of.calibration.undone(logits)
 
 
 def only(predictions: Predictions, held: NDArray[np.bool_]) -> Predictions:
@@ -163,9 +163,9 @@ def print_validation(run: Path, assumed: Shares) -> None:
     uniform = np.full(len(of.classes), 1 / len(of.classes))
     print(heading(f"{run.name}: {len(of.label):,} validation rows without a copy in train", SHOWN))
     print(line("as trained, not calibrated", trained, of))
-    votes = trained / cross_fitted(trained, of.target, of.seed)[:, None]
+    votes = cross_fitted(trained, of.target, of.seed)
     print(line("calibrated to votes", votes, of))
-    print(line("calibrated to labels", trained / cross_fitted(trained, hot, of.seed)[:, None], of))
+    print(line("calibrated to labels", cross_fitted(trained, hot, of.seed), of))
     for tau in TAUS:
         print(line(f"calibrated, uniform, tau {tau:g}", votes + class_shares.log_ratios(uniform, assumed, tau), of))
     print_planted(votes, of, assumed)

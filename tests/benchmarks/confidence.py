@@ -6,8 +6,8 @@ It reads predictions.parquet, so it needs no pictures. By default it reads valid
 rows only with `--rows official`, in runs that evaluated them. What is fitted never sees the rows that measure it: on
 validation rows it is cross-fitted in five parts, on test rows it is fitted on validation.
 
-- as trained, with the temperature that a run folds into its last layer, and with vector scaling (Guo et al. 2017: a
-  factor and a summand for each class) to the same votes. `vector - temperature` is the paired difference in NLL.
+- as trained, with the temperature that a run folds into its last layer, and with vector scaling to the same votes.
+  `vector - temperature` is the paired difference in NLL.
 - accuracy of the answers that remain if the least sure 10 % get none.
 - conformal sets, as `python -m pipeline.evaluation RUN --sets 0.9` prints them; they need `pip install crepes`.
 - calibrated scores for uniform class shares.
@@ -23,14 +23,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 from pipeline import class_shares
 from pipeline.evaluation.abstention import thresholds
-from pipeline.evaluation.calibration import FOLDS, fit_temperature
+from pipeline.evaluation.calibration import Scaling, by_temperature, cross_fitted, fit_vector
 from pipeline.evaluation.conformal import set_figures
-from pipeline.evaluation.per_row import Floats, cross_entropy
+from pipeline.evaluation.per_row import cross_entropy
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.evaluation.row_sets import row_sets
 from pipeline.evaluation.values import estimate, interval, metric_values, resampled_rows, resampled_values
@@ -42,46 +40,14 @@ TAUS = (0.25, 0.5, 0.75, 1.0)
 ANSWERED = 0.9
 Value = tuple[float, float, float]
 Lines = dict[str, dict[str, Value]]  # what -> metric -> value and interval
-Scaling = tuple[Floats, Floats]  # factor and summand of each class, (K,), (K,)
-
-
-def fit_vector(logits: NDArray, target: NDArray) -> Scaling:
-    """The factor and summand of each class, `(K,)` each, with the lowest NLL: logits and targets (N, K).
-
-    NLL is convex in them, so L-BFGS finds the only minimum.
-    """
-    scores, wanted = logits.astype(np.float64), target.astype(np.float64)
-    k = scores.shape[1]
-
-    def loss(both: Floats) -> tuple[float, Floats]:
-        scaled = scores * both[:k] + both[k:]
-        apart = softmax(scaled, axis=1) - wanted
-        slope = np.concatenate([(apart * scores).mean(0), apart.mean(0)])
-        return float(-(wanted * log_softmax(scaled, axis=1)).sum(1).mean()), slope
-
-    found = minimize(loss, np.r_[np.ones(k), np.zeros(k)], jac=True, method="L-BFGS-B").x
-    return found[:k], found[k:]
-
-
-def by_temperature(logits: NDArray, target: NDArray) -> Scaling:
-    """The temperature as a factor, the same for each class."""
-    k = logits.shape[1]
-    return np.full(k, 1 / fit_temperature(logits, target)), np.zeros(k)
 
 
 def scaled(of: Predictions, rows: NDArray, fitted: NDArray, fit: Callable[[NDArray, NDArray], Scaling]) -> NDArray:
     """The logits as trained of the `rows` (N,) after a scaling that is fitted on other rows."""
     logits = trained_logits(of)
     if not (rows & fitted).any():
-        factor, summand = fit(logits[fitted], of.target[fitted])
-        return logits[rows] * factor + summand
-    logits, target = logits[rows], of.target[rows]
-    fold = np.random.default_rng(of.seed).permutation(len(logits)) % FOLDS
-    found = np.empty_like(logits, dtype=np.float64)
-    for each in range(FOLDS):
-        factor, summand = fit(logits[fold != each], target[fold != each])
-        found[fold == each] = logits[fold == each] * factor + summand
-    return found
+        return fit(logits[fitted], of.target[fitted]).of(logits[rows])
+    return cross_fitted(logits[rows], of.target[rows], of.seed, fit)
 
 
 def measured(logits: NDArray, of: Predictions) -> dict[str, Value]:

@@ -846,6 +846,8 @@ CALIBRATION = {
     "before": {"nll": made_figure(0.91), "ece": made_figure(0.0777)},
     "after": {"nll": made_figure(0.89), "ece": made_figure(0.0222)},
 }  # fmt: skip
+VECTOR = {name: value for name, value in CALIBRATION.items() if name != "temperature"}
+VECTOR |= {"factors": [0.9] * 7, "summands": [0.1] * 7}
 SHARES = {"assumed": dict.fromkeys(CLASSES, 1 / 7), "expected": dict.fromkeys(CLASSES, 1 / 7), "tau": 0.5}
 
 
@@ -853,6 +855,7 @@ SHARES = {"assumed": dict.fromkeys(CLASSES, 1 / 7), "expected": dict.fromkeys(CL
     ("calibration", "shown"),
     [
         (CALIBRATION, ["divided by 1.234", "votes of 321 validation", "| ECE | 0.078 (0.068 to 0.088) | 0.022 (0.012"]),
+        (VECTOR, ["calibrated by vector scaling", "votes of 321 validation", "| ECE | 0.078 (0.068 to 0.088) | 0.022"]),
         ({"rows": 12, "targets": "labels", "skipped": "x | y"}, ["calibration was skipped, because x \\| y."]),
         (None, ["Scores are as trained: nothing was fitted"]),
     ],
@@ -869,6 +872,9 @@ def test_the_card_says_how_scores_were_calibrated(voted: Run, calibration, shown
     [
         ({"calibration": CALIBRATION | {"temperature": float("nan")}}, "temperature of calibration is .*nan"),
         ({"calibration": CALIBRATION | {"after": {}}}, "calibration, after, nll is None"),
+        ({"calibration": VECTOR | {"factors": [0.9] * 6 + [float("inf")]}}, "factors of calibration is .*inf"),
+        ({"calibration": VECTOR | {"factors": [0.9] * 6}}, "number of factors of calibration is .*6"),
+        ({"calibration": VECTOR | {"after": {}}}, "calibration, after, nll is None"),
         ({"calibration": CALIBRATION | {"after": {"nll": made_figure(0.9), "ece": made_figure(7)}}}, "after, ece is"),
         ({"class_shares": SHARES | {"tau": 2}}, "tau of class_shares"),
         ({"class_shares": SHARES | {"expected": {"anger": 1}}}, "expected share of 'disgust' is"),

@@ -55,7 +55,15 @@ def test_the_patience_of_a_resumed_run_goes_on_where_it_was(trainer_of, tiny) ->
     assert resumed.state.global_step == 4
 
 
-@pytest.mark.parametrize(("save_steps", "steps"), [(0.5, [3, 6]), (0.34, [3, 6]), (0.2, [2, 4, 6]), (4, [4, 6])])
+@pytest.mark.parametrize(
+    ("save_steps", "steps"),
+    [
+        (0.5, [3, 6]),
+        (4, [4, 6]),
+        pytest.param(0.34, [3, 6], marks=pytest.mark.slow),
+        pytest.param(0.2, [2, 4, 6], marks=pytest.mark.slow),
+    ],
+)
 def test_save_steps_below_1_is_a_share_of_the_run(trainer_of, tiny, save_steps: float, steps: list[int]) -> None:
     trainer = trainer_of(tiny(max_steps=6, save_steps=save_steps, save_total_limit=9))
     trainer.train()

@@ -173,6 +173,22 @@ def test_a_run_folds_the_temperature_of_its_validation_rows(
     assert "calibration: temperature" in capsys.readouterr().out
 
 
+def test_a_run_folds_the_factors_and_summands_of_its_validation_rows(
+    labelled: tuple[Path, Dataset], tiny: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, table = labelled
+    before = prediction.predict(folder, {"all": table}, 16, "cpu")["all"]
+    factors, summands = np.linspace(0.5, 1.1, 7), np.linspace(-0.3, 0.3, 7)
+    votes = torch.from_numpy(before * factors + summands).softmax(-1).numpy()  # so the planted numbers fit exactly
+    table = table.remove_columns("target").add_column("target", votes.astype(np.float32).tolist())
+    done = calibrate(folder, tiny(calibration="vector"), table, 16, "cpu")
+    assert done is not None and done.factors == pytest.approx(factors, abs=0.02) and done.temperature is None
+    after = prediction.predict(folder, {"all": table}, 16, "cpu")["all"]
+    assert after == pytest.approx(before * np.array(done.factors) + np.array(done.summands), abs=1e-3)
+    assert done.undone(after) == pytest.approx(before, abs=1e-2)
+    assert "calibration: vector scaling from 80 validation rows" in capsys.readouterr().out
+
+
 def test_pipeline_gives_the_calibrated_scores(labelled: tuple[Path, Dataset], tiny: Any) -> None:
     folder, table = labelled
     face = draw_face("anger", 3, 0, 32)

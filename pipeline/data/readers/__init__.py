@@ -105,10 +105,16 @@ def refuse_settings(recipe: Recipe) -> None:
     """Refuse, before a file is opened, what no data can make right.
 
     Raises:
-        InputError: a source has no reader, a data setting is given that no source uses, or something is to be drawn
-            that cannot be.
+        InputError: a source has no reader, a data setting is given that no source uses, train is limited to fewer rows
+            than classes, or something is to be drawn that cannot be.
     """
     _refuse_unused(recipe)
+    least = len(recipe.labels)
+    if recipe.max_train_samples is not None and recipe.max_train_samples < least:
+        raise InputError(
+            f"max_train_samples is {recipe.max_train_samples}, but train needs at least {least} rows; set it to "
+            f"{least} or more"
+        )
     for entry in _each_source(recipe):
         _refuse_unknown(entry.source)
         if entry.source == drawn.NAME:
