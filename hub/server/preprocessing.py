@@ -101,7 +101,7 @@ def _weights(length: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.int32
 def is_honoured(processor: dict[str, Any]) -> bool:
     """Whether this module does all that the settings of a processor say: it knows every field and every value.
 
-    Another kind of processor may crop, flip channels or shift values by a field of its own, or by its class alone.
+    Another kind of processor may crop, flip channels or shift values, also without a field that says so.
     """
     side = processor.get("size")
     return (

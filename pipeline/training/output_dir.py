@@ -171,7 +171,9 @@ def _progress(path: Path) -> dict[str, Any]:
         return empty
     noted = read_json(file)
     if missing := empty.keys() - noted.keys():
-        raise InputError(f"{file} is damaged (it lacks {min(missing)}): choose another --output_dir")
+        raise InputError(
+            f"{file} is damaged (it lacks {min(missing)}) or of an older version: choose another --output_dir"
+        )
     return noted
 
 

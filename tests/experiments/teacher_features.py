@@ -1,13 +1,13 @@
 """Does a ViT do better if a middle block also learns what a network trained on faces sees in a picture?
 
     python -m tests.experiments.teacher_features WEIGHT RECIPE [--field value ...] --seed 0 --output_dir runs/f-seed-0
-        --teacher FOLDER [--layer blocks.3] [--teacher_size 112] [--block 6] [--alone 0]
+        --teacher FOLDER [--layer blocks.3] [--teacher_size 112] [--block 6] [--pretraining 0]
     python -m pipeline.repeat RECIPE [--field value ...] --seeds 0 --output_dir runs/f --against runs/base
 
 The first command is `train_hf.py` with another loss (FitNets, Romero et al. 2015, arXiv:1412.6550). The mean of the
 patch tokens after block BLOCK, through a linear layer, is compared with the mean over places of the teacher's LAYER,
 standardised over the train rows. The teacher sees each train picture once, as it is; the student sees it augmented. In
-the first ALONE of the epochs (a share from 0 to 1) only the features count: that is pretraining. The second command
+the first PRETRAINING of the epochs (a share from 0 to 1) the loss is that of the features. The second command
 prints the table row of that run, paired with another study. The features are not a setting, so the run folder does not
 record them: choose a folder name that does. Let the first command finish, because the second would resume it with the
 plain trainer.
@@ -93,10 +93,10 @@ class TeacherFeatures(trainer.ExpressionTrainer):
         seen = self.to_theirs(self.tokens[-1][:, 1:].float().mean(1))
         difference = F.mse_loss(seen, self.theirs[rows], reduction="none").mean(1).sum()
         difference = self.weight * difference / how.get("num_items_in_batch", count)
-        alone = (self.state.epoch or 0) < self.words.alone * self.args.num_train_epochs
+        pretrains = (self.state.epoch or 0) < self.words.pretraining * self.args.num_train_epochs
         if self.state.global_step % 100 == 0:
             print(f"step {self.state.global_step}: loss {loss.item():.3f}, features {difference.item():.3f}")
-        return (0 * loss if alone else loss) + difference
+        return (0 * loss if pretrains else loss) + difference
 
 
 def main(argv: list[str]) -> None:
@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--layer", default="blocks.3", help="a module of it with outputs (B, D, H, W)")
     parser.add_argument("--teacher_size", type=int, default=112, help="pixels of a side")
     parser.add_argument("--block", type=int, default=6, help="the student's, from 1")
-    parser.add_argument("--alone", type=float, default=0, help="share of the epochs in which only features count")
+    parser.add_argument("--pretraining", type=float, default=0, help="share of the epochs that learn features only")
     TeacherFeatures.words, rest = parser.parse_known_args(argv)
     train_with(TeacherFeatures, "weight", 1, rest)
 

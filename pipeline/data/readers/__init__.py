@@ -87,8 +87,8 @@ def read_sources(recipe: Recipe) -> list[Reading]:
     """Each entry of `recipe.sources` read with its own data settings; without entries the one source of the recipe.
 
     Raises:
-        InputError: as `read_source` and `refuse_settings`; or two sources have one name, or a key of `class_map` is no
-            name in any of them.
+        InputError: as `read_source` and `refuse_settings`; or two sources have one name, or a key of `class_map` is in
+            none of them.
     """
     refuse_settings(recipe)
     each = _each_source(recipe)
